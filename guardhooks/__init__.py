@@ -1,0 +1,68 @@
+"""guardhooks: host intrusion prevention whose every stage is a plugin.
+
+These names are the public interface, for plugins and for servers that embed the guard. They load on first use, so that
+a client command does not pay for the daemon.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from guardhooks.addresses import canonical as canonical
+    from guardhooks.addresses import own_addresses as own_addresses
+    from guardhooks.addresses import widen as widen
+    from guardhooks.errors import ActionError as ActionError
+    from guardhooks.errors import ConfigError as ConfigError
+    from guardhooks.errors import GuardhooksError as GuardhooksError
+    from guardhooks.errors import PluginError as PluginError
+    from guardhooks.errors import StateError as StateError
+    from guardhooks.guard import Guard as Guard
+    from guardhooks.marker import hookimpl as hookimpl
+    from guardhooks.model import NO_FIELDS as NO_FIELDS
+    from guardhooks.model import NO_OPTIONS as NO_OPTIONS
+    from guardhooks.model import PERMANENT as PERMANENT
+    from guardhooks.model import ActionSpec as ActionSpec
+    from guardhooks.model import Ban as Ban
+    from guardhooks.model import Chunk as Chunk
+    from guardhooks.model import Escalation as Escalation
+    from guardhooks.model import Failure as Failure
+    from guardhooks.model import FilterSpec as FilterSpec
+    from guardhooks.model import Ignore as Ignore
+    from guardhooks.model import Jail as Jail
+    from guardhooks.model import LineMatcher as LineMatcher
+    from guardhooks.model import LineTrace as LineTrace
+    from guardhooks.model import LogSource as LogSource
+    from guardhooks.model import Op as Op
+    from guardhooks.model import Outcome as Outcome
+    from guardhooks.model import Position as Position
+    from guardhooks.model import Problem as Problem
+    from guardhooks.model import Record as Record
+    from guardhooks.model import SourceSpec as SourceSpec
+    from guardhooks.model import SourceStatus as SourceStatus
+    from guardhooks.model import StartAt as StartAt
+    from guardhooks.text import safe_text as safe_text
+
+_HOME = {
+    "guardhooks.addresses": ("canonical", "own_addresses", "widen"),
+    "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
+    "guardhooks.guard": ("Guard",),
+    "guardhooks.marker": ("hookimpl",),
+    "guardhooks.model": (
+        "NO_FIELDS", "NO_OPTIONS", "PERMANENT", "ActionSpec", "Ban", "Chunk", "Escalation", "Failure", "FilterSpec",
+        "Ignore", "Jail", "LineMatcher", "LineTrace", "LogSource", "Op", "Outcome", "Position", "Problem", "Record", "SourceSpec",
+        "SourceStatus", "StartAt",
+    ),
+    "guardhooks.text": ("safe_text",),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+__all__ = sorted(_MODULE_OF)  # noqa: PLE0605 -- a list of names, made from the table above
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        msg = f"module 'guardhooks' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(_MODULE_OF[name]), name)

@@ -1,0 +1,92 @@
+"""Addresses as ids: canonical spelling, prefixes, and which addresses are this machine's own."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from functools import lru_cache
+
+_MAPPED = b"\0" * 10 + b"\xff\xff"
+
+
+def canonical(text: str) -> str:
+    """The one spelling of an address or network, `""` if `text` is neither.
+
+    IPv6 is compressed and lower-case, IPv4-mapped IPv6 becomes IPv4, host bits of a network are cleared and a
+    network of a single address is that address. Leading zeros, zones and ports are not addresses.
+    """
+    if "/" in text:
+        return _canonical_network(text)
+    try:
+        socket.inet_pton(socket.AF_INET, text)
+    except (OSError, ValueError):
+        return _canonical_v6(text)
+    return text
+
+
+def _canonical_v6(text: str) -> str:
+    if ":" not in text:
+        return ""
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, text)
+    except (OSError, ValueError):
+        return ""
+    if packed.startswith(_MAPPED):
+        return socket.inet_ntop(socket.AF_INET, packed[12:])
+    return str(ipaddress.IPv6Address(packed))
+
+
+def _canonical_network(text: str) -> str:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return ""
+    return str(network.network_address) if network.num_addresses == 1 else str(network)
+
+
+@lru_cache(maxsize=8192)
+def widen(address: str, ipv4prefix: int, ipv6prefix: int) -> str:
+    """The id under which `address` counts: itself, or its network of the given prefix length.
+
+    Text that is not a single address comes back as it is. Lengths are 0–32 and 0–128.
+    """
+    if ":" in address:
+        if ipv6prefix >= 128 or "/" in address:  # noqa: PLR2004 -- bits of an IPv6 address
+            return address
+        prefix = ipv6prefix
+    elif ipv4prefix >= 32:  # noqa: PLR2004 -- bits of an IPv4 address
+        return address
+    else:
+        prefix = ipv4prefix
+    try:
+        return str(ipaddress.ip_network((ipaddress.ip_address(address), prefix), strict=False))
+    except ValueError:
+        return address
+
+
+def own_addresses() -> frozenset[str]:
+    """All addresses of this machine's interfaces, in canonical spelling; loopback included. Linux only asks netlink."""
+    found = {"127.0.0.1", "::1"}
+    try:
+        from pyroute2 import IPRoute
+
+        with IPRoute() as netlink:
+            for message in netlink.get_addr():
+                attributes = dict(message["attrs"])
+                text = attributes.get("IFA_LOCAL") or attributes.get("IFA_ADDRESS")
+                if text:
+                    found.add(canonical(str(text)))
+    except (ImportError, OSError):
+        found.update(_resolved_host_names())
+    found.discard("")
+    return frozenset(found)
+
+
+def _resolved_host_names() -> set[str]:
+    names: set[str] = set()
+    for host in (socket.gethostname(), "localhost"):
+        try:
+            names.update(canonical(str(info[4][0])) for info in socket.getaddrinfo(host, None))
+        except OSError:
+            continue
+    return names

@@ -1,0 +1,1 @@
+"""The unix socket between the daemon and its client commands."""

@@ -1,0 +1,385 @@
+"""The things that cross a wall: frozen, slotted dataclasses and the protocols of the workers that plugins return.
+
+Times are seconds since the epoch, durations are seconds, both as float. An *id* is the text of what is banned: an
+address (`192.0.2.1`, `2001:db8::1`), a prefix (`2001:db8::/64`) or any other text, always in canonical form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, Protocol, TypeAlias, runtime_checkable
+
+PERMANENT: Final = math.inf
+"""Length of a ban that never ends by itself (`bantime = -1`)."""
+
+FieldValue: TypeAlias = str | None | tuple[str | None, ...]
+Fields: TypeAlias = Mapping[str, FieldValue]
+NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
+NO_FIELDS: Final[Fields] = MappingProxyType({})
+
+
+def _no_options() -> Mapping[str, str]:
+    return NO_OPTIONS
+
+
+def _no_fields() -> Fields:
+    return NO_FIELDS
+
+
+
+# --- configuration ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with the configuration or with a running part, and where.
+
+    `fatal` problems keep the part they name from running; others leave it running but not whole.
+    """
+
+    message: str
+    file: str = ""
+    line: int = 0
+    section: str = ""
+    key: str = ""
+    fatal: bool = False
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.file and self.line else self.file
+        option = f"[{self.section}] {self.key}".strip() if self.section else self.key
+        return ": ".join(part for part in (place, option, self.message) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """One `logpath` line (kind `file`) or one `journalmatch` (kind `journal`) of a jail.
+
+    `text` is the line as written, without its position word; third-party sources recognise their own, for example
+    `kafka://…`. `start` is `head` (catch up) or `tail` (only what comes from now on). `backend` is the jail's backend
+    text: `auto`, `polling`, `pyinotify`, `systemd[…]`.
+    """
+
+    text: str
+    kind: str = "file"
+    start: str = "head"
+    backend: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class FilterSpec:
+    """A filter.d filter after interpolation and tag substitution, before its regexes are compiled.
+
+    `failregex`, `ignoreregex` and `datepattern` hold one pattern each, in order; matching tags (`<HOST>`, `<F-USER>`)
+    are still in them. `maxlines` is at least 1. `options` are the bracket options it was named with.
+    """
+
+    name: str
+    prefregex: str = ""
+    failregex: tuple[str, ...] = ()
+    ignoreregex: tuple[str, ...] = ()
+    datepattern: tuple[str, ...] = ()
+    maxlines: int = 1
+    journalmatch: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=_no_options)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """One action of a jail.
+
+    `name` is the action's name as written (`ipset`, `nftables-multiport`, `sendmail-whois`), `actname` its identity
+    within the jail. `options` are the bracket options (with `name` = jail name unless given), `properties` what the
+    `action.d` file defines: `[Init]` values, commands, conditional variants `key?family=inet6`. `file` is that file's
+    path, empty where none was found and only a plugin can serve the action.
+    """
+
+    name: str
+    actname: str
+    options: Mapping[str, str] = field(default_factory=_no_options)
+    properties: Mapping[str, str] = field(default_factory=_no_options)
+    file: str = ""
+
+    def get(self, key: str, default: str = "") -> str:
+        """Value of `key`: bracket option first, then the action file's, then `default`."""
+        if key in self.options:
+            return self.options[key]
+        return self.properties.get(key, default)
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """`bantime.increment` and its parameters; see the `escalation` plugin. `formula` is kept as written."""
+
+    factor: float = 1.0
+    formula: str = ""
+    multipliers: tuple[float, ...] = ()
+    maxtime: float = PERMANENT
+    rndtime: float = 0.0
+    overalljails: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Jail:
+    """One enabled jail, validated. `options` holds every option of its section as text, for plugins' own keys.
+
+    `bantime` is `PERMANENT` for -1. `ipv4prefix`/`ipv6prefix` say by which prefix length offenders are counted and
+    banned. `plugins` are the jail's switches (`-NAME` off, `+NAME` on). `problems` make the jail *degraded*.
+    """
+
+    name: str
+    filter: FilterSpec | None = None
+    sources: tuple[SourceSpec, ...] = ()
+    actions: tuple[ActionSpec, ...] = ()
+    maxretry: int = 3
+    maxmatches: int = 5
+    findtime: float = 600.0
+    bantime: float = 600.0
+    escalation: Escalation | None = None
+    ignoreip: tuple[str, ...] = ()
+    ignoreself: bool = True
+    ignorecommand: str = ""
+    ignorecache: Mapping[str, str] = field(default_factory=_no_options)
+    usedns: str = "warn"
+    logencoding: str = "auto"
+    logtimezone: str = ""
+    ipv4prefix: int = 32
+    ipv6prefix: int = 64
+    plugins: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=_no_options)
+    problems: tuple[Problem, ...] = ()
+
+
+# --- the flow --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a source stands in one origin (a file, a journal). `cursor` is the source's own text, opaque to the host."""
+
+    source: str
+    origin: str
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole lines of one origin, as bytes.
+
+    Each line ends with a newline; a line longer than the source's limit is cut to its head. `position` resumes behind
+    the last line; None where the source cannot resume. `received` is when they were read. `live` is False while the
+    source still catches up with what was written before it started. `times` gives the time of each line where the
+    source knows it (journal, syslog); else None and the lines carry their dates.
+    """
+
+    data: bytes
+    origin: str
+    received: float
+    position: Position | None = None
+    live: bool = True
+    times: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One matched event: somebody failed to log in, or misbehaved.
+
+    `id` is whom it counts against, `address` the offender's single address (empty where only a text id is known),
+    `time` when it happened. `matches` are the decoded log lines, `fields` all matched groups under lower-case names,
+    `failregex` the index of the regex that hit. `resolve` is a host name that must be looked up before there is an
+    id. `nofail` marks a helper line that is reported to testers only and never counts. `notes` is for enrichers
+    (country, ASN): the one thing here that a plugin may change.
+    """
+
+    jail: str
+    id: str
+    time: float
+    address: str = ""
+    matches: tuple[str, ...] = ()
+    fields: Fields = field(default_factory=_no_fields)
+    failregex: int = -1
+    resolve: str = ""
+    nofail: bool = False
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Answer of `on_failure` that drops a failure; `reason` is logged and shown (`ignoreip 192.0.2.0/24`)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """`id` stays out of what `jail` protects from `start` for `length` seconds (`PERMANENT`: for ever).
+
+    `count` is the how-manieth ban of this id in this jail. `restored` tells actions that it was put back after a
+    restart, so that nobody is notified twice.
+    """
+
+    id: str
+    jail: str
+    start: float
+    length: float
+    count: int = 1
+    failures: int = 0
+    reason: str = ""
+    matches: tuple[str, ...] = ()
+    fields: Fields = field(default_factory=_no_fields)
+    notes: Mapping[str, str] = field(default_factory=_no_options)
+    restored: bool = False
+
+    @property
+    def end(self) -> float:
+        """When the ban is over; `math.inf` for a permanent one."""
+        return self.start + self.length
+
+    def remaining(self, now: float) -> float:
+        """Seconds left at `now`, 0.0 when over."""
+        return max(0.0, self.end - now)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the ledger knows about an id when a failure of it has been counted.
+
+    `times` are the failure times inside the jail's findtime window, oldest first, the present one included, at most
+    `maxretry` of them. `failures` counts the failures since the last ban. `active` is the ban in force in this jail.
+    `history` looks up all earlier bans of the id in all jails, oldest first; it is asked only by those who need it.
+    """
+
+    id: str
+    times: Sequence[float] = ()
+    failures: int = 0
+    matches: tuple[str, ...] = ()
+    active: Ban | None = None
+    history: Callable[[], Sequence[Ban]] = tuple
+
+    @property
+    def bans(self) -> Sequence[Ban]:
+        """All earlier bans of this id, in all jails, oldest first."""
+        return self.history()
+
+
+class Op(StrEnum):
+    """What `execute_action` is asked to do."""
+
+    START = "start"
+    """Make ready and reconcile: afterwards exactly `bans` are in force, whatever was there before."""
+    BAN = "ban"
+    UNBAN = "unban"
+    FLUSH = "flush"
+    """Lift every ban of this action and remove what it built."""
+    STOP = "stop"
+    """The daemon ends; bans stay in force."""
+    CHECK = "check"
+    """Compare with `bans`, which should be in force, and repair what differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A fuller answer of `execute_action` than True: what was found different and put right, and a note for `status`.
+
+    `note` says in a few words what serves the action (`nftables: table inet guardhooks`).
+    """
+
+    added: int = 0
+    removed: int = 0
+    note: str = ""
+
+
+# --- the workers that noun hooks return ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StartAt:
+    """Where a source begins: at the saved position of each origin, else at what was written after `since`.
+
+    `time_of` gives the time of a line, None where it has no date; sources bisect big files with it. It is pure enough
+    to be called from any thread, on any line, in any order.
+    """
+
+    positions: Mapping[str, Position]
+    since: float
+    time_of: Callable[[bytes], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """State of a source: `waiting` (nothing there yet), `catching up`, `reading`, `polling`, `failed`."""
+
+    key: str
+    state: str
+    detail: str = ""
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LineTrace:
+    """What a matcher did with one line, for testers (`guardhooks test`).
+
+    `text` is the decoded line, `time` its time (None: undated), `date` the text that was taken as its date and
+    `datepattern` the pattern that found it. `ignoreregex` is the index of the ignoreregex that dropped it, else -1.
+    `failures` holds the result of every regex that matched, helper lines (`nofail`) included. `steps` tells in order
+    what happened, one sentence each.
+    """
+
+    text: str
+    time: float | None = None
+    date: str = ""
+    datepattern: str = ""
+    ignoreregex: int = -1
+    failures: tuple[Failure, ...] = ()
+    steps: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class LogSource(Protocol):
+    """Reads one spec for all jails that name it. Sources with an equal `key` are shared."""
+
+    @property
+    def key(self) -> str: ...
+
+    def chunks(self, start: StartAt) -> AsyncIterator[Chunk]:
+        """Whole lines as they come, until `close`. Must not block the event loop."""
+        ...
+
+    def status(self) -> SourceStatus: ...
+
+    async def close(self) -> None:
+        """Stop and release everything; `chunks` ends."""
+        ...
+
+
+@runtime_checkable
+class LineMatcher(Protocol):
+    """Finds failures in the lines of one source, for several jails."""
+
+    @property
+    def jails(self) -> Sequence[str]:
+        """Names of the jails it serves; for the others of the call the next plugin is asked."""
+        ...
+
+    @property
+    def problems(self) -> Mapping[str, Sequence[Problem]]:
+        """What could not be compiled, by jail name; those jails run degraded."""
+        ...
+
+    def feed(self, chunk: Chunk) -> Iterable[Failure]:
+        """The failures in these lines, in order. Called in a worker thread, never twice at a time."""
+        ...
+
+    def time_of(self, line: bytes) -> float | None:
+        """The time written in the line, None where there is none. Does not change the matcher's state."""
+        ...
+
+    def trace(self, chunk: Chunk, *, every: bool = True) -> Iterable[LineTrace]:
+        """One `LineTrace` for each line, in order, for the first of `jails`: as `feed`, but age rules are off.
+
+        With `every`, all regexes of the filter are tried on each line; else the first that matches decides.
+        """
+        ...

@@ -1,0 +1,157 @@
+"""The contract between guardhooks and its plugins, in the order of the flow.
+
+Noun hooks (`log_source`, `line_matcher`) are asked once, when a jail starts, and return a worker. Verb hooks
+(`on_failure`, `decide_ban`, `execute_action`) are called for every event. An implementation carries
+`@guardhooks.hookimpl`, may leave out arguments that it does not need, and is an ordinary function (or method): a
+generator function would claim every call of a first-result hook, so it is refused when the plugin loads, save as a
+`wrapper=True` of `decide_ban`. Only the hooks that say "may be async" may be coroutine functions.
+
+A plugin that raises is logged, counted and, after repeated faults, switched off for that jail; the others are asked as
+if it were not there. Core implementations are `trylast`: whoever is installed beside them is asked first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from guardhooks.model import ActionSpec, Ban, Failure, Ignore, Jail, LineMatcher, LogSource, Op, Outcome, Record, SourceSpec
+
+if TYPE_CHECKING:
+    import click
+
+    from guardhooks.guard import Guard
+
+hookspec = pluggy.HookspecMarker("guardhooks")
+
+
+@hookspec
+def on_start(guard: Guard) -> None:
+    """Called once, when the configuration is read and before any source is opened; again after each reload.
+
+    Every plugin is asked. Prepare what later calls need here: nothing slow may happen on the way of a ban.
+
+    :param guard: the running guard; `guard.jails` holds all jails by name.
+    """
+
+
+@hookspec(firstresult=True)
+def log_source(jail: Jail, spec: SourceSpec) -> LogSource | None:
+    """Called when a jail starts, once for each `logpath` line, journal match or other source that it names.
+
+    Return a worker that can read this spec, or None: "not mine". Sources with an equal `key` are shared by all jails
+    that name them; only the first of them is used. Nothing is opened yet: a missing file is no error. Raise
+    `ConfigError` if the spec is yours and cannot be right.
+
+    Stops at the first result that is not None.
+
+    :param jail: the jail that starts.
+    :param spec: what it wants read.
+    """
+
+
+@hookspec(firstresult=True)
+def line_matcher(source: LogSource, jails: Sequence[Jail]) -> LineMatcher | None:
+    """Called once for each source, with all jails that read it; again when a reload changes them.
+
+    Return a worker that finds the failures of those jails in the source's lines, or None: "none of these is mine". A
+    worker may serve some of the jails only (its `jails`); the next plugin is asked for the rest.
+
+    Stops when every jail has a matcher.
+
+    :param source: the worker that reads the lines.
+    :param jails: the jails that read this source and have no matcher yet.
+    """
+
+
+@hookspec
+def on_failure(jail: Jail, failure: Failure) -> Ignore | None | Awaitable[Ignore | None]:
+    """Called for each failure found, before it counts. May be async.
+
+    Return `Ignore(reason)` to drop it, None to keep it. An enricher writes to `failure.notes`.
+
+    Every plugin is asked until one ignores the failure. Implementations marked `tryfirst` come first.
+
+    :param jail: the jail whose filter matched, or that an embedding server named.
+    :param failure: what happened; `failure.id` is a single address or a text, not yet widened to a prefix.
+    """
+
+
+@hookspec(firstresult=True)
+def decide_ban(jail: Jail, failure: Failure, record: Record) -> list[Ban] | None:
+    """Called for each failure that was kept, when it has been counted.
+
+    Return the bans that follow: usually one of `failure.id` in this jail, possibly more, in other jails too; an empty
+    list says "explicitly none", None says "no opinion".
+
+    Stops at the first result that is not None. A `wrapper=True` implementation receives that result (None if nobody had
+    one) from its `yield` and returns the refined one.
+
+    :param jail: the jail in which the failure was counted.
+    :param failure: what happened; `failure.id` is the id that counts, widened to the jail's prefix length.
+    :param record: what the ledger knows about this id, the present failure included.
+    """
+
+
+@hookspec(firstresult=True)
+def execute_action(
+    jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]
+) -> bool | Outcome | None | Awaitable[bool | Outcome | None]:
+    """Called when an action of a jail has something to do. May be async; a plain function runs in a worker thread.
+
+    Return True (or an `Outcome`) when all of it is done, None: "not my action". Raise `ActionError` if it could not be
+    done: the bans stay due, are shown as failing and retried with back-off. Be idempotent: banning the banned and
+    unbanning the absent are successes. Calls for one action of one jail never overlap; calls for different ones may.
+
+    Stops at the first result that is not None; a result that needs awaiting is awaited first.
+
+    :param jail: the jail that acts.
+    :param action: the action as configured.
+    :param op: `start`: make ready, afterwards exactly `bans` are in force. `ban`, `unban`: these. `flush`: lift all and
+        remove what was built. `stop`: the daemon ends, bans stay. `check`: compare with `bans`, repair what differs.
+    :param bans: what the op is about, in batches of any size; for `flush` and `stop` those in force.
+    """
+
+
+@hookspec
+def on_ban(jail: Jail, ban: Ban) -> None:
+    """Called when a ban is in force: every action has done it and the ledger has it on disk.
+
+    Every plugin is asked. Must not block: hand slow work to a thread of your own.
+
+    :param jail: the jail that bans.
+    :param ban: the ban.
+    """
+
+
+@hookspec
+def on_unban(jail: Jail, ban: Ban) -> None:
+    """Called when a ban is over, by time or by hand.
+
+    Every plugin is asked. Must not block.
+
+    :param jail: the jail that had banned.
+    :param ban: the ban that is over.
+    """
+
+
+@hookspec
+def on_stop(guard: Guard) -> None:
+    """Called once, when all sources are closed and the ledger is written.
+
+    Every plugin is asked.
+
+    :param guard: the guard that stops.
+    """
+
+
+@hookspec
+def add_commands(cli: click.Group) -> None:
+    """Called when the command line starts and the subcommand is not one of guardhooks' own, or for `--help`.
+
+    Every plugin is asked. Add subcommands with `cli.add_command`.
+
+    :param cli: the `guardhooks` command group.
+    """
