@@ -17,7 +17,19 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from guardhooks.model import ActionSpec, Ban, Failure, Ignore, Jail, LineMatcher, LogSource, Op, Outcome, Record, SourceSpec
+from guardhooks.model import (
+    ActionSpec,
+    Ban,
+    Failure,
+    Ignore,
+    Jail,
+    LineMatcher,
+    LogSource,
+    Op,
+    Outcome,
+    Record,
+    SourceSpec,
+)
 
 if TYPE_CHECKING:
     import click
@@ -67,7 +79,7 @@ def line_matcher(source: LogSource, jails: Sequence[Jail]) -> LineMatcher | None
 
 
 @hookspec
-def on_failure(jail: Jail, failure: Failure) -> Ignore | None | Awaitable[Ignore | None]:
+def on_failure(jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
     """Called for each failure found, before it counts. May be async.
 
     Return `Ignore(reason)` to drop it, None to keep it. An enricher writes to `failure.notes`.
@@ -98,7 +110,7 @@ def decide_ban(jail: Jail, failure: Failure, record: Record) -> list[Ban] | None
 @hookspec(firstresult=True)
 def execute_action(
     jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]
-) -> bool | Outcome | None | Awaitable[bool | Outcome | None]:
+) -> bool | Outcome | Awaitable[bool | Outcome | None] | None:
     """Called when an action of a jail has something to do. May be async; a plain function runs in a worker thread.
 
     Return True (or an `Outcome`) when all of it is done, None: "not my action". Raise `ActionError` if it could not be

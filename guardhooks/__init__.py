@@ -51,8 +51,8 @@ _HOME = {
     "guardhooks.marker": ("hookimpl",),
     "guardhooks.model": (
         "NO_FIELDS", "NO_OPTIONS", "PERMANENT", "ActionSpec", "Ban", "Chunk", "Escalation", "Failure", "FilterSpec",
-        "Ignore", "Jail", "LineMatcher", "LineTrace", "LogSource", "Op", "Outcome", "Position", "Problem", "Record", "SourceSpec",
-        "SourceStatus", "StartAt",
+        "Ignore", "Jail", "LineMatcher", "LineTrace", "LogSource", "Op", "Outcome", "Position", "Problem", "Record",
+        "SourceSpec", "SourceStatus", "StartAt",
     ),
     "guardhooks.text": ("safe_text",),
 }  # fmt: skip

@@ -51,10 +51,10 @@ def widen(address: str, ipv4prefix: int, ipv6prefix: int) -> str:
     Text that is not a single address comes back as it is. Lengths are 0–32 and 0–128.
     """
     if ":" in address:
-        if ipv6prefix >= 128 or "/" in address:  # noqa: PLR2004 -- bits of an IPv6 address
+        if ipv6prefix >= 128 or "/" in address:
             return address
         prefix = ipv6prefix
-    elif ipv4prefix >= 32:  # noqa: PLR2004 -- bits of an IPv4 address
+    elif ipv4prefix >= 32:
         return address
     else:
         prefix = ipv4prefix

@@ -16,7 +16,7 @@ from typing import Final, Protocol, TypeAlias, runtime_checkable
 PERMANENT: Final = math.inf
 """Length of a ban that never ends by itself (`bantime = -1`)."""
 
-FieldValue: TypeAlias = str | None | tuple[str | None, ...]
+FieldValue: TypeAlias = str | tuple[str | None, ...] | None
 Fields: TypeAlias = Mapping[str, FieldValue]
 NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
 NO_FIELDS: Final[Fields] = MappingProxyType({})
@@ -28,7 +28,6 @@ def _no_options() -> Mapping[str, str]:
 
 def _no_fields() -> Fields:
     return NO_FIELDS
-
 
 
 # --- configuration ---------------------------------------------------------------------------------------------------
@@ -158,7 +157,7 @@ class Jail:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a source stands in one origin (a file, a journal). `cursor` is the source's own text, opaque to the host."""
+    """Where a source stands in one origin (a file, a journal). `cursor` is its own text, opaque to the host."""
 
     source: str
     origin: str

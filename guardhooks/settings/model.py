@@ -1,0 +1,31 @@
+"""What a configuration directory amounts to, once it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from guardhooks.model import Jail, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the configuration says. Nothing else reads its files.
+
+    `jails` are the enabled jails that can run, in file order, degraded ones (`Jail.problems`) included. `broken` are
+    the enabled jails that cannot run at all, with the reasons. `problems` belong to no single enabled jail (a typo in a
+    disabled one, an unreadable `.local`). `loglevel` is a name of the logging module or NOTICE. `socket` and `state`
+    are None where the configuration leaves them to the command line and the defaults. Ages are seconds.
+    """
+
+    directory: Path
+    jails: tuple[Jail, ...] = ()
+    broken: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    disabled_plugins: tuple[str, ...] = ()
+    loglevel: str = "INFO"
+    socket: Path | None = None
+    state: Path | None = None
+    history_age: float = 86400.0
+    reconcile: float = 30.0
