@@ -1,0 +1,378 @@
+"""The typed façade over pluggy: finds plugins, refuses bad ones, asks the rest in order, keeps each from harming others.
+
+Nothing else in the host touches pluggy. Implementations are called one by one, so that one which raises is counted
+(`faults`) and passed over instead of ending the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import pluggy
+
+from guardhooks import hookspecs, plugin_loading
+from guardhooks.errors import ActionError, ConfigError, GuardhooksError, PluginError
+from guardhooks.faults import Faults
+from guardhooks.model import (
+    ActionSpec,
+    Ban,
+    Failure,
+    Ignore,
+    Jail,
+    LineMatcher,
+    LogSource,
+    Op,
+    Outcome,
+    Problem,
+    Record,
+    SourceSpec,
+)
+from guardhooks.plugin_checks import check_plugin
+from guardhooks.text import safe_text
+
+if TYPE_CHECKING:
+    import click
+
+    from guardhooks.guard import Guard
+
+_HOOKS: Final = (
+    "on_start", "log_source", "line_matcher", "on_failure", "decide_ban", "execute_action", "on_ban", "on_unban",
+    "on_stop", "add_commands",
+)  # fmt: skip
+
+_Wrapper: TypeAlias = Generator[None, list[Ban] | None, list[Ban] | None]
+
+logger = logging.getLogger("guardhooks.plugins")
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of a hook: for which jail (empty: none in particular), with what, and of which type answers must be."""
+
+    hook: str
+    jail: str
+    values: Mapping[str, object]
+    expected: type = object
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """One plugin's implementation of one hook."""
+
+    plugin: str
+    function: Callable[..., Any]
+    arguments: tuple[str, ...]
+    wrapper: bool
+    is_async: bool
+
+    def __call__(self, values: Mapping[str, object]) -> Any:  # noqa: ANN401 -- what a plugin returns is checked after
+        return self.function(*[values[name] for name in self.arguments])
+
+
+class Plugins:
+    """All loaded plugins. One method for each hook, typed as the hook."""
+
+    def __init__(self, clock: Callable[[], float] = time.time, *, trace: bool = False) -> None:
+        self._manager = pluggy.PluginManager("guardhooks")
+        self._manager.add_hookspecs(hookspecs)
+        self._origins: dict[str, str] = {}
+        self._chains: dict[tuple[str, str], tuple[Implementation, ...]] = {}
+        self._clock = clock
+        self._trace = trace
+        self.faults = Faults(clock)
+        self.problems: list[Problem] = []
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        disable: Sequence[str] = (),
+        hooks_folder: Path | None = None,
+        clock: Callable[[], float] = time.time,
+        trace: bool = False,
+    ) -> Plugins:
+        """A fresh façade with all installed plugins and the site hooks of `hooks_folder`, save the disabled ones.
+
+        A plugin that cannot be used is refused and stands in `problems`; the others are loaded.
+
+        :raises PluginError: when two plugins have one name.
+        """
+        plugins = cls(clock, trace=trace)
+        found = plugin_loading.installed() + (plugin_loading.site_hooks(hooks_folder) if hooks_folder else [])
+        wanted = [candidate for candidate in found if candidate.name not in disable]
+        plugin_loading.refuse_duplicates(wanted)
+        for name in sorted(set(disable) - {candidate.name for candidate in found}):
+            plugins.problems.append(Problem(f"no plugin is called {name!r}", section="Plugins", key="disable"))
+        for candidate in wanted:
+            try:
+                plugins.register(plugin_loading.load(candidate), candidate.name, candidate.origin)
+            except PluginError as error:
+                logger.error("%s", safe_text(str(error)))
+                plugins.problems.append(Problem(safe_text(str(error))))
+        return plugins
+
+    def register(self, plugin: object, name: str, origin: str = "registered") -> None:
+        """Let one plugin in; it is asked before those that came earlier.
+
+        :raises PluginError: when it breaks the contract, or its name is taken.
+        """
+        if name in self._origins:
+            raise PluginError(f"two plugins are called {name!r}: {self._origins[name]} and {origin}")
+        check_plugin(self._manager, plugin, name, origin)
+        self._manager.register(plugin, name)
+        self._origins[name] = origin
+        self._chains.clear()
+
+    # --- the hooks, in the order of the flow --------------------------------------------------------------------------
+
+    def on_start(self, guard: Guard) -> None:
+        self._tell("on_start", None, {"guard": guard})
+
+    def log_source(self, jail: Jail, spec: SourceSpec) -> LogSource:
+        """:raises ConfigError: when the spec cannot be right, or no plugin reads it."""
+        call = _Call("log_source", jail.name, {"jail": jail, "spec": spec}, LogSource)
+        for implementation in self._chain("log_source", jail):
+            source: LogSource | None = self._ask(implementation, call)
+            if source is not None:
+                return source
+        raise ConfigError(f"[{jail.name}] no plugin reads {spec.kind} {safe_text(spec.text)!r}")
+
+    def line_matcher(self, source: LogSource, jails: Sequence[Jail]) -> list[LineMatcher]:
+        """Matchers that together serve as many of `jails` as somebody wants to serve."""
+        matchers: list[LineMatcher] = []
+        left = list(jails)
+        for implementation in self._chain("line_matcher", None):
+            asked = [jail for jail in left if self._serves(implementation.plugin, jail)]
+            if not asked:
+                continue
+            call = _Call("line_matcher", "", {"source": source, "jails": asked}, LineMatcher)
+            matcher: LineMatcher | None = self._ask(implementation, call)
+            if matcher is not None:
+                matchers.append(matcher)
+                left = [jail for jail in left if jail.name not in matcher.jails]
+        return matchers
+
+    def on_failure(self, jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
+        """What the first plugin that ignores the failure says. Awaitable only if an async plugin had to be asked."""
+        call = _Call("on_failure", jail.name, {"jail": jail, "failure": failure}, Ignore)
+        chain = self._chain("on_failure", jail)
+        for index, implementation in enumerate(chain):
+            if implementation.is_async:
+                return self._on_failure_later(chain[index:], call)
+            answer: Ignore | None = self._ask(implementation, call)
+            if answer is not None:
+                return answer
+        return None
+
+    async def _on_failure_later(self, chain: Sequence[Implementation], call: _Call) -> Ignore | None:
+        for implementation in chain:
+            answer: Ignore | None = await self._ask_async(implementation, call)
+            if answer is not None:
+                return answer
+        return None
+
+    def decide_ban(self, jail: Jail, failure: Failure, record: Record) -> list[Ban]:
+        call = _Call("decide_ban", jail.name, {"jail": jail, "failure": failure, "record": record}, list)
+        chain = self._chain("decide_ban", jail)
+        opened = [(w, self._open_wrapper(w, call)) for w in chain if w.wrapper]
+        result: list[Ban] | None = None
+        for implementation in chain:
+            if not implementation.wrapper:
+                result = self._ask(implementation, call)
+                if result is not None:
+                    break
+        for wrapper, generator in reversed(opened):
+            if generator is not None:
+                result = self._close_wrapper(wrapper, generator, call, result)
+        return result or []
+
+    def _open_wrapper(self, wrapper: Implementation, call: _Call) -> _Wrapper | None:
+        try:
+            generator: _Wrapper = wrapper(call.values)
+            next(generator)
+        except Exception as error:  # noqa: BLE001 -- the plugin boundary
+            self._fault(wrapper, call, error)
+            return None
+        return generator
+
+    def _close_wrapper(
+        self, wrapper: Implementation, generator: _Wrapper, call: _Call, result: list[Ban] | None
+    ) -> list[Ban] | None:
+        try:
+            generator.send(result)
+        except StopIteration as stop:
+            if stop.value is None or isinstance(stop.value, list):
+                return stop.value
+            self._fault(wrapper, call, _wrong_type(stop.value, list))
+        except Exception as error:  # noqa: BLE001 -- the plugin boundary
+            self._fault(wrapper, call, error)
+        else:
+            generator.close()
+            self._fault(wrapper, call, PluginError("a wrapper must yield exactly once"))
+        return result
+
+    async def execute_action(
+        self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban], executor: Executor | None = None
+    ) -> Outcome:
+        """Have one action done by the first plugin that serves it; plain functions run in `executor`.
+
+        :raises ActionError: when it could not be done, or no plugin serves it.
+        """
+        values = {"jail": jail, "action": action, "op": op, "bans": tuple(bans)}
+        call = _Call("execute_action", jail.name, values, Outcome)
+        fault = ""
+        for implementation in self._chain("execute_action", jail):
+            try:
+                answer = await self._run_action(implementation, call, executor)
+            except GuardhooksError as error:
+                raise ActionError(safe_text(f"{implementation.plugin}: {error}")) from error
+            except Exception as error:  # noqa: BLE001 -- the plugin boundary
+                self._fault(implementation, call, error, may_switch_off=False)
+                fault = fault or f"plugin {implementation.plugin} failed: {type(error).__name__}: {error}"
+                continue
+            if answer is not None:
+                return answer
+        raise ActionError(safe_text(fault) or _nobody_serves(action))
+
+    async def _run_action(
+        self, implementation: Implementation, call: _Call, executor: Executor | None
+    ) -> Outcome | None:
+        if implementation.is_async:
+            answer = await implementation(call.values)
+        else:
+            answer = await asyncio.get_running_loop().run_in_executor(executor, implementation, call.values)
+        self._traced(implementation, call, answer)
+        if answer is None or isinstance(answer, Outcome):
+            return answer
+        if answer is True:
+            return Outcome()
+        raise _wrong_type(answer, Outcome)
+
+    def on_ban(self, jail: Jail, ban: Ban) -> None:
+        self._tell("on_ban", jail, {"jail": jail, "ban": ban})
+
+    def on_unban(self, jail: Jail, ban: Ban) -> None:
+        self._tell("on_unban", jail, {"jail": jail, "ban": ban})
+
+    def on_stop(self, guard: Guard) -> None:
+        self._tell("on_stop", None, {"guard": guard})
+
+    def add_commands(self, cli: click.Group) -> None:
+        self._tell("add_commands", None, {"cli": cli})
+
+    # --- who is asked -------------------------------------------------------------------------------------------------
+
+    def report(self, jails: Iterable[Jail]) -> list[dict[str, object]]:
+        """Rows of `guardhooks plugins`: for each jail and hook who is asked, in which order, and where it comes from."""
+        return [
+            {
+                "jail": jail.name,
+                "hook": hook,
+                "plugins": [
+                    {"name": asked.plugin, "from": self._origins[asked.plugin], "wrapper": asked.wrapper}
+                    for asked in self._chain(hook, jail)
+                ],
+            }
+            for jail in jails
+            for hook in _HOOKS
+            if hook != "add_commands"
+        ]
+
+    def names(self) -> dict[str, str]:
+        """All loaded plugins and where each comes from."""
+        return dict(self._origins)
+
+    def _chain(self, hook: str, jail: Jail | None) -> tuple[Implementation, ...]:
+        """Implementations in the order in which they are asked, without those that are off for this jail."""
+        key = (hook, jail.name if jail else "")
+        chain = self._chains.get(key)
+        if chain is None:
+            every = [self._implementation(each) for each in reversed(getattr(self._manager.hook, hook).get_hookimpls())]
+            chain = self._chains[key] = tuple(e for e in every if jail is None or self._serves(e.plugin, jail))
+        return chain
+
+    @staticmethod
+    def _implementation(hookimpl: pluggy.HookImpl) -> Implementation:
+        return Implementation(
+            plugin=hookimpl.plugin_name,
+            function=hookimpl.function,
+            arguments=tuple(hookimpl.argnames),
+            wrapper=hookimpl.wrapper,
+            is_async=iscoroutinefunction(hookimpl.function),
+        )
+
+    def _serves(self, plugin: str, jail: Jail) -> bool:
+        if (plugin, jail.name) in self.faults.off:
+            return False
+        return [word[0] for word in jail.plugins if word[1:] == plugin][-1:] != ["-"]
+
+    def unknown_switches(self, jail: Jail) -> list[Problem]:
+        """What is wrong with a jail's `plugins =` switches: names that no plugin has."""
+        return [
+            Problem(f"no plugin is called {word[1:]!r}; see `guardhooks plugins`", section=jail.name, key="plugins")
+            for word in jail.plugins
+            if word[1:] not in self._origins
+        ]
+
+    # --- one call -----------------------------------------------------------------------------------------------------
+
+    def _tell(self, hook: str, jail: Jail | None, values: Mapping[str, object]) -> None:
+        call = _Call(hook, jail.name if jail else "", values)
+        for implementation in self._chain(hook, jail):
+            self._ask(implementation, call)
+
+    def _ask(self, implementation: Implementation, call: _Call) -> Any:  # noqa: ANN401 -- `call.expected`, or None
+        try:
+            answer = implementation(call.values)
+        except ConfigError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- the plugin boundary
+            self._fault(implementation, call, error)
+            return None
+        return self._checked(implementation, call, answer)
+
+    async def _ask_async(self, implementation: Implementation, call: _Call) -> Any:  # noqa: ANN401 -- as _ask
+        try:
+            answer = implementation(call.values)
+            if implementation.is_async:
+                answer = await answer
+        except Exception as error:  # noqa: BLE001 -- the plugin boundary
+            self._fault(implementation, call, error)
+            return None
+        return self._checked(implementation, call, answer)
+
+    def _checked(self, implementation: Implementation, call: _Call, answer: object) -> object:
+        self._traced(implementation, call, answer)
+        if answer is None or isinstance(answer, call.expected):
+            return answer
+        self._fault(implementation, call, _wrong_type(answer, call.expected))
+        return None
+
+    def _fault(
+        self, implementation: Implementation, call: _Call, error: BaseException, *, may_switch_off: bool = True
+    ) -> None:
+        may_switch_off = may_switch_off and bool(call.jail)
+        if self.faults.record(implementation.plugin, call.hook, call.jail, error, may_switch_off=may_switch_off):
+            self._chains.clear()
+
+    def _traced(self, implementation: Implementation, call: _Call, answer: object) -> None:
+        if self._trace:
+            told = safe_text(", ".join(f"{name}={call.values[name]!r}" for name in implementation.arguments), 300)
+            logger.info("trace: %s.%s(%s) -> %s", implementation.plugin, call.hook, told, safe_text(repr(answer)))
+
+
+def _wrong_type(answer: object, expected: type) -> PluginError:
+    return PluginError(f"it returned {type(answer).__name__}; the hook allows {expected.__name__} or None")
+
+
+def _nobody_serves(action: ActionSpec) -> str:
+    found = f"{action.file} is not served" if action.file else f"there is no action.d/{action.name}.conf either"
+    return f"no plugin serves action {action.name!r}; {found}"
