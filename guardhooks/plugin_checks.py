@@ -1,4 +1,4 @@
-"""What a plugin must be before it is let in: hooks that exist, arguments that are known, functions of the right kind."""
+"""What a plugin must be before it is let in: hooks that exist, known arguments, functions of the right kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The typed façade over pluggy: finds plugins, refuses bad ones, asks the rest in order, keeps each from harming others.
+"""The typed façade over pluggy: finds plugins, refuses bad ones, asks the rest in order, isolates each from the others.
 
 Nothing else in the host touches pluggy. Implementations are called one by one, so that one which raises is counted
 (`faults`) and passed over instead of ending the call.
@@ -24,6 +24,7 @@ from guardhooks.faults import Faults
 from guardhooks.model import (
     ActionSpec,
     Ban,
+    Chunk,
     Failure,
     Ignore,
     Jail,
@@ -86,6 +87,7 @@ class Plugins:
         self._origins: dict[str, str] = {}
         self._chains: dict[tuple[str, str], tuple[Implementation, ...]] = {}
         self._clock = clock
+        self._matcher_of: dict[int, Implementation] = {}
         self._trace = trace
         self.faults = Faults(clock)
         self.problems: list[Problem] = []
@@ -157,8 +159,25 @@ class Plugins:
             matcher: LineMatcher | None = self._ask(implementation, call)
             if matcher is not None:
                 matchers.append(matcher)
+                self._matcher_of[id(matcher)] = implementation
                 left = [jail for jail in left if jail.name not in matcher.jails]
         return matchers
+
+    def feed(self, matcher: LineMatcher, chunk: Chunk) -> list[Failure]:
+        """What a matcher finds in these lines; a fault in the middle costs the rest of them. For a worker thread.
+
+        :raises PluginError: when the matcher's plugin was switched off for it; ask `line_matcher` again.
+        """
+        failures: list[Failure] = []
+        try:
+            failures.extend(matcher.feed(chunk))
+        except Exception as error:  # the plugin boundary
+            implementation = self._matcher_of[id(matcher)]
+            for jail in matcher.jails:
+                self._fault(implementation, _Call("line_matcher", jail, {}), error)
+            if any((implementation.plugin, jail) in self.faults.off for jail in matcher.jails):
+                raise PluginError(f"the line matcher of plugin {implementation.plugin} is switched off") from error
+        return failures
 
     def on_failure(self, jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
         """What the first plugin that ignores the failure says. Awaitable only if an async plugin had to be asked."""
@@ -221,10 +240,11 @@ class Plugins:
 
     async def execute_action(
         self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban], executor: Executor | None = None
-    ) -> Outcome:
-        """Have one action done by the first plugin that serves it; plain functions run in `executor`.
+    ) -> Outcome | None:
+        """Have one action done by the first plugin that serves it; None if none does.
 
-        :raises ActionError: when it could not be done, or no plugin serves it.
+        Plain functions run in `executor`.
+        :raises ActionError: when it could not be done.
         """
         values = {"jail": jail, "action": action, "op": op, "bans": tuple(bans)}
         call = _Call("execute_action", jail.name, values, Outcome)
@@ -240,7 +260,9 @@ class Plugins:
                 continue
             if answer is not None:
                 return answer
-        raise ActionError(safe_text(fault) or _nobody_serves(action))
+        if fault:
+            raise ActionError(safe_text(fault))
+        return None
 
     async def _run_action(
         self, implementation: Implementation, call: _Call, executor: Executor | None
@@ -271,7 +293,7 @@ class Plugins:
     # --- who is asked -------------------------------------------------------------------------------------------------
 
     def report(self, jails: Iterable[Jail]) -> list[dict[str, object]]:
-        """Rows of `guardhooks plugins`: for each jail and hook who is asked, in which order, and where it comes from."""
+        """Rows of `guardhooks plugins`: who is asked, per jail and hook, in which order, and from where it comes."""
         return [
             {
                 "jail": jail.name,
@@ -371,8 +393,3 @@ class Plugins:
 
 def _wrong_type(answer: object, expected: type) -> PluginError:
     return PluginError(f"it returned {type(answer).__name__}; the hook allows {expected.__name__} or None")
-
-
-def _nobody_serves(action: ActionSpec) -> str:
-    found = f"{action.file} is not served" if action.file else f"there is no action.d/{action.name}.conf either"
-    return f"no plugin serves action {action.name!r}; {found}"

@@ -1,0 +1,337 @@
+"""The guard: the public object that holds one running whole, for the daemon and for servers that embed it.
+
+::
+
+    guard = Guard(load(directory), plugins, ledger_file=Path("ledger.sqlite3"))
+    await guard.start()
+    await guard.failure("sshd", "192.0.2.1")
+    guard.is_banned("192.0.2.1")
+    await guard.stop()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from guardhooks import status
+from guardhooks.addresses import canonical, narrow, own_addresses
+from guardhooks.enforcer import Enforcer
+from guardhooks.errors import ActionError, ConfigError, StateError
+from guardhooks.ledger import Ledger
+from guardhooks.logs import NOTICE
+from guardhooks.model import ActionSpec, Ban, Failure, Fields, Jail, Op, Outcome, Problem
+from guardhooks.pipeline import Pipeline
+from guardhooks.plugins import Plugins
+from guardhooks.resolver import Resolver
+from guardhooks.settings.model import Settings
+from guardhooks.sources import Sources
+from guardhooks.text import safe_text
+
+_TICK: Final = 0.5
+"""Seconds between two looks for bans that are over and for state that is to be written."""
+_OWN_ADDRESSES_AGE: Final = 60.0
+
+logger = logging.getLogger("guardhooks.actions")
+
+
+class Guard:
+    """One guard over one configuration. All methods belong to the event loop that `start` ran in."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        plugins: Plugins,
+        *,
+        ledger_file: Path | None = None,
+        observe: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """
+        :param ledger_file: the SQLite file that keeps windows, bans and positions; None keeps them in memory only.
+        :param observe: every action only says what it would do.
+        :raises StateError: when the file cannot be used.
+        """
+        self.settings = settings
+        self.plugins = plugins
+        self.observing = observe
+        self.started = 0.0
+        self.clock = clock
+        self.jails: Mapping[str, Jail] = self._jails_of(settings)
+        self.ledger = Ledger.open(ledger_file, clock=clock, history_age=self._history_age())
+        self._executor = ThreadPoolExecutor(16, thread_name_prefix="guardhooks")
+        self.enforcer = Enforcer(self._execute, self.ledger.active, self._report, settings.reconcile)
+        self._pipeline = Pipeline(
+            plugins=plugins,
+            ledger=self.ledger,
+            resolver=Resolver(clock=clock),
+            clock=clock,
+            executor=self._executor,
+            apply=self._apply,
+            seen_again=self.enforcer.check_soon,
+            narrow=self._narrow,
+        )
+        self.sources = Sources(plugins, self._pipeline)
+        self.state_problem = ""
+        self._own = own_addresses()
+        self._own_read = clock()
+        self._housekeeping: asyncio.Task[None] | None = None
+
+    def _jails_of(self, settings: Settings) -> dict[str, Jail]:
+        jails = {jail.name: jail for jail in settings.jails}
+        if not self.observing:
+            return jails
+        return {
+            name: replace(jail, actions=tuple(replace(action, name="observe", file="") for action in jail.actions))
+            for name, jail in jails.items()
+        }
+
+    def _history_age(self) -> float:
+        return max([self.settings.history_age, *(jail.findtime for jail in self.jails.values())])
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Put in force what the ledger holds, then read the sources."""
+        self.started = self.clock()
+        self.plugins.on_start(self)
+        self.ledger.expire(self.clock())
+        for jail in self.jails.values():
+            self.enforcer.open(jail)
+        await self.sources.arrange(self.jails.values())
+        self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house(), name="housekeeping")
+
+    async def stop(self, *, flush: bool = False) -> None:
+        """End. Bans stay in force; with `flush` all are lifted and what the actions built is removed.
+
+        :raises ActionError: when a flush could not lift everything.
+        """
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
+        await self.sources.close()
+        if flush:
+            for ban in self.ledger.active():
+                self.ledger.remove(ban.jail, ban.id)
+        faults = await self.enforcer.close(list(self.jails), Op.FLUSH if flush else Op.STOP)
+        try:
+            await self.ledger.close()
+        finally:
+            self.plugins.on_stop(self)
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        if flush and faults:
+            raise ActionError("; ".join(faults))
+
+    async def reload(self, settings: Settings, plugins: Plugins) -> None:
+        """Go over to a new configuration, applying only what differs.
+
+        Every ban is kept, save those of jails that are gone. A jail that is broken in the new configuration goes on
+        as it was, and says so.
+        """
+        old = self.jails
+        self.settings, self.plugins = settings, plugins
+        self._pipeline.plugins = self.sources.plugins = plugins
+        kept = {name: replace(old[name], problems=why) for name, why in settings.broken.items() if name in old}
+        self.jails = {**self._jails_of(settings), **kept}
+        plugins.on_start(self)
+        gone = [name for name in old if name not in self.jails]
+        for name, jail in self.jails.items():
+            if name not in old:
+                self.enforcer.open(jail)
+            elif jail != old[name]:
+                await self.enforcer.replace(jail)
+        await self.sources.arrange(self.jails.values())
+        for name in gone:
+            for ban in self.ledger.active(name):
+                self.ledger.remove(name, ban.id)
+            self.ledger.drop_jail(name)
+        await self.enforcer.close(gone, Op.FLUSH)
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            now = self.clock()
+            for ban in self.ledger.expire(now):
+                if ban.jail in self.jails:
+                    self.enforcer.unban(self.jails[ban.jail], ban)
+            if not 0 <= now - self._own_read < _OWN_ADDRESSES_AGE:
+                self._own = await asyncio.to_thread(own_addresses)
+                self._own_read = now
+            await self._write_ledger()
+
+    async def _write_ledger(self) -> None:
+        try:
+            await self.ledger.flush()
+        except StateError as error:
+            if not self.state_problem:
+                logger.error("%s", safe_text(str(error)))
+            self.state_problem = safe_text(str(error))
+        else:
+            if self.state_problem:
+                logger.warning("the ledger is written again")
+            self.state_problem = ""
+
+    # --- bans ---------------------------------------------------------------------------------------------------------
+
+    async def failure(
+        self,
+        jail: str,
+        id: str,
+        *,
+        time: float | None = None,
+        fields: Fields | None = None,
+        text: str = "",
+    ) -> list[Ban]:
+        """Report that somebody failed, from inside a server: the flow goes on from `on_failure`.
+
+        :param id: the offender: an address, or any text.
+        :param time: when, epoch seconds; now if left out.
+        :param text: what happened, as one line for people.
+        :return: the bans that follow from it.
+        :raises ConfigError: when there is no such jail.
+        """
+        known = canonical(id)
+        failure = Failure(
+            jail=self._jail(jail).name,
+            id=known or id,
+            address=known if "/" not in known else "",
+            time=self.clock() if time is None else time,
+            matches=(text,) if text else (),
+            fields=fields or {},
+        )
+        return await self._pipeline.take(self.jails, [failure])
+
+    async def ban(
+        self,
+        jail: str,
+        id: str,
+        *,
+        length: float | None = None,
+        reason: str = "by hand",
+        force: bool = False,
+    ) -> Ban:
+        """Ban an address, a network or another id by hand; `ignoreip` does not apply, own addresses do.
+
+        :param length: seconds, the jail's bantime if left out.
+        :param force: ban even what this machine itself uses.
+        :raises ConfigError: when there is no such jail. :raises ActionError: when it would shut this machine out.
+        """
+        of = self._jail(jail)
+        id = canonical(id) or id
+        if not force and (hit := self._own_hit(id)):
+            raise ActionError(f"[{jail}] {id} is refused: it covers this machine's own address {hit}")
+        ban = Ban(id, jail, self.clock(), of.bantime if length is None else length, reason=reason)
+        stored = self.ledger.add(ban)
+        if stored is None:
+            return next(iter(self.ledger.find(id, jail)), ban)
+        self.enforcer.ban(of, stored)
+        await self._write_ledger()
+        return stored
+
+    async def unban(self, id: str, jail: str | None = None) -> list[Ban]:
+        """Lift the bans of an id, or of all inside a network, in one jail or in all; returns those that were lifted."""
+        if jail is not None:
+            self._jail(jail)
+        return await self._lift(self.ledger.find(canonical(id) or id, jail))
+
+    async def unban_all(self, jail: str | None = None) -> int:
+        """Lift every ban, of one jail or of all; how many there were."""
+        if jail is not None:
+            self._jail(jail)
+        return len(await self._lift(self.ledger.active(jail)))
+
+    async def _lift(self, bans: Sequence[Ban]) -> list[Ban]:
+        lifted = [ban for each in bans if (ban := self.ledger.remove(each.jail, each.id)) is not None]
+        for ban in lifted:
+            self.ledger.forget(ban.jail, ban.id)
+            if ban.jail in self.jails:
+                self.enforcer.unban(self.jails[ban.jail], ban)
+        await self._write_ledger()
+        return lifted
+
+    def is_banned(self, address: str, jail: str | None = None) -> bool:
+        """Whether a ban of this address, or of a prefix that holds it, is decided and not over. Takes microseconds."""
+        return self.ledger.is_banned(canonical(address) or address, jail)
+
+    def _jail(self, name: str) -> Jail:
+        if name not in self.jails:
+            raise ConfigError(f"there is no jail {name!r}; there are: {', '.join(self.jails) or 'none'}")
+        return self.jails[name]
+
+    def _apply(self, ban: Ban) -> Ban | None:
+        """Enforce a decision, unless it is over already, meets nobody or would shut this machine out."""
+        jail = self.jails.get(ban.jail)
+        if jail is None:
+            logger.error("[%s] a plugin decided a ban of %s, but there is no such jail", ban.jail, safe_text(ban.id))
+            return None
+        self.ledger.forget(ban.jail, ban.id)
+        if ban.end <= self.clock():
+            logger.info("[%s] Ignore %s, expired bantime", ban.jail, safe_text(ban.id))
+            return None
+        if hit := self._own_hit(ban.id):
+            logger.warning("[%s] %s is not banned: it covers this machine's own %s", ban.jail, safe_text(ban.id), hit)
+            return None
+        stored = self.ledger.add(ban)
+        if stored is not None:
+            self.enforcer.ban(jail, stored)
+        return stored
+
+    def _own_hit(self, id: str) -> str:
+        return next((own for own in self._own if own == id or ("/" in id and narrow(id, own, [own]) == own)), "")
+
+    def _narrow(self, jail: Jail, prefix: str, address: str) -> str:
+        return narrow(prefix, address, [*self._own, *jail.ignoreip])
+
+    # --- actions ------------------------------------------------------------------------------------------------------
+
+    async def execute(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome:
+        """Have an action done by the plugin that serves it; for plugins that build on other actions.
+
+        :raises ActionError: when it could not be done, or no plugin serves it.
+        """
+        outcome = await self._execute(jail, action, op, bans)
+        if outcome is None:
+            raise ActionError(f"no plugin serves action {action.name!r}")
+        return outcome
+
+    async def _execute(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome | None:
+        return await self.plugins.execute_action(jail, action, op, bans, self._executor)
+
+    async def _report(self, news: list[tuple[Jail, Op, Ban]]) -> None:
+        """Tell the world that bans are in force or over, once the ledger has them on disk."""
+        await self._write_ledger()
+        for jail, op, ban in news:
+            if op is Op.UNBAN:
+                logger.log(NOTICE, "[%s] Unban %s", jail.name, safe_text(ban.id))
+                self.plugins.on_unban(jail, ban)
+            else:
+                verb = "Restore Ban" if ban.restored else "Ban"
+                logger.log(NOTICE, "[%s] %s %s", jail.name, verb, safe_text(ban.id))
+                self.plugins.on_ban(jail, ban)
+
+    # --- what can be seen ---------------------------------------------------------------------------------------------
+
+    def problems(self, jail: Jail) -> list[Problem]:
+        """Everything that keeps a jail from running whole."""
+        off = [
+            Problem(f"plugin {name} is switched off: {why}")
+            for name, why in self.plugins.faults.switched_off(jail.name).items()
+        ]
+        return [*jail.problems, *self.plugins.unknown_switches(jail), *self.sources.problems(jail.name), *off]
+
+    def status(self) -> dict[str, object]:
+        """State of the whole, as JSON-able values."""
+        return status.of_guard(self)
+
+    def jail_status(self, jail: str) -> dict[str, object]:
+        """State of one jail with its bans, as JSON-able values. :raises ConfigError: when there is no such jail."""
+        return status.of_jail(self, self._jail(jail))
+
+    def plugins_report(self) -> list[dict[str, object]]:
+        """Who is asked, per jail and hook, in which order."""
+        return self.plugins.report(self.jails.values())

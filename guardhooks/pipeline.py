@@ -1,0 +1,127 @@
+"""The flow: lines → failures → ignored or counted → decisions → bans. It reads top to bottom in that order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from time import localtime, strftime
+from typing import Final
+
+from guardhooks.addresses import widen
+from guardhooks.ledger import Ledger
+from guardhooks.model import Ban, Failure, Ignore, Jail, LineMatcher, LogSource, Position, StartAt
+from guardhooks.plugins import Plugins
+from guardhooks.resolver import Resolver
+from guardhooks.text import safe_text
+
+_TOLD_ONE_BY_ONE: Final = 10
+"""So many failures of one chunk are logged each; more are summed up, or a storm would cost more than its bans."""
+_LOOKUPS_UNDER_WAY: Final = 1000
+
+logger = logging.getLogger("guardhooks.filter")
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """Takes every failure from where it was found to the bans that follow from it.
+
+    `apply` enforces a decided ban, `seen_again` tells that a banned id failed once more, `narrow` gives the single
+    address instead of a prefix that would hit this machine or somebody who is ignored.
+    """
+
+    plugins: Plugins
+    ledger: Ledger
+    resolver: Resolver
+    clock: Callable[[], float]
+    executor: Executor
+    apply: Callable[[Ban], Ban | None]
+    seen_again: Callable[[str], None]
+    narrow: Callable[[Jail, str, str], str]
+
+    async def follow(self, source: LogSource, jails: Mapping[str, Jail], matchers: Sequence[LineMatcher]) -> None:
+        """Read a source to its end, for the given jails."""
+        loop = asyncio.get_running_loop()
+        lookups: set[asyncio.Task[None]] = set()
+        async for chunk in source.chunks(self._start_at(source, jails, matchers)):
+            failures: list[Failure] = []
+            for matcher in matchers:
+                failures += await loop.run_in_executor(self.executor, self.plugins.feed, matcher, chunk)
+            named = [failure for failure in failures if failure.resolve]
+            for failure in named if len(lookups) < _LOOKUPS_UNDER_WAY else ():
+                lookups.add(task := loop.create_task(self._look_up(jails, failure)))
+                task.add_done_callback(lookups.discard)
+            await self.take(jails, [failure for failure in failures if not failure.resolve], chunk.position)
+
+    def _start_at(self, source: LogSource, jails: Mapping[str, Jail], matchers: Sequence[LineMatcher]) -> StartAt:
+        def time_of(line: bytes) -> float | None:
+            return next((time for time in (matcher.time_of(line) for matcher in matchers) if time is not None), None)
+
+        since = self.clock() - max(jail.findtime for jail in jails.values())
+        return StartAt(self.ledger.positions(source.key), since, time_of)
+
+    async def _look_up(self, jails: Mapping[str, Jail], failure: Failure) -> None:
+        """A failure with a host name counts against every address of that name. Nothing waits for it."""
+        found = await self.resolver.addresses(failure.resolve)
+        await self.take(jails, [replace(failure, id=address, address=address, resolve="") for address in found])
+
+    async def take(
+        self, jails: Mapping[str, Jail], failures: Sequence[Failure], position: Position | None = None
+    ) -> list[Ban]:
+        """Ignore or count these failures and enforce what is decided; the lines up to `position` are then done."""
+        kept = []
+        for failure in failures:
+            if failure.nofail or await self._ignored(jails[failure.jail], failure):
+                continue
+            kept.append(failure)
+        if kept:
+            self._log_found(kept)
+        # Nothing is awaited from here on: whenever the ledger is written, it holds all of a chunk or nothing of it.
+        bans = [ban for failure in kept for ban in self._count(jails[failure.jail], failure)]
+        if position is not None:
+            self.ledger.advance(position)
+        return bans
+
+    async def _ignored(self, jail: Jail, failure: Failure) -> bool:
+        answer = self.plugins.on_failure(jail, failure)
+        if isinstance(answer, Awaitable):
+            answer = await answer
+        if isinstance(answer, Ignore):
+            logger.info("[%s] Ignore %s by %s", jail.name, safe_text(failure.id), safe_text(answer.reason))
+            return True
+        return False
+
+    def _count(self, jail: Jail, failure: Failure) -> list[Ban]:
+        failure = self._widened(jail, failure)
+        record = self.ledger.count(jail, failure)
+        if record.active is not None:
+            self.seen_again(jail.name)
+        decided = self.plugins.decide_ban(jail, failure, record)
+        applied = [self.apply(ban) for ban in decided]
+        return [ban for ban in applied if ban is not None]
+
+    def _widened(self, jail: Jail, failure: Failure) -> Failure:
+        counted = failure.id
+        if failure.address and failure.address == failure.id:
+            counted = widen(failure.address, jail.ipv4prefix, jail.ipv6prefix)
+            if counted != failure.address:
+                counted = self.narrow(jail, counted, failure.address)
+        time = min(failure.time, self.clock())
+        if counted == failure.id and time == failure.time:
+            return failure
+        return replace(failure, id=counted, time=time)
+
+    def _log_found(self, failures: Sequence[Failure]) -> None:
+        if not logger.isEnabledFor(logging.INFO):
+            return
+        if len(failures) <= _TOLD_ONE_BY_ONE:
+            for failure in failures:
+                when = strftime("%Y-%m-%d %H:%M:%S", localtime(failure.time))
+                logger.info("[%s] Found %s - %s", failure.jail, safe_text(failure.id), when)
+            return
+        for jail, number in Counter(failure.jail for failure in failures).items():
+            ids = len({failure.id for failure in failures if failure.jail == jail})
+            logger.info("[%s] Found %d failures of %d ids", jail, number, ids)
