@@ -1,0 +1,224 @@
+"""What can be asked of a running daemon: the commands of the control socket, their arguments checked."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Final, Protocol
+
+import guardhooks
+from guardhooks.addresses import canonical
+from guardhooks.control.protocol import RequestError
+from guardhooks.control.server import Handler
+from guardhooks.errors import GuardhooksError
+from guardhooks.model import PERMANENT, Ban, Jail
+from guardhooks.text import safe_text
+
+_ID_LIMIT: Final = 512
+"""Longest id in characters."""
+
+
+class ControlledGuard(Protocol):
+    """The part of `guardhooks.Guard` that commands use."""
+
+    @property
+    def jails(self) -> Mapping[str, Jail]: ...
+    async def ban(self, jail: str, id: str, *, length: float | None = None, reason: str = "by hand") -> Ban: ...
+    async def unban(self, id: str, jail: str | None = None) -> list[Ban]: ...
+    async def unban_all(self, jail: str | None = None) -> int: ...
+    def is_banned(self, address: str, jail: str | None = None) -> bool: ...
+    def status(self) -> dict[str, object]: ...
+    def jail_status(self, jail: str) -> dict[str, object]: ...
+    def plugins_report(self) -> list[dict[str, object]]: ...
+
+
+def commands(
+    guard: ControlledGuard,
+    *,
+    reload: Callable[[], Awaitable[object]],
+    stop: Callable[[bool], Awaitable[object]],
+) -> Mapping[str, Handler]:
+    """The commands by name.
+
+    `reload` reads the configuration again and says what changed; `stop` makes the daemon end soon, its argument says
+    whether all bans are lifted before. Both give what the client is told, as JSON-able data.
+    """
+    served = _Commands(guard, reload, stop)
+    return {
+        "ping": served.ping,
+        "version": served.version,
+        "status": served.status,
+        "plugins": served.plugins,
+        "is_banned": served.is_banned,
+        "ban": served.ban,
+        "unban": served.unban,
+        "unban_all": served.unban_all,
+        "reload": served.reload,
+        "stop": served.stop,
+    }
+
+
+class _Commands:
+    def __init__(
+        self,
+        guard: ControlledGuard,
+        reload: Callable[[], Awaitable[object]],
+        stop: Callable[[bool], Awaitable[object]],
+    ) -> None:
+        self._guard = guard
+        self._reload = reload
+        self._stop = stop
+
+    async def ping(self, arguments: Mapping[str, object]) -> object:
+        _only(arguments)
+        return {"pid": os.getpid()}
+
+    async def version(self, arguments: Mapping[str, object]) -> object:
+        _only(arguments)
+        return {"version": guardhooks.__version__}
+
+    async def status(self, arguments: Mapping[str, object]) -> object:
+        _only(arguments, "jail")
+        jail = _text(arguments, "jail")
+        return self._guard.status() if jail is None else self._of_jail(jail)
+
+    def _of_jail(self, jail: str) -> dict[str, object]:
+        """A jail that is configured but broken does not run; the overview still knows what is wrong with it."""
+        if jail in self._guard.jails:
+            return self._guard.jail_status(jail)
+        rows = self._guard.status().get("jails")
+        if isinstance(rows, Sequence):
+            for row in rows:
+                if isinstance(row, Mapping) and row.get("name") == jail:
+                    return dict(row)
+        raise self._unknown(jail)
+
+    async def plugins(self, arguments: Mapping[str, object]) -> object:
+        _only(arguments, "jail")
+        jail = self._jail(arguments)
+        rows = self._guard.plugins_report()
+        return [row for row in rows if jail is None or row["jail"] == jail]
+
+    async def is_banned(self, arguments: Mapping[str, object]) -> object:
+        _only(arguments, "ids", "jail")
+        jail = self._jail(arguments)
+        return {each: self._guard.is_banned(each, jail) for each in _ids(arguments)}
+
+    async def ban(self, arguments: Mapping[str, object]) -> object:
+        _only(arguments, "jail", "ids", "length", "text")
+        jail, length, ids = self._jail(arguments), _length(arguments), _ids(arguments)
+        if jail is None:
+            raise RequestError('ban needs a "jail"', "usage")
+        for each in ids:
+            _refuse_everybody(each)
+        bans = [await self._guard.ban(jail, each, length=length) for each in ids]
+        return {"banned": [_told(ban) for ban in bans]}
+
+    async def unban(self, arguments: Mapping[str, object]) -> object:
+        """Never an error for one that is not banned: those are listed as `absent`."""
+        _only(arguments, "jail", "ids", "text")
+        jail, lifted, absent = self._jail(arguments), list[Ban](), list[str]()
+        for each in _ids(arguments):
+            bans = await self._guard.unban(each, jail)
+            lifted += bans
+            if not bans:
+                absent.append(each)
+        return {"unbanned": [_told(ban) for ban in lifted], "absent": absent}
+
+    async def unban_all(self, arguments: Mapping[str, object]) -> object:
+        _only(arguments, "jail")
+        return {"count": await self._guard.unban_all(self._jail(arguments))}
+
+    async def reload(self, arguments: Mapping[str, object]) -> object:
+        _only(arguments)
+        return await self._reload()
+
+    async def stop(self, arguments: Mapping[str, object]) -> object:
+        _only(arguments, "flush")
+        flush = arguments.get("flush", False)
+        if not isinstance(flush, bool):
+            raise RequestError('"flush" must be true or false', "usage")
+        return await self._stop(flush)
+
+    def _jail(self, arguments: Mapping[str, object]) -> str | None:
+        jail = _text(arguments, "jail")
+        if jail is not None and jail not in self._guard.jails:
+            raise self._unknown(jail)
+        return jail
+
+    def _unknown(self, jail: str) -> GuardhooksError:
+        names = sorted(self._guard.jails)
+        near = get_close_matches(jail, names, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:20]) or 'none'}"
+        return RequestError(f"no jail is called {safe_text(jail, 100)!r}; {hint}", "unknown-jail")
+
+
+def _only(arguments: Mapping[str, object], *known: str) -> None:
+    unknown = sorted(set(arguments) - set(known))
+    if unknown:
+        allowed = ", ".join(known) or "none"
+        raise RequestError(f"unknown argument {safe_text(unknown[0], 100)!r}; allowed: {allowed}", "usage")
+
+
+def _text(arguments: Mapping[str, object], name: str) -> str | None:
+    value = arguments.get(name)
+    if value is not None and not isinstance(value, str):
+        raise RequestError(f'"{name}" must be text', "usage")
+    return value
+
+
+def _length(arguments: Mapping[str, object]) -> float | None:
+    """Seconds; -1 is for ever, as in `bantime`."""
+    value = arguments.get("length")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RequestError('"length" must be a number of seconds, or -1 for ever', "usage")
+    if value == -1:
+        return PERMANENT
+    if not math.isfinite(value) or not 1 <= value <= 1e10:
+        raise RequestError('"length" must be 1 to 1e10 seconds, or -1 for ever', "usage")
+    return float(value)
+
+
+def _ids(arguments: Mapping[str, object]) -> list[str]:
+    """The ids in canonical spelling. Text that is no address is a typing error unless `text` says that it is meant."""
+    given, any_text = arguments.get("ids"), arguments.get("text", False)
+    if not isinstance(given, list) or not given or not all(isinstance(each, str) for each in given):
+        raise RequestError('"ids" must be a list of addresses, networks or other ids, not empty', "usage")
+    if not isinstance(any_text, bool):
+        raise RequestError('"text" must be true or false', "usage")
+    return list(dict.fromkeys(_id(each, any_text=any_text) for each in given))
+
+
+def _id(text: str, *, any_text: bool) -> str:
+    address = canonical(text.strip())
+    if address:
+        return address
+    if not any_text:
+        raise RequestError(
+            f"{safe_text(text, 100)!r} is no address and no network; for an id of another kind add --text", "usage"
+        )
+    if not text or len(text) > _ID_LIMIT or not text.isprintable():
+        raise RequestError(f"an id is 1 to {_ID_LIMIT} printable characters", "usage")
+    return text
+
+
+def _refuse_everybody(text: str) -> None:
+    if "/" in text and canonical(text) and ipaddress.ip_network(text).prefixlen == 0:
+        raise RequestError(f"{text} is everybody, you too; name a smaller network", "refused")
+
+
+def _told(ban: Ban) -> dict[str, object]:
+    permanent = math.isinf(ban.length)
+    return {
+        "id": ban.id,
+        "jail": ban.jail,
+        "start": ban.start,
+        "end": None if permanent else ban.end,
+        "length": None if permanent else ban.length,
+        "count": ban.count,
+    }
