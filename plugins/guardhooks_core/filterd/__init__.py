@@ -1,0 +1,1 @@
+"""Finds failures in lines, by the filters of `filter.d`."""

@@ -1,0 +1,98 @@
+"""The date patterns that are tried when a filter names none, and the words that stand for them in `datepattern`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from guardhooks import ConfigError, safe_text
+from guardhooks_core.filterd.dates.language import EPOCH, LINE_BEGIN, TAI64N, UNBOUND
+
+NONE: Final = "{NONE}"
+_DEFAULT: Final = "{DEFAULT}"
+_DATE: Final = "{DATE}"
+_ISO8601: Final = r"%ExY-?%Exm-?%Exd[T ]%ExH:?%ExM:?%ExS(?:[.,]%f)?(?:\s*%z)?"
+_ANCHORED_WEIGHT: Final = 100
+
+DEFAULTS: Final = (
+    r"%ExY(?P<_sep>[-/.])%m(?P=_sep)%d(?:T|  ?)%H:%M:%S(?:[.,]%f)?(?:\s*%z)?",
+    r"(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?",
+    r"(?:%a )?%b %d %ExY %k:%M:%S(?:\.%f)?",
+    r"%d(?P<_sep>[-/])%m(?P=_sep)(?:%ExY|%Exy) %k:%M:%S",
+    r"%d(?P<_sep>[-/])%b(?P=_sep)%ExY[ :]?%H:%M:%S(?:\.%f)?(?: %z)?",
+    r"%m/%d/%ExY:%H:%M:%S",
+    r"%m-%d-%ExY %k:%M:%S(?:\.%f)?",
+    "EPOCH",
+    "{^LN-BEG}%H:%M:%S",
+    "^<%m/%d/%Exy@%H:%M:%S>",
+    r"%Exy%Exm%Exd  ?%H:%M:%S",
+    r"%b %d, %ExY %I:%M:%S %p",
+    r"^%b-%d-%Exy %k:%M:%S",
+    r"%ExY%Exm%Exd(?:-|T|  ?)%ExH:?%ExM:?%ExS(?:[.,]%f)?(?:\s*%z)?",
+    r"(?:%Z )?(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?",
+    r"(?:%z )?(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?",
+    "TAI64N",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One pattern of the list that is in force."""
+
+    pattern: str
+    weight: int  # how readily it moves up in the list
+    stock: bool  # one of the defaults, so it is known what a date that it matches looks like
+
+
+def effective_list(patterns: Sequence[str]) -> list[Entry]:
+    """All patterns that `patterns` stand for, in order; without any, the 31 defaults.
+
+    Raises `ConfigError` if a pattern stands there twice.
+    """
+    chosen: dict[str, Entry] = {}
+    own: set[str] = set()
+    for pattern in (text for text in (line.strip() for line in patterns) if text):
+        entries = list(_entries(pattern))
+        if len(entries) == 1:
+            if pattern in own:
+                msg = f"datepattern {safe_text(pattern, 200)!r} stands there twice; remove one"
+                raise ConfigError(msg)
+            own.add(pattern)
+        for entry in entries:
+            chosen.setdefault(entry.pattern, entry)
+    return list(chosen.values()) or list(_defaults())
+
+
+def _entries(pattern: str) -> Iterator[Entry]:
+    word = "" if "%" in pattern else pattern.upper()
+    if word == LINE_BEGIN:
+        yield from _anchored(inherent=True)
+    elif word == _DEFAULT:
+        yield from _defaults()
+    elif _DATE in (pattern if "%" in pattern else word):
+        yield from _around_dates(pattern)
+    elif word.removeprefix(LINE_BEGIN).removeprefix("^") == "ISO8601":
+        yield Entry((LINE_BEGIN if word != "ISO8601" else "") + _ISO8601, 1, stock=False)
+    else:
+        yield Entry(pattern, 1, stock=False)
+
+
+def _defaults() -> Iterator[Entry]:
+    yield from _anchored(inherent=False)
+    yield from (Entry(pattern, 1, stock=True) for pattern in DEFAULTS)
+
+
+def _anchored(*, inherent: bool) -> Iterator[Entry]:
+    for pattern in DEFAULTS:
+        if not pattern.startswith(("^", LINE_BEGIN)):
+            yield Entry(LINE_BEGIN + pattern, _ANCHORED_WEIGHT, stock=True)
+        elif inherent:
+            yield Entry(pattern, _ANCHORED_WEIGHT, stock=True)
+
+
+def _around_dates(pattern: str) -> Iterator[Entry]:
+    at = pattern.upper().index(_DATE)
+    before, after = pattern[:at], pattern[at + len(_DATE) :]
+    for default in DEFAULTS:
+        date = {"EPOCH": EPOCH, "TAI64N": TAI64N}.get(default, default)
+        date = date.removeprefix(LINE_BEGIN).removeprefix(UNBOUND).removeprefix("^")
+        yield Entry(before + date + after, 1, stock=False)

@@ -1,0 +1,168 @@
+"""One date pattern at work: compiled on first use, with the times that it found of late and where it found them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from guardhooks_core.filterd.dates.defaults import Entry
+from guardhooks_core.filterd.dates.fields import Resolved, resolve
+from guardhooks_core.filterd.dates.language import compile_pattern, human_name
+from guardhooks_core.filterd.dates.zones import Zone
+
+_CACHED_TIMES: Final = 256
+# Of a longer line, only so many characters are searched, from the first place that looks like a date.
+_REACH: Final = 4096
+# No date begins so far before that place.
+_BEFORE_CLOCK: Final = 80
+_CLOCK: Final = re.compile(r"\d:[0-5]?\d:\d")
+_LOOKS: Final[Mapping[str, re.Pattern[str]]] = {
+    "EPOCH": re.compile(r"^\[?\d{10}|audit\("),
+    "TAI64N": re.compile("@[0-9a-f]"),
+    r"%ExY%Exm%Exd(?:-|T|  ?)%ExH:?%ExM:?%ExS(?:[.,]%f)?(?:\s*%z)?": re.compile(r"2\d{7}"),
+}
+
+# Where the first hit of each look in the line is, -1: none. Shared by all templates that are tried on that line.
+Looked = dict[re.Pattern[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class DateMatch:
+    """A date text in a line."""
+
+    time: float | None
+    """Epoch seconds. None: the text is no possible date (29 Feb in a common year), or it is empty (`start == end`) and
+    tells no time, as with `{NONE}`."""
+    start: int
+    """The part of the line that is cut out begins here…"""
+    end: int
+    """…and ends before this."""
+    pattern: str
+    """The pattern that matched, in words."""
+
+
+class Template:
+    """A pattern of the list. `start` and `end` are the columns of what it cut out last."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.name: Final = human_name(entry.pattern)
+        self.weight: Final = entry.weight
+        self.hits = 0
+        self.last_used = 0.0
+        self.start = 0
+        self.end = 0
+        self.anchored = False
+        self._pattern: Final = entry.pattern
+        self._look: Final = _LOOKS.get(entry.pattern, _CLOCK) if entry.stock else None
+        self._from_begin = False
+        self._cut = 0
+        self._regex: re.Pattern[str] | None = None
+        self._fields: tuple[str, ...] = ()
+        self._begin = 0
+        self._edges = ("", "", "", "")
+        self._times: dict[str, Resolved] = {}
+        self._latest: tuple[str, Resolved, DateMatch] | None = None
+        # Fields in a look-around are no part of the matched text, so that text does not tell the time.
+        self._cached: Final = "(?=" not in entry.pattern and "(?<" not in entry.pattern
+
+    def prepare(self, year: int) -> re.Pattern[str]:
+        """Compile, with `%ExY` as of `year`. Raises `ConfigError`."""
+        compiled = compile_pattern(self._pattern, year)
+        self._fields = tuple(name for name in compiled.regex.groupindex if not name.startswith("_"))
+        self._cut, self._from_begin = compiled.cut, compiled.from_begin
+        self.anchored = compiled.from_begin or compiled.to_end
+        self._regex = compiled.regex
+        return compiled.regex
+
+    def columns(self, match: re.Match[str]) -> tuple[int, int]:
+        """Begin and end of what `match` cuts out."""
+        return match.span(self._cut)
+
+    def search(self, line: str, year: int, looked: Looked) -> re.Match[str] | None:
+        """The leftmost date of this pattern in `line`."""
+        regex = self._regex or self.prepare(year)
+        if self._from_begin:
+            return regex.match(line)
+        if self._look is None:
+            return regex.search(line)
+        place = looked.get(self._look)
+        if place is None:
+            found = self._look.search(line)
+            place = looked[self._look] = -1 if found is None else found.start()
+        if place < 0:
+            return None
+        if len(line) <= _REACH:
+            return regex.search(line)
+        begin = max(0, place - _BEFORE_CLOCK)
+        near = regex.search(line, begin, begin + _REACH)
+        # Once more, as the end of the searched part may have passed for the end of the line.
+        return near and regex.match(line, near.start())
+
+    def again(self, line: str, year: int, looked: Looked) -> re.Match[str] | None:
+        """The date in `line`, sought first where this pattern matched last if the characters around look the same."""
+        regex = self._regex or self.prepare(year)
+        if self._from_begin:
+            return regex.match(line)
+        if self._edges_alike(_edges(line, self.start, self.end)):
+            match = regex.match(line, self._begin)
+            if match is not None and match.span(self._cut) == (self.start, self.end):
+                return match
+        return self.search(line, year, looked)
+
+    def _edges_alike(self, edges: tuple[str, str, str, str]) -> bool:
+        before, first, final, after = self._edges
+        left = edges[0] == before or (edges[1] == first and not first.isalnum())
+        return left and (edges[3] == after or (edges[2] == final and not final.isalnum()))
+
+    def won(self, match: re.Match[str], now: float) -> None:
+        """Remember this hit, for the competition with other patterns."""
+        self.hits += 1
+        self.last_used = now
+        self.start, self.end = match.span(self._cut)
+        if not self._from_begin:
+            self._begin = match.start()
+            self._edges = _edges(match.string, self.start, self.end)
+
+    @property
+    def rank(self) -> float:
+        """The more hits and the nearer to the line's begin, the higher."""
+        return self.hits * self.weight / max(1, self.start)
+
+    def date(self, match: re.Match[str], zone: Zone, now: float) -> DateMatch:
+        """The date that `match` found."""
+        text = match[0]
+        start, end = match.span(self._cut)
+        if self._latest is not None:
+            known, held, result = self._latest
+            if known == text and result.start == start and held.since <= now < held.until:
+                return result
+        held = self._time(match, text, zone, now) if end > start or self._fields else _NO_TIME
+        result = DateMatch(held.time, start, end, self.name)
+        if self._cached:
+            self._latest = text, held, result
+        return result
+
+    def _time(self, match: re.Match[str], text: str, zone: Zone, now: float) -> Resolved:
+        """The time, kept by the matched text without its fraction of a second, which does not count."""
+        if "f" in self._fields and match["f"] is not None:
+            first, behind = match.span("f")
+            begin = match.start()
+            text = f"{text[: first - begin]}{text[behind - begin :]}"
+        held = self._times.get(text)
+        if held is not None and held.since <= now < held.until:
+            return held
+        fields = {name: value for name, value in match.groupdict().items() if value and name in self._fields}
+        held = resolve(fields, zone, now)
+        if self._cached:
+            if len(self._times) >= _CACHED_TIMES:
+                self._times.clear()
+            self._times[text] = held
+        return held
+
+
+_NO_TIME: Final = Resolved(None)
+
+
+def _edges(line: str, start: int, end: int) -> tuple[str, str, str, str]:
+    """The characters just before, first inside, last inside and just after."""
+    return line[max(0, start - 1) : start], line[start : start + 1], line[max(0, end - 1) : end], line[end : end + 1]

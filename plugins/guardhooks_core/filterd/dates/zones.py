@@ -1,0 +1,86 @@
+"""Time zones: the names and offsets that log lines and `logtimezone` carry, and the zone that applies without one."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+from functools import lru_cache
+from typing import Final
+
+from guardhooks import ConfigError, safe_text
+
+# Hours ahead of UTC. Names are ambiguous in the world; this is the choice that fail2ban's users are used to.
+_NAMES: Final = """
+-12 Y · -11 X NUT SST · -10 W CKT HAST HST TAHT TKT · -9.5 MART MIT · -9 V AKST GAMT GIT HADT HNY
+-8 U AKDT CIST HAY HNP PST PT · -7 T HAP HNR MST PDT · -6 S CST EAST GALT HAR HNC MDT
+-5 R CDT COT EASST ECT EST ET HAC HNE PET · -4.5 HLV VET · -4 Q AST BOT CLT COST EDT FKT GYT HAE HNA PYT
+-3.5 HNT NST NT · -3 P ADT ART BRT CLST FKST GFT HAA PMST PYST SRT UYT WGT · -2.5 HAT NDT
+-2 O BRST FNT PMDT UYST WGST · -1 N AZOT CVT EGT · 0 Z EGST GMT UTC WET WT · 1 A CET DFT WAT WEDT WEST
+2 B CAT CEDT CEST EET SAST WAST · 3 C EAT EEDT EEST IDT MSK · 3.5 IRST
+4 D AMT AZT GET GST KUYT MSD MUT RET SAMT SCT · 4.5 AFT IRDT
+5 E AMST AQTT AZST HMT MAWT MVT PKT TFT TJT TMT UZT YEKT · 5.5 SLT · 5.75 NPT
+6 F ALMT BIOT BTT IOT KGT NOVT OMST YEKST · 6.5 CCT MMT · 7 G CXT DAVT HOVT ICT KRAT NOVST OMSST THA WIB
+8 H ACT AWST BDT BNT CAST HKT IRKT KRAST MYT PHT SGT ULAT WITA WST
+9 I AWDT IRKST JST KST PWT TLT WDT WIT YAKT · 9.5 ACST · 10 K AEST CHST PGT VLAT YAKST YAPT · 10.5 ACDT LHST
+11 L AEDT LHDT MAGT NCT PONT SBT VLAST VUT · 11.5 NFT
+12 M ANAST ANAT FJT GILT MAGST MHT NZST PETST PETT TVT WFT · 13 FJST NZDT
+"""
+_ZONE: Final = re.compile(r"([A-Z](?:[A-Z]{2,4})?)?(?:([+-])([01][0-9])(?::?([0-9]{2}))?)?", re.ASCII)
+
+
+def _read_names(table: str) -> dict[str, int]:
+    seconds: dict[str, int] = {}
+    for row in table.replace("\n", "·").split("·"):
+        hours, *names = row.split() or ["0"]
+        seconds.update(dict.fromkeys(names, int(float(hours) * 3600)))
+    return seconds
+
+
+_SECONDS: Final = _read_names(_NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """What turns a date into an epoch time: `info` (None: the zone of this machine), `shift` seconds ahead."""
+
+    info: tzinfo | None = None
+    shift: int = 0
+
+    def epoch(self, day: date, hour: int = 0, minute: int = 0, second: int = 0) -> float:
+        """Seconds since 1970-01-01 UTC; a leap second is the first of the next minute.
+
+        Raises ValueError or OverflowError if there is no such time.
+        """
+        moment = datetime(day.year, day.month, day.day, hour, minute, tzinfo=self.info)
+        return moment.timestamp() + second - self.shift
+
+    def today(self, now: float) -> date:
+        """The calendar day at `now`."""
+        return datetime.fromtimestamp(now + self.shift, self.info).date()
+
+
+@lru_cache(maxsize=512)
+def parse_zone(text: str) -> Zone | None:
+    """The zone of `Z`, `+0200`, `+02:00`, `CET`, `UTC+0200`, … in any case; None if that is no zone or not known."""
+    found = _ZONE.fullmatch(text.upper())
+    if not text or found is None:
+        return None
+    name, sign, hours, minutes = found.groups()
+    ahead = _SECONDS.get(name) if name else 0
+    if ahead is None:
+        return None
+    offset = int(hours or 0) * 3600 + int(minutes or 0) * 60
+    return Zone(UTC, ahead + (-offset if sign == "-" else offset))
+
+
+def configured_zone(text: str, default: tzinfo | None) -> Zone:
+    """The zone for dates without one: `logtimezone` if it is set, else `default` (None: the machine's).
+
+    Raises `ConfigError` if `text` is no zone.
+    """
+    if not text:
+        return Zone(default)
+    zone = parse_zone(text) if text == text.upper() else None
+    if zone is None:
+        msg = f"logtimezone {safe_text(text, 80)!r} is not a time zone; write UTC, CET, +0200 or UTC+0200"
+        raise ConfigError(msg)
+    return zone
