@@ -26,14 +26,6 @@ class Folders:
     runtime: Path
     socket: Path
 
-    def prepare(self) -> None:
-        """Create both folders, open to nobody else.
-
-        :raises StateError: when one cannot be made, belongs to somebody else or is writable by others.
-        """
-        for folder in dict.fromkeys((self.state, self.runtime, self.socket.parent)):
-            _private_folder(folder)
-
 
 def folders(state: Path | None = None, *, socket: Path | None = None) -> Folders:
     """The folders of the daemon that keeps its state in `state`, by default those of the running user.
@@ -71,7 +63,11 @@ def _user_runtime() -> Path:
     return Path(tempfile.gettempdir()) / f"guardhooks-{os.geteuid()}"
 
 
-def _private_folder(folder: Path) -> None:
+def private_folder(folder: Path) -> None:
+    """Create a folder that is open to nobody else, or make sure that it is ours.
+
+    :raises StateError: when it cannot be made or written, belongs to somebody else or is writable by others.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -103,12 +99,36 @@ def _refuse_shared(folder: Path) -> None:
         raise StateError(f"state folder {folder} is writable by others (mode {mode:04o}); chmod 0700 {folder}")
 
 
+def socket_folder(folder: Path) -> None:
+    """Create the folder of a socket, or make sure that nobody can swap what lies in it.
+
+    A folder that was there may be root's and shared, such as `/run`, or sticky.
+
+    :raises StateError: when it cannot be made, or others may write it.
+    """
+    try:
+        status = folder.stat()
+    except FileNotFoundError:
+        private_folder(folder)
+        return
+    except OSError as error:
+        raise StateError(f"socket folder {folder} cannot be used: {error.strerror}") from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise StateError(f"socket folder {folder} is not a folder; name another one with --state DIR")
+    if status.st_uid not in (0, os.geteuid()):
+        raise StateError(f"socket folder {folder} belongs to uid {status.st_uid}; name another one with --state DIR")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX:
+        mode = stat.S_IMODE(status.st_mode)
+        raise StateError(f"socket folder {folder} is writable by others (mode {mode:04o}); chmod go-w {folder}")
+
+
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold a state folder for this process alone; the kernel lets go when the process ends, however it ends.
+    """Hold a state folder, created if need be, for this process alone; the kernel lets go when the process ends.
 
-    :raises StateError: naming the process that holds it, or why there can be no lock.
+    :raises StateError: naming the process that holds it, or why the folder cannot be used.
     """
+    private_folder(folder)
     path = folder / LOCK_NAME
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -38,9 +38,7 @@ class Connection:
         self._timeout = timeout
         self._socket = _connect(path, timeout)
         self._lines = self._socket.makefile("rb")
-        self.pid: int = _CREDENTIALS.unpack(
-            self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        )[0]
+        self.pid = _trusted_pid(path, self._socket)
 
     def __enter__(self) -> Self:
         return self
@@ -114,3 +112,12 @@ def _connect(path: Path, timeout: float) -> socket.socket:
         connection.close()
         raise StateError(f"socket {path} cannot be used: {error.strerror or error}") from error
     return connection
+
+
+def _trusted_pid(path: Path, connection: socket.socket) -> int:
+    """The daemon's pid. A plain user believes only root and himself: others may have made a folder of that name."""
+    pid, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    if os.geteuid() not in (0, uid) and uid != 0:
+        connection.close()
+        raise StateError(f"socket {path} is answered by a process of uid {uid}, which is neither root's nor yours")
+    return int(pid)

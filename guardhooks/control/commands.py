@@ -26,7 +26,9 @@ class ControlledGuard(Protocol):
 
     @property
     def jails(self) -> Mapping[str, Jail]: ...
-    async def ban(self, jail: str, id: str, *, length: float | None = None, reason: str = "by hand") -> Ban: ...
+    async def ban(
+        self, jail: str, id: str, *, length: float | None = None, reason: str = "by hand", force: bool = False
+    ) -> Ban: ...
     async def unban(self, id: str, jail: str | None = None) -> list[Ban]: ...
     async def unban_all(self, jail: str | None = None) -> int: ...
     def is_banned(self, address: str, jail: str | None = None) -> bool: ...
@@ -35,16 +37,21 @@ class ControlledGuard(Protocol):
     def plugins_report(self) -> list[dict[str, object]]: ...
 
 
+class Stop(Protocol):
+    """Makes the daemon end soon; with `flush` every ban is lifted before."""
+
+    def __call__(self, *, flush: bool) -> Awaitable[object]: ...
+
+
 def commands(
     guard: ControlledGuard,
     *,
     reload: Callable[[], Awaitable[object]],
-    stop: Callable[[bool], Awaitable[object]],
+    stop: Stop,
 ) -> Mapping[str, Handler]:
     """The commands by name.
 
-    `reload` reads the configuration again and says what changed; `stop` makes the daemon end soon, its argument says
-    whether all bans are lifted before. Both give what the client is told, as JSON-able data.
+    `reload` reads the configuration again. What it and `stop` return is what the client is told, as JSON-able data.
     """
     served = _Commands(guard, reload, stop)
     return {
@@ -66,7 +73,7 @@ class _Commands:
         self,
         guard: ControlledGuard,
         reload: Callable[[], Awaitable[object]],
-        stop: Callable[[bool], Awaitable[object]],
+        stop: Stop,
     ) -> None:
         self._guard = guard
         self._reload = reload
@@ -108,13 +115,14 @@ class _Commands:
         return {each: self._guard.is_banned(each, jail) for each in _ids(arguments)}
 
     async def ban(self, arguments: Mapping[str, object]) -> object:
-        _only(arguments, "jail", "ids", "length", "text")
+        _only(arguments, "jail", "ids", "length", "text", "force")
         jail, length, ids = self._jail(arguments), _length(arguments), _ids(arguments)
+        force = _flag(arguments, "force")
         if jail is None:
             raise RequestError('ban needs a "jail"', "usage")
         for each in ids:
             _refuse_everybody(each)
-        bans = [await self._guard.ban(jail, each, length=length) for each in ids]
+        bans = [await self._guard.ban(jail, each, length=length, force=force) for each in ids]
         return {"banned": [_told(ban) for ban in bans]}
 
     async def unban(self, arguments: Mapping[str, object]) -> object:
@@ -138,10 +146,7 @@ class _Commands:
 
     async def stop(self, arguments: Mapping[str, object]) -> object:
         _only(arguments, "flush")
-        flush = arguments.get("flush", False)
-        if not isinstance(flush, bool):
-            raise RequestError('"flush" must be true or false', "usage")
-        return await self._stop(flush)
+        return await self._stop(flush=_flag(arguments, "flush"))
 
     def _jail(self, arguments: Mapping[str, object]) -> str | None:
         jail = _text(arguments, "jail")
@@ -170,6 +175,13 @@ def _text(arguments: Mapping[str, object], name: str) -> str | None:
     return value
 
 
+def _flag(arguments: Mapping[str, object], name: str) -> bool:
+    value = arguments.get(name, False)
+    if not isinstance(value, bool):
+        raise RequestError(f'"{name}" must be true or false', "usage")
+    return value
+
+
 def _length(arguments: Mapping[str, object]) -> float | None:
     """Seconds; -1 is for ever, as in `bantime`."""
     value = arguments.get("length")
@@ -186,11 +198,9 @@ def _length(arguments: Mapping[str, object]) -> float | None:
 
 def _ids(arguments: Mapping[str, object]) -> list[str]:
     """The ids in canonical spelling. Text that is no address is a typing error unless `text` says that it is meant."""
-    given, any_text = arguments.get("ids"), arguments.get("text", False)
+    given, any_text = arguments.get("ids"), _flag(arguments, "text")
     if not isinstance(given, list) or not given or not all(isinstance(each, str) for each in given):
         raise RequestError('"ids" must be a list of addresses, networks or other ids, not empty', "usage")
-    if not isinstance(any_text, bool):
-        raise RequestError('"text" must be true or false', "usage")
     return list(dict.fromkeys(_id(each, any_text=any_text) for each in given))
 
 

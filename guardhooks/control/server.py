@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 from guardhooks.control.protocol import REQUEST_LIMIT, RequestError, encode, read_request, socket_address
 from guardhooks.errors import GuardhooksError, StateError
+from guardhooks.state import socket_folder
 from guardhooks.text import safe_text
 
 Handler: TypeAlias = Callable[[Mapping[str, object]], Awaitable[object]]
@@ -60,6 +61,7 @@ class ControlServer:
 
         :raises StateError: when another daemon answers there, or the socket cannot be made.
         """
+        socket_folder(self._path.parent)
         listener = _listen(self._path)
         self._inode = self._path.lstat().st_ino
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=REQUEST_LIMIT)
