@@ -1,0 +1,142 @@
+"""The two daemons, started the same way on the same configuration: a copy of Debian's with one sshd jail."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+_JAIL_LOCAL = """\
+[DEFAULT]
+bantime = 1d
+findtime = 1h
+maxretry = 5
+banaction = iptables-ipset-proto6
+banaction_allports = iptables-ipset-proto6-allports
+ignoreself = false
+usedns = no
+[sshd]
+enabled = true
+backend = auto
+logpath = {log}
+maxretry = {maxretry}
+"""
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Daemon(ABC):
+    """One daemon with a configuration of its own in `folder`, reading `log`."""
+
+    name: ClassVar[str]
+
+    def __init__(self, folder: Path, log: Path, *, maxretry: int = 5) -> None:
+        self.folder, self.log = folder, log
+        self.config = folder / "config"
+        shutil.copytree("/etc/fail2ban", self.config, dirs_exist_ok=True)
+        for shipped in (self.config / "jail.d").glob("*.conf"):
+            shipped.unlink()
+        (self.config / "jail.local").write_text(_JAIL_LOCAL.format(log=log, maxretry=maxretry))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start in the foreground, as a child; returns at once."""
+
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether it answers its client."""
+
+    @abstractmethod
+    def ban(self, addresses: list[str]) -> None:
+        """Ban these by hand, through its client."""
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(600)
+            self.process = None
+
+    def cpu(self) -> float:
+        """CPU seconds used so far, user and system, children that it waited for included."""
+        assert self.process is not None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return sum(map(int, fields[11:15])) / _TICK
+
+    def peak_memory(self) -> float:
+        """Peak resident memory, MB."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+    def wait_ready(self) -> None:
+        while not self.ready():
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended: see {self.folder / 'log'}")
+            time.sleep(0.02)
+
+
+class Guardhooks(Daemon):
+    name = "guardhooks"
+
+    def start(self) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "guardhooks",
+            "run",
+            "-c",
+            str(self.config),
+            "--state",
+            str(self.folder / "state"),
+        ]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stderr=log, stdout=log)
+
+    def ready(self) -> bool:
+        return self._client("ping").returncode == 0
+
+    def ban(self, addresses: list[str]) -> None:
+        for start in range(0, len(addresses), 1000):
+            self._client("ban", "sshd", *addresses[start : start + 1000]).check_returncode()
+
+    def status(self) -> dict[str, object]:
+        answer: dict[str, object] = json.loads(self._client("status", "--json").stdout)
+        return answer
+
+    def _client(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "guardhooks", words[0], "--state", str(self.folder / "state"), *words[1:]]
+        return subprocess.run(command, capture_output=True, check=False)
+
+
+class Fail2ban(Daemon):
+    name = "fail2ban"
+
+    def __init__(self, folder: Path, log: Path, *, maxretry: int = 5) -> None:
+        super().__init__(folder, log, maxretry=maxretry)
+        (self.config / "fail2ban.local").write_text(
+            "[Definition]\n"
+            f"logtarget = {folder / 'log'}\nsocket = {folder / 'socket'}\npidfile = {folder / 'pid'}\n"
+            f"dbfile = {folder / 'fail2ban.sqlite3'}\n"
+        )
+
+    def start(self) -> None:
+        command = ["fail2ban-server", "-f", "-x", "-c", str(self.config), "start"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def ready(self) -> bool:
+        return self._client("ping").returncode == 0
+
+    def ban(self, addresses: list[str]) -> None:
+        for start in range(0, len(addresses), 500):
+            self._client("set", "sshd", "banip", *addresses[start : start + 500]).check_returncode()
+
+    def _client(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(["fail2ban-client", "-c", str(self.config), *words], capture_output=True, check=False)
