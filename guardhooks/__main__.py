@@ -1,0 +1,6 @@
+"""`python -m guardhooks` is the `guardhooks` command."""
+
+from guardhooks.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Exit codes, and how an error becomes one line on stderr and one of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+
+import click
+
+from guardhooks.control.protocol import NoDaemonError, RequestError
+from guardhooks.errors import ConfigError, GuardhooksError, PluginError, StateError
+from guardhooks.text import safe_text
+
+
+class Exit(IntEnum):
+    """What the `guardhooks` command exits with."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    CONFIG = 3
+    NO_DAEMON = 4
+    STATE = 5
+    DEGRADED = 6
+    INTERRUPTED = 130
+
+
+HELP = """\
+Exit codes:
+
+\b
+  0  done
+  1  it failed: the daemon refused, the address was not banned, …
+  2  wrong usage
+  3  the configuration cannot be used
+  4  no daemon answers
+  5  the state folder or the socket cannot be used, or is in use
+  6  the daemon runs, but not whole (status --check)"""
+
+
+def code_of(error: GuardhooksError) -> Exit:
+    """The exit code that tells a script what kind of error this is."""
+    if isinstance(error, NoDaemonError):
+        return Exit.NO_DAEMON
+    if isinstance(error, StateError):
+        return Exit.STATE
+    if isinstance(error, ConfigError | PluginError):
+        return Exit.CONFIG
+    if isinstance(error, RequestError) and error.kind == "usage":
+        return Exit.USAGE
+    return Exit.FAILED
+
+
+def guarded(work: Callable[[], object]) -> int:
+    """Do the work of a command; whatever a user could have caused becomes one line on stderr and an exit code."""
+    try:
+        result = work()
+        sys.stdout.flush()
+    except click.UsageError as error:
+        return complain(error.format_message(), Exit.USAGE, _help_hint(error))
+    except click.ClickException as error:
+        return complain(error.format_message(), Exit.FAILED)
+    except GuardhooksError as error:
+        return complain(str(error), code_of(error))
+    except (KeyboardInterrupt, click.Abort):
+        return Exit.INTERRUPTED
+    except OSError as error:
+        if error.errno != errno.EPIPE:
+            raise
+        _discard_output()
+        return Exit.DONE
+    return result if isinstance(result, int) else Exit.DONE
+
+
+def complain(message: str, code: Exit, hint: str = "") -> int:
+    """Print one error line, and where more is to be learnt; gives the exit code back."""
+    click.echo(f"guardhooks: error: {safe_text(message)}", err=True)
+    if hint:
+        click.echo(hint, err=True)
+    return code
+
+
+def warn(message: str) -> None:
+    """Print one warning line on stderr."""
+    click.echo(f"guardhooks: warning: {safe_text(message)}", err=True)
+
+
+def _help_hint(error: click.UsageError) -> str:
+    return f"Try '{error.ctx.command_path} --help'." if error.ctx else ""
+
+
+def _discard_output() -> None:
+    """The reader has gone (`guardhooks … | head`): keep the interpreter from complaining when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

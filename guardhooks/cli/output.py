@@ -1,0 +1,72 @@
+"""How state looks on a terminal: colours, durations, times, columns."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+_UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+_COLOURS: Final = {"good": "green", "warn": "yellow", "bad": "red", "dim": "bright_black"}
+
+
+def colour_wanted() -> bool:
+    """Only on a terminal, and never with NO_COLOR (no-color.org: set and not empty) or a terminal without any."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, role: str) -> str:
+    """`text` in the colour of a role: good, warn, bad, dim, or strong."""
+    if not text or not colour_wanted():
+        return text
+    return click.style(text, bold=True) if role == "strong" else click.style(text, fg=_COLOURS[role])
+
+
+def print_json(data: object) -> None:
+    """Indented JSON in ASCII, so that nothing in it can drive a terminal."""
+    click.echo(json.dumps(data, indent=2))
+
+
+def duration(seconds: float | None) -> str:
+    """The two largest units that matter: `45s`, `10m`, `1h 5m`, `3d 4h`; None is for ever."""
+    if seconds is None:
+        return "forever"
+    left, words = round(max(0.0, seconds)), list[str]()
+    for unit, length in _UNITS:
+        count, left = divmod(left, length)
+        if count or words:
+            words.append(f"{count}{unit}" if count else "")
+        if len(words) == 2:
+            break
+    return " ".join(filter(None, words)) or "0s"
+
+
+def moment(epoch: float | None) -> str:
+    """Local date and time to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch)) if epoch is not None else "never"
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
+    """Lines of a table, aligned; the columns in `right` are flush right. Colours do not count as width."""
+    every = [head, *rows]
+    widths = [max(len(click.unstyle(row[i])) for row in every) for i in range(len(head))]
+    lines = [
+        "  ".join(_cell(cell, widths[i], right=i in right) for i, cell in enumerate(row)).rstrip() for row in every
+    ]
+    return [paint(lines[0], "strong"), *lines[1:]]
+
+
+def _cell(text: str, width: int, *, right: bool) -> str:
+    gap = " " * (width - len(click.unstyle(text)))
+    return gap + text if right else text + gap
+
+
+def fields(pairs: Sequence[tuple[str, str]], indent: str = "  ") -> list[str]:
+    """Lines of `name  value` with the values in one column."""
+    width = max(len(name) for name, _ in pairs)
+    return [f"{indent}{paint(name.ljust(width), 'dim')}  {value}" for name, value in pairs]

@@ -1,0 +1,91 @@
+"""`status`, `ping`, `plugins`, `version`: what a running daemon says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+import guardhooks
+from guardhooks.cli import output
+from guardhooks.cli.connection import ask
+from guardhooks.cli.exits import Exit
+from guardhooks.cli.options import config_option, daemon_options, json_option, state_option
+from guardhooks.text import safe_text
+
+
+@click.command()
+@click.argument("jail", required=False)
+@click.option("--matches", is_flag=True, help="With JAIL: show the log lines behind each ban.")
+@click.option("--check", is_flag=True, help="Exit with 6 when something is degraded.")
+@json_option
+@daemon_options
+def status(
+    jail: str | None, *, matches: bool, check: bool, as_json: bool, config: Path | None, state: Path | None
+) -> Exit:
+    """Show the state of all jails, or one jail with its bans."""
+    from guardhooks.cli import status_report
+
+    report = cast("dict[str, Any]", ask(config, state, "status", jail=jail))
+    if as_json:
+        output.print_json(report)
+    elif jail is None:
+        click.echo("\n".join(status_report.overview(report)))
+    else:
+        click.echo("\n".join(status_report.one_jail(report, matches=matches)))
+    return Exit.DEGRADED if check and status_report.is_degraded(report) else Exit.DONE
+
+
+@click.command()
+@json_option
+@daemon_options
+def ping(*, as_json: bool, config: Path | None, state: Path | None) -> None:
+    """Ask whether the daemon answers."""
+    answer = cast("dict[str, Any]", ask(config, state, "ping"))
+    if as_json:
+        output.print_json(answer)
+    else:
+        click.echo(f"pong from pid {answer['pid']}")
+
+
+@click.command()
+@click.argument("jail", required=False)
+@json_option
+@daemon_options
+def plugins(jail: str | None, *, as_json: bool, config: Path | None, state: Path | None) -> None:
+    """Show which plugins are asked, for each jail and hook, in their order, and where they come from."""
+    rows = cast("list[dict[str, Any]]", ask(config, state, "plugins", jail=jail))
+    if as_json:
+        output.print_json(rows)
+        return
+    table = [
+        [safe_text(str(row["jail"])), row["hook"], ", ".join(_plugin(plugin) for plugin in row["plugins"])]
+        for row in rows
+        if row["plugins"]
+    ]
+    click.echo("\n".join(output.columns(["Jail", "Hook", "Asked in this order"], _without_repeats(table))))
+
+
+def _plugin(plugin: dict[str, Any]) -> str:
+    origin = output.paint(f"({safe_text(str(plugin['from']))})", "dim")
+    wraps = " around the others" if plugin.get("wrapper") else ""
+    return f"{safe_text(str(plugin['name']))}{wraps} {origin}"
+
+
+def _without_repeats(table: list[list[str]]) -> list[list[str]]:
+    """The jail's name only where it changes."""
+    shown = ["", *(row[0] for row in table)]
+    return [[row[0] if row[0] != before else "", *row[1:]] for row, before in zip(table, shown, strict=False)]
+
+
+@click.command()
+@json_option
+@config_option
+@state_option
+def version(*, as_json: bool, config: Path | None, state: Path | None) -> None:  # noqa: ARG001 -- as all commands
+    """Print the version of this program."""
+    if as_json:
+        output.print_json({"version": guardhooks.__version__})
+    else:
+        click.echo(f"guardhooks {guardhooks.__version__}")
