@@ -1,155 +1,138 @@
-"""Where a daemon keeps its state and its socket, who may touch them, and that no two daemons share them."""
+"""What the ledger holds in memory, what of it changed since the last flush, and its rows on disk."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import stat
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from guardhooks.errors import StateError
+from guardhooks.banlist import BanList, Entry
+from guardhooks.model import PERMANENT, Ban, Position
+from guardhooks.store import Batch, Row
+from guardhooks.windows import Budget, Window, Windows
 
-SOCKET_NAME: Final = "guardhooks.sock"
-LOCK_NAME: Final = "lock"
+_POSITION_AGE: Final = 90 * 86400.0
+"""Positions that were not advanced for so long (dated logs, rotated out) are forgotten when the ledger opens."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folders:
-    """`state` holds the ledger and the lock, `runtime` what does not outlive a boot; `socket` is the control socket."""
+class JailState:
+    """Windows and lasting totals of one jail."""
 
-    state: Path
-    runtime: Path
-    socket: Path
+    __slots__ = ("bans", "failures", "windows")
 
-
-def folders(state: Path | None = None, *, socket: Path | None = None) -> Folders:
-    """The folders of the daemon that keeps its state in `state`, by default those of the running user.
-
-    With `state` everything lies there. Without: `/var/lib/guardhooks` and `/run/guardhooks` for root, the XDG state and
-    runtime folders for anybody else. `socket` is a configured place of the control socket. Nothing is created.
-
-    :raises StateError: when a plain user has no home to keep state in.
-    """
-    if state is not None:
-        base = Path(os.path.abspath(state))  # noqa: PTH100 -- resolve() would follow links, which may still change
-        found = Folders(base, base, base / SOCKET_NAME)
-    elif os.geteuid() == 0:
-        found = Folders(Path("/var/lib/guardhooks"), Path("/run/guardhooks"), Path("/run/guardhooks") / SOCKET_NAME)
-    else:
-        runtime = _user_runtime()
-        found = Folders(_user_state(), runtime, runtime / SOCKET_NAME)
-    return found if socket is None else Folders(found.state, found.runtime, socket)
+    def __init__(self, windows: Windows, failures: int = 0, bans: int = 0) -> None:
+        self.windows = windows
+        self.failures = failures
+        self.bans = bans
 
 
-def _user_state() -> Path:
-    configured = os.environ.get("XDG_STATE_HOME", "")
-    if configured.startswith("/"):  # the XDG base directory specification has relative ones ignored
-        return Path(configured) / "guardhooks"
-    try:
-        return Path.home() / ".local" / "state" / "guardhooks"
-    except RuntimeError:
-        raise StateError("this user has no home folder to keep state in; name a folder with --state DIR") from None
+@dataclass(slots=True)
+class Dirt:
+    """The names of what changed: by them the present values are looked up when they are written."""
+
+    jails: set[str] = field(default_factory=set)
+    windows: dict[str, set[str]] = field(default_factory=dict)
+    bans: dict[int, Entry | None] = field(default_factory=dict)
+    positions: set[tuple[str, str]] = field(default_factory=set)
 
 
-def _user_runtime() -> Path:
-    configured = os.environ.get("XDG_RUNTIME_DIR", "")
-    if configured.startswith("/"):
-        return Path(configured) / "guardhooks"
-    return Path(tempfile.gettempdir()) / f"guardhooks-{os.geteuid()}"
+class State:
+    """Windows, bans, positions and totals in memory."""
 
+    def __init__(self, history_age: float) -> None:
+        self.jails: dict[str, JailState] = {}
+        self.bans = BanList(history_age)
+        self.positions: dict[str, dict[str, tuple[Position, float]]] = {}
+        self.dirty_jails: set[str] = set()
+        self.dirty_positions: set[tuple[str, str]] = set()
+        self._budget = Budget()
 
-def private_folder(folder: Path) -> None:
-    """Create a folder that is open to nobody else, or make sure that it is ours.
+    def jail(self, name: str) -> JailState:
+        """The state of a jail, begun where there is none."""
+        state = self.jails.get(name)
+        if state is None:
+            state = self.jails[name] = JailState(Windows(self._budget))
+        return state
 
-    :raises StateError: when it cannot be made or written, belongs to somebody else or is writable by others.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            folder.mkdir(mode=0o700)
-        except FileExistsError:
-            _refuse_shared(folder)
-    except OSError as error:
-        raise StateError(
-            f"state folder {folder} cannot be made: {error.strerror}; name another one with --state DIR"
-        ) from error
-    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
-        raise StateError(f"state folder {folder} cannot be written; make it writable or name another with --state DIR")
+    def take(self) -> tuple[Dirt, Batch]:
+        """What changed since the last call, as names and as rows; from here on it counts as written."""
+        windows = {name: state.windows.dirty for name, state in self.jails.items() if state.windows.dirty}
+        dirt = Dirt(self.dirty_jails, windows, self.bans.dirty, self.dirty_positions)
+        batch = self._batch(dirt)
+        self.dirty_jails, self.bans.dirty, self.dirty_positions = set(), {}, set()
+        for name in windows:
+            self.jails[name].windows.dirty = set()
+        return dirt, batch
 
+    def put_back(self, dirt: Dirt) -> None:
+        """It was not written after all."""
+        self.dirty_jails |= dirt.jails
+        self.dirty_positions |= dirt.positions
+        self.bans.dirty = {**dirt.bans, **self.bans.dirty}
+        for name, ids in dirt.windows.items():
+            self.jails[name].windows.dirty |= ids
 
-def _refuse_shared(folder: Path) -> None:
-    """A folder that others own or write could be swapped under a daemon that runs as root."""
-    status = folder.stat()
-    if not stat.S_ISDIR(status.st_mode):
-        raise StateError(f"state folder {folder} is not a folder; move it away or name another one with --state DIR")
-    if folder.is_symlink() and folder.lstat().st_uid not in (0, os.geteuid()):
-        raise StateError(f"state folder {folder} is a link made by another user; name another one with --state DIR")
-    if status.st_uid != os.geteuid():
-        raise StateError(
-            f"state folder {folder} belongs to uid {status.st_uid}, this process runs as uid {os.geteuid()}; "
-            "chown it or name another one with --state DIR"
+    def load(self, rows: Callable[[str], Iterable[Row]], now: float) -> None:
+        """Take over what is on disk; `rows` gives the rows of a table."""
+        columns: Any  # typed by the STRICT tables
+        for columns in rows("jails"):
+            name, findtime, failures, bans = columns
+            self.jails[name] = JailState(Windows(self._budget, findtime), failures, bans)
+        for columns in rows("windows"):
+            name, id_, failures, times, lines = columns
+            if times and len(times) % 8 == 0:
+                self.jail(name).windows.restore(id_, Window(failures, times, lines))
+        for columns in rows("bans"):
+            self._load_ban(columns, now)
+        for source, origin, cursor, advanced in rows("positions"):
+            self._load_position(Position(str(source), str(origin), str(cursor)), advanced, now)
+
+    def _load_ban(self, columns: Any, now: float) -> None:  # noqa: ANN401 -- a row
+        number, jail, id_, start, length, count, failures, reason, details, kind = columns
+        ban = Ban(id_, jail, start, PERMANENT if length is None else length, count, failures, reason)
+        self.bans.restore(Entry(number, ban, details, lifted=kind == "lifted"), over=kind != "active", now=now)
+
+    def _load_position(self, position: Position, advanced: Any, now: float) -> None:  # noqa: ANN401 -- a row's value
+        if advanced < now - _POSITION_AGE:
+            self.dirty_positions.add((position.source, position.origin))
+        else:
+            self.positions.setdefault(position.source, {})[position.origin] = (position, advanced)
+
+    def _batch(self, dirt: Dirt) -> Batch:
+        windows, windows_gone = self._window_rows(dirt.windows)
+        moved = [(key, self.positions.get(key[0], {}).get(key[1])) for key in dirt.positions]
+        return Batch(
+            jails=[self._jail_row(name) for name in dirt.jails],
+            windows=windows,
+            windows_gone=windows_gone,
+            bans=[_ban_row(entry) for entry in dirt.bans.values() if entry is not None],
+            bans_gone=[(number,) for number, entry in dirt.bans.items() if entry is None],
+            positions=[(*key, held[0].cursor, held[1]) for key, held in moved if held is not None],
+            positions_gone=[key for key, held in moved if held is None],
         )
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        mode = stat.S_IMODE(status.st_mode)
-        raise StateError(f"state folder {folder} is writable by others (mode {mode:04o}); chmod 0700 {folder}")
+
+    def _jail_row(self, name: str) -> Row:
+        state = self.jails[name]
+        return name, state.windows.findtime, state.failures, state.bans
+
+    def _window_rows(self, dirty: dict[str, set[str]]) -> tuple[list[Row], list[Row]]:
+        rows: list[Row] = []
+        gone: list[Row] = []
+        for name, ids in dirty.items():
+            windows = self.jails[name].windows
+            for id_ in ids:
+                window = windows.get(id_)
+                if window is None:
+                    gone.append((name, id_))
+                else:
+                    rows.append((name, id_, window.failures, window.times, window.lines))
+        return rows, gone
 
 
-def socket_folder(folder: Path) -> None:
-    """Create the folder of a socket, or make sure that nobody can swap what lies in it.
-
-    A folder that was there may be root's and shared, such as `/run`, or sticky.
-
-    :raises StateError: when it cannot be made, or others may write it.
-    """
-    try:
-        status = folder.stat()
-    except FileNotFoundError:
-        private_folder(folder)
-        return
-    except OSError as error:
-        raise StateError(f"socket folder {folder} cannot be used: {error.strerror}") from error
-    if not stat.S_ISDIR(status.st_mode):
-        raise StateError(f"socket folder {folder} is not a folder; name another one with --state DIR")
-    if status.st_uid not in (0, os.geteuid()):
-        raise StateError(f"socket folder {folder} belongs to uid {status.st_uid}; name another one with --state DIR")
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX:
-        mode = stat.S_IMODE(status.st_mode)
-        raise StateError(f"socket folder {folder} is writable by others (mode {mode:04o}); chmod go-w {folder}")
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold a state folder, created if need be, for this process alone; the kernel lets go when the process ends.
-
-    :raises StateError: naming the process that holds it, or why the folder cannot be used.
-    """
-    private_folder(folder)
-    path = folder / LOCK_NAME
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise StateError(f"lock file {path} cannot be opened: {error.strerror}") from error
-    with os.fdopen(descriptor, "r+") as file:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StateError(_held(folder, file.read(32).strip(), error)) from error
-        file.truncate()
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
-
-
-def _held(folder: Path, pid: str, error: OSError) -> str:
-    if not isinstance(error, BlockingIOError):
-        return f"state folder {folder} cannot be locked: {error.strerror}; name one on a local disk with --state DIR"
-    holder = f"pid {pid}" if pid.isdigit() else "another process"
+def _ban_row(entry: Entry) -> Row:
+    length = None if entry.length == PERMANENT else entry.length
+    kind = "lifted" if entry.lifted else "over" if entry.over else "active"
     return (
-        f"state folder {folder} is in use by a guardhooks daemon ({holder}); "
-        "stop it with `guardhooks stop`, or name another folder with --state DIR"
-    )
+        entry.number, entry.jail, entry.id, entry.start, length, entry.count, entry.failures, entry.reason,
+        entry.details, kind,
+    )  # fmt: skip

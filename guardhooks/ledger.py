@@ -1,0 +1,205 @@
+"""The one owner of state: failure windows, bans, their history, source positions, totals.
+
+In memory for the hot path, in SQLite for what must survive. A flush writes everything that changed in one transaction,
+so whatever moment the process dies at, windows, bans, positions and totals on disk agree with each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from guardhooks.model import Ban, Failure, Jail, Position, Record
+from guardhooks.state import State
+from guardhooks.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A jail in numbers: failures counted and bans made since the ledger began, ids with a window, ids banned now."""
+
+    failures: int = 0
+    tracked: int = 0
+    bans: int = 0
+    banned: int = 0
+
+
+class Ledger:
+    """See the module. All methods save `flush` and `close` belong to the event loop's thread."""
+
+    def __init__(self, store: Store | None, clock: Callable[[], float], history_age: float) -> None:
+        self.notes: tuple[str, ...] = tuple(store.notes) if store else ()
+        self._store = store
+        self._clock = clock
+        self._state = State(history_age)
+        self._bans = self._state.bans
+        self._changes = 0
+        self._flushed = 0
+        self._lock = asyncio.Lock()
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+
+    @classmethod
+    def open(cls, path: Path | None, *, clock: Callable[[], float], history_age: float = 86400.0) -> Ledger:
+        """Open the ledger file, or a ledger in memory for `path=None`.
+
+        `history_age` is how many seconds a ban is remembered after its end; a ban that was longer than that is
+        remembered as long as it was. It must not be smaller than the longest findtime of a recidive jail. A damaged
+        file is moved aside and begun anew; `notes` say so.
+
+        :raises StateError: the file cannot be used; the message says why and what to do.
+        """
+        if path is None:
+            return cls(None, clock, history_age)
+        store = Store.open(path)
+        ledger = cls(store, clock, history_age)
+        try:
+            ledger._state.load(store.rows, clock())
+        except BaseException:
+            store.close()
+            raise
+        return ledger
+
+    # --- failures ----------------------------------------------------------------------------------------------------
+
+    def count(self, jail: Jail, failure: Failure) -> Record:
+        """Count a failure; returns what is known of its id, the failure included.
+
+        Exact for failures that come up to `jail.findtime` later than newer ones. `active` comes without its matches.
+        """
+        state = self._state.jail(jail.name)
+        state.windows.findtime = jail.findtime
+        state.failures += 1
+        keep = (jail.maxretry, jail.maxmatches)
+        times, failures, matches = state.windows.count(failure.id, failure.time, failure.matches, keep, self._clock)
+        self._state.dirty_jails.add(jail.name)
+        self._changes += 1
+        entry = self._bans.entry(jail.name, failure.id)
+        active = entry.ban(whole=False) if entry is not None and entry.end > self._clock() else None
+        return Record(failure.id, times, failures, matches, active, partial(self.history, failure.id))
+
+    def forget(self, jail: str, id: str) -> None:
+        """Drop the window of an id, usually after a ban."""
+        if jail in self._state.jails:
+            self._state.jails[jail].windows.forget(id)
+            self._changes += 1
+
+    def drop_jail(self, jail: str) -> None:
+        """Drop all windows of a jail that is gone. Its bans stay until they end, its totals for ever."""
+        if jail in self._state.jails:
+            self._state.jails[jail].windows.clear()
+            self._changes += 1
+
+    # --- bans --------------------------------------------------------------------------------------------------------
+
+    def add(self, ban: Ban) -> Ban | None:
+        """Put a ban in force; returns it as stored, None if it changes nothing.
+
+        It changes nothing where a ban of this id in this jail lasts at least as long already, or where it is over
+        before it begins. A longer one replaces the present one and keeps its count; else the count is the number of
+        remembered bans of this id in this jail, those lifted by hand left out, plus one.
+        """
+        prolonged = self._bans.entry(ban.jail, ban.id) is not None
+        stored = self._bans.add(ban, self._clock())
+        if stored is not None:
+            self._state.jail(ban.jail).bans += not prolonged
+            self._state.dirty_jails.add(ban.jail)
+            self._changes += 1
+        return stored
+
+    def remove(self, jail: str, id: str) -> Ban | None:
+        """Lift a ban by hand; returns it, None if there was none. The history keeps it, marked in its notes."""
+        ban = self._bans.remove(jail, id, self._clock())
+        self._changes += ban is not None
+        return ban
+
+    def expire(self, now: float) -> list[Ban]:
+        """Take out the bans that are over at `now`, in order of their end; also drops windows that are over."""
+        for state in self._state.jails.values():
+            state.windows.expire(now)
+        over = self._bans.expire(now)
+        self._changes += 1
+        return over
+
+    def next_end(self) -> float | None:
+        """When the next ban ends; None if none will."""
+        return self._bans.next_end()
+
+    def active(self, jail: str | None = None) -> list[Ban]:
+        """The bans in force, of one jail or all, in order of their start."""
+        return self._bans.active(jail)
+
+    def find(self, id: str, jail: str | None = None) -> list[Ban]:
+        """The bans in force of this id; for an address also of prefixes that hold it, for a prefix all inside it."""
+        return self._bans.find(id, jail)
+
+    def is_banned(self, address: str, jail: str | None = None) -> bool:
+        """Whether this id, or a prefix that holds this address, is banned in `jail` or anywhere."""
+        return self._bans.is_banned(address, jail, self._clock)
+
+    def history(self, id: str) -> Sequence[Ban]:
+        """All remembered bans of exactly this id in all jails, those in force included, oldest first.
+
+        They come without matches and fields. One that was lifted by hand has the length that it really had and
+        `"lifted"` among its notes.
+        """
+        return self._bans.history(id)
+
+    # --- positions and totals ----------------------------------------------------------------------------------------
+
+    def positions(self, source: str) -> dict[str, Position]:
+        """The saved positions of a source, by origin."""
+        return {origin: position for origin, (position, _) in self._state.positions.get(source, {}).items()}
+
+    def advance(self, position: Position) -> None:
+        """Remember that everything before `position` has been counted."""
+        self._state.positions.setdefault(position.source, {})[position.origin] = (position, self._clock())
+        self._state.dirty_positions.add((position.source, position.origin))
+        self._changes += 1
+
+    def totals(self, jail: str) -> Totals:
+        """A jail in numbers; all zero for one that is not known."""
+        state = self._state.jails.get(jail)
+        banned = self._bans.number_of(jail)
+        return Totals(state.failures, len(state.windows), state.bans, banned) if state else Totals(banned=banned)
+
+    # --- disk --------------------------------------------------------------------------------------------------------
+
+    async def flush(self) -> None:
+        """Write what has changed up to now; when it returns, it is on disk.
+
+        Calls at the same time share one write.
+
+        :raises StateError: it could not be written (disk full, read-only); it will be tried again by the next flush.
+        """
+        due = self._changes
+        async with self._lock:
+            if self._flushed < due:
+                await self._write()
+
+    async def close(self) -> None:
+        """Flush and close the file; the ledger cannot be used any more.
+
+        :raises StateError: the last changes could not be written; the file is closed all the same.
+        """
+        try:
+            await self.flush()
+        finally:
+            self._writer.shutdown()
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+
+    async def _write(self) -> None:
+        covered = self._changes
+        dirt, batch = self._state.take()
+        if self._store is not None:
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._writer, self._store.write, batch)
+            except BaseException:
+                self._state.put_back(dirt)
+                raise
+        self._flushed = covered

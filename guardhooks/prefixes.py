@@ -1,0 +1,88 @@
+"""Which known prefixes hold an address: integer look-ups, one for each prefix length in use."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeAlias
+
+_Table: TypeAlias = dict[int, dict[int, str]]
+"""Host bits → network number → the prefix as it was added."""
+_FAMILIES: Final = {False: (socket.AF_INET, 32), True: (socket.AF_INET6, 128)}
+
+
+class PrefixMap:
+    """Addresses and prefixes in canonical spelling, with the text that each was added under.
+
+    Look-ups cost about half a microsecond and do not grow with the number of prefixes, only with the number of
+    different lengths among them. Text that is no address is never held.
+    """
+
+    __slots__ = ("_v4", "_v6")
+
+    def __init__(self, prefixes: Iterable[str] = ()) -> None:
+        self._v4: _Table = {}
+        self._v6: _Table = {}
+        for prefix in prefixes:
+            self.add(prefix)
+
+    def add(self, prefix: str, text: str = "") -> bool:
+        """Hold a canonical address or prefix, under `text` if given; False if it is neither."""
+        key = _key(prefix)
+        if key is None:
+            return False
+        v6, shift, number = key
+        table = self._v6 if v6 else self._v4
+        table.setdefault(shift, {})[number] = text or prefix
+        return True
+
+    def discard(self, prefix: str) -> None:
+        """Let go of a prefix; harmless if it is not held."""
+        key = _key(prefix)
+        if key is None:
+            return
+        v6, shift, number = key
+        table = self._v6 if v6 else self._v4
+        numbers = table.get(shift, {})
+        numbers.pop(number, None)
+        if not numbers:
+            table.pop(shift, None)
+
+    def holding(self, address: str) -> list[str]:
+        """The texts of all prefixes that hold this single address or prefix, in no order; empty for other text."""
+        if not (self._v6 if ":" in address else self._v4):
+            return []
+        key = _key(address)
+        if key is None:
+            return []
+        v6, own_shift, number = key
+        table = self._v6 if v6 else self._v4
+        number <<= own_shift
+        found = [(shift, numbers.get(number >> shift)) for shift, numbers in table.items()]
+        return [text for shift, text in found if text is not None and shift >= own_shift]
+
+    def inside(self, prefix: str) -> Iterator[str]:
+        """The texts of all that lies inside `prefix`, itself included. Looks at everything held of that family."""
+        key = _key(prefix)
+        if key is None:
+            return
+        v6, shift, number = key
+        for own_shift, numbers in (self._v6 if v6 else self._v4).items():
+            if own_shift <= shift:
+                yield from (text for own, text in numbers.items() if own >> (shift - own_shift) == number)
+
+    def __bool__(self) -> bool:
+        return bool(self._v4 or self._v6)
+
+
+def _key(prefix: str) -> tuple[bool, int, int] | None:
+    """(is IPv6, host bits, network number), None where `prefix` is no address."""
+    base, slash, length = prefix.partition("/")
+    v6 = ":" in base
+    family, bits = _FAMILIES[v6]
+    try:
+        number = int.from_bytes(socket.inet_pton(family, base))
+        shift = bits - int(length) if slash else 0
+    except (OSError, ValueError):
+        return None
+    return (v6, shift, number >> shift) if 0 <= shift <= bits else None

@@ -1,0 +1,250 @@
+"""The ledger's SQLite file: opening, mending, loading, and writing one batch of changes in one transaction."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from guardhooks.errors import StateError
+
+Row: TypeAlias = tuple[object, ...]
+_APPLICATION: Final = 0x67484B73
+_VERSION: Final = 1
+_SCHEMA: Final = f"""
+PRAGMA auto_vacuum = INCREMENTAL;
+PRAGMA journal_mode = WAL;
+BEGIN IMMEDIATE;
+CREATE TABLE jails (
+    name TEXT PRIMARY KEY, findtime REAL NOT NULL, failures INTEGER NOT NULL, bans INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE windows (
+    jail TEXT, id TEXT, failures INTEGER NOT NULL, times BLOB NOT NULL, lines TEXT NOT NULL, PRIMARY KEY (jail, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE bans (
+    number INTEGER PRIMARY KEY, jail TEXT NOT NULL, id TEXT NOT NULL, start REAL NOT NULL,
+    length REAL, -- NULL: permanent
+    count INTEGER NOT NULL, failures INTEGER NOT NULL, reason TEXT NOT NULL,
+    details BLOB NOT NULL, -- see bancodec.py; empty when the ban is over
+    state TEXT NOT NULL CHECK (state IN ('active', 'over', 'lifted'))
+) STRICT;
+CREATE TABLE positions (
+    source TEXT, origin TEXT, cursor TEXT NOT NULL, advanced REAL NOT NULL, PRIMARY KEY (source, origin)
+) STRICT, WITHOUT ROWID;
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {_VERSION};
+COMMIT;
+"""
+_WRITE: Final = {
+    "jails": "INSERT OR REPLACE INTO jails VALUES (?, ?, ?, ?)",
+    "windows": "INSERT OR REPLACE INTO windows VALUES (?, ?, ?, ?, ?)",
+    "windows_gone": "DELETE FROM windows WHERE jail = ? AND id = ?",
+    "bans": "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "bans_gone": "DELETE FROM bans WHERE number = ?",
+    "positions": "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)",
+    "positions_gone": "DELETE FROM positions WHERE source = ? AND origin = ?",
+}
+_READ: Final = {
+    "jails": "SELECT name, findtime, failures, bans FROM jails",
+    "windows": "SELECT jail, id, failures, times, lines FROM windows",
+    "bans": "SELECT number, jail, id, start, length, count, failures, reason, details, state FROM bans ORDER BY number",
+    "positions": "SELECT source, origin, cursor, advanced FROM positions",
+}
+_ESCAPE: Final = "\0hex:"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows to write and keys to delete, by table."""
+
+    jails: Sequence[Row] = ()
+    windows: Sequence[Row] = ()
+    windows_gone: Sequence[Row] = ()
+    bans: Sequence[Row] = ()
+    bans_gone: Sequence[Row] = ()
+    positions: Sequence[Row] = ()
+    positions_gone: Sequence[Row] = ()
+
+
+@dataclass(slots=True)
+class Store:
+    """An open ledger file. One process at a time holds it; others may read it. Used by one thread at a time."""
+
+    path: Path
+    connection: sqlite3.Connection
+    lock: int
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Open or create the file (mode 0600), moving a damaged one aside.
+
+        :raises StateError: it cannot be used: in use, not ours, newer than this program, no permission, disk full.
+        """
+        lock = _lock(path)
+        notes: list[str] = []
+        try:
+            try:
+                connection = _connect(path)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:
+                notes.append(_move_aside(path, error))
+                connection = _connect(path)
+        except (sqlite3.Error, OSError) as error:
+            os.close(lock)
+            raise _state_error(path, "open", error) from error
+        except StateError:
+            os.close(lock)
+            raise
+        return cls(path, connection, lock, notes)
+
+    def rows(self, table: str) -> Iterator[Row]:
+        """All rows of a table, in the order in which `write` takes them."""
+        try:
+            for row in self.connection.execute(_READ[table]):
+                yield tuple(_read_text(value) if isinstance(value, str) else value for value in row)
+        except sqlite3.Error as error:
+            raise _state_error(self.path, "read", error) from error
+
+    def write(self, batch: Batch) -> None:
+        """Write all of it or nothing.
+
+        :raises StateError: nothing was written.
+        """
+        try:
+            with self._transaction():
+                for kind, statement in _WRITE.items():
+                    rows: Sequence[Row] = getattr(batch, kind)
+                    if rows:
+                        self.connection.executemany(statement, map(_bindable, rows))
+            self._give_back()
+        except sqlite3.Error as error:
+            raise _state_error(self.path, "write", error) from error
+
+    def close(self) -> None:
+        """Close the file and let others have it."""
+        try:
+            self.connection.close()
+        finally:
+            os.close(self.lock)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    self.connection.execute("ROLLBACK")
+            raise
+
+    def _give_back(self) -> None:
+        """Shrink the file, a little at a time, when many of its pages are free."""
+        (free,) = self.connection.execute("PRAGMA freelist_count").fetchone()
+        if free > 1000:
+            self.connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+
+
+def _lock(path: Path) -> int:
+    """Hold the file beside the database that says "in use": locks on the database itself are SQLite's own."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _state_error(path, "open", error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        msg = f"{path}: in use by another guardhooks; stop that one, or give this one a --state folder of its own"
+        raise StateError(msg) from error
+    return lock
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    try:
+        _prepare(path, connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(path: Path, connection: sqlite3.Connection) -> None:
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if not tables:
+        connection.executescript(_SCHEMA)
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != _APPLICATION:
+        msg = f"{path}: a database of another program; move it away, or give guardhooks a --state folder of its own"
+        raise StateError(msg)
+    if version != _VERSION:
+        msg = (
+            f"{path}: written by a newer guardhooks (layout {version}, this one knows {_VERSION}); upgrade, or move it"
+        )
+        raise StateError(msg)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA journal_size_limit = 4194304")
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
+
+
+def _move_aside(path: Path, error: sqlite3.DatabaseError) -> str:
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(path.stat().st_mtime))
+    target, number = path.with_name(f"{path.name}.damaged-{stamp}"), 1
+    while target.exists():
+        target, number = path.with_name(f"{path.name}.damaged-{stamp}.{number}"), number + 1
+    path.rename(target)
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
+    return f"{path} was damaged ({error}); it is kept as {target.name} and a new ledger was begun: bans start afresh"
+
+
+def _state_error(path: Path, doing: str, error: Exception) -> StateError:
+    cause = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else f"{error}"
+    lower = cause.lower()
+    if "full" in lower or "no space" in lower:
+        remedy = "free some disk space"
+    elif "locked" in lower or "busy" in lower:
+        remedy = "another program holds it; close that one"
+    elif "disk i/o" in lower:
+        remedy = "check the disk"
+    else:
+        remedy = "make the folder and the file writable for this user, or choose another folder with --state"
+    return StateError(f"{path}: cannot {doing} the ledger: {cause}; {remedy}")
+
+
+def _bindable(row: Row) -> Row:
+    """File names and log texts may hold lone surrogates, which SQLite cannot: those texts go in as hex."""
+    return tuple(_write_text(value) if isinstance(value, str) else value for value in row)
+
+
+def _write_text(text: str) -> str:
+    if text.isascii() and not text.startswith(_ESCAPE):
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _ESCAPE + text.encode("utf-8", "surrogatepass").hex()
+    return text if not text.startswith(_ESCAPE) else _ESCAPE + text.encode().hex()
+
+
+def _read_text(text: str) -> str:
+    if not text.startswith(_ESCAPE):
+        return text
+    return bytes.fromhex(text.removeprefix(_ESCAPE)).decode("utf-8", "surrogatepass")
