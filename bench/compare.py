@@ -206,11 +206,14 @@ def _clear_firewall() -> None:
 def markdown(rows: list[Row]) -> str:
     """The table, with the machine and the versions above it."""
     fail2ban = subprocess.run(["fail2ban-client", "-V"], capture_output=True, text=True, check=False).stdout.strip()
-    head = (
-        f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Linux {platform.release()}, "
-        f"Python {platform.python_version()}, fail2ban {fail2ban}\n\n| case | guardhooks | fail2ban | times better |\n|---|--:|--:|--:|\n"
-    )
-    return head + "\n".join(f"| {row.case} | {row.ours} | {row.theirs} | {row.better:,.1f} |" for row in rows)
+    machine = f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
+    head = [
+        f"{time.strftime('%Y-%m-%d')}, {machine}, fail2ban {fail2ban}",
+        "",
+        "| case | guardhooks | fail2ban | times better |",
+        "|---|--:|--:|--:|",
+    ]
+    return "\n".join(head + [f"| {row.case} | {row.ours} | {row.theirs} | {row.better:,.1f} |" for row in rows])
 
 
 if __name__ == "__main__":

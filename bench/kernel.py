@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -34,20 +35,11 @@ class Sets:
         except NetlinkError:
             return False
 
-    def size(self) -> int:
-        """How many entries all sets hold together."""
-        return sum(self._size(name) for name in self.names())
-
-    def _size(self, name: str) -> int:
-        for header in self._netlink.headers(name):
-            data = dict(dict(header["attrs"])["IPSET_ATTR_DATA"]["attrs"])
-            return int(data.get("IPSET_ATTR_ELEMENTS", 0))
-        return 0
-
-    def destroy(self) -> None:
-        """Remove all sets; the rules that use them must be gone."""
-        with contextlib.suppress(NetlinkError):
-            self._netlink.destroy()
+    @staticmethod
+    def size() -> int:
+        """How many entries all sets hold together. By command: some milliseconds."""
+        listing = subprocess.run(["ipset", "list", "-t"], capture_output=True, text=True, check=True).stdout
+        return sum(int(line.split(":")[1]) for line in listing.splitlines() if line.startswith("Number of entries"))
 
 
 def wait_for(predicate: Callable[[], bool], *, limit: float, pause: float = 0.0) -> float:
