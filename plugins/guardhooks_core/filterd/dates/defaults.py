@@ -40,7 +40,8 @@ class Entry:
 
     pattern: str
     weight: int  # how readily it moves up in the list
-    stock: bool  # one of the defaults, so it is known what a date that it matches looks like
+    date: str = ""  # the default whose dates it finds, if it is known to find such
+    stock: bool = False  # that default itself, at most anchored
 
 
 def effective_list(patterns: Sequence[str]) -> list[Entry]:
@@ -71,22 +72,22 @@ def _entries(pattern: str) -> Iterator[Entry]:
     elif _DATE in (pattern if "%" in pattern else word):
         yield from _around_dates(pattern)
     elif word.removeprefix(LINE_BEGIN).removeprefix("^") == "ISO8601":
-        yield Entry((LINE_BEGIN if word != "ISO8601" else "") + _ISO8601, 1, stock=False)
+        yield Entry((LINE_BEGIN if word != "ISO8601" else "") + _ISO8601, 1)
     else:
-        yield Entry(pattern, 1, stock=False)
+        yield Entry(pattern, 1, date=pattern.upper() if pattern.upper() in DEFAULTS else "")
 
 
 def _defaults() -> Iterator[Entry]:
     yield from _anchored(inherent=False)
-    yield from (Entry(pattern, 1, stock=True) for pattern in DEFAULTS)
+    yield from (Entry(pattern, 1, pattern, stock=True) for pattern in DEFAULTS)
 
 
 def _anchored(*, inherent: bool) -> Iterator[Entry]:
     for pattern in DEFAULTS:
         if not pattern.startswith(("^", LINE_BEGIN)):
-            yield Entry(LINE_BEGIN + pattern, _ANCHORED_WEIGHT, stock=True)
+            yield Entry(LINE_BEGIN + pattern, _ANCHORED_WEIGHT, pattern, stock=True)
         elif inherent:
-            yield Entry(pattern, _ANCHORED_WEIGHT, stock=True)
+            yield Entry(pattern, _ANCHORED_WEIGHT, pattern, stock=True)
 
 
 def _around_dates(pattern: str) -> Iterator[Entry]:
@@ -95,4 +96,4 @@ def _around_dates(pattern: str) -> Iterator[Entry]:
     for default in DEFAULTS:
         date = {"EPOCH": EPOCH, "TAI64N": TAI64N}.get(default, default)
         date = date.removeprefix(LINE_BEGIN).removeprefix(UNBOUND).removeprefix("^")
-        yield Entry(before + date + after, 1, stock=False)
+        yield Entry(before + date + after, 1, default)

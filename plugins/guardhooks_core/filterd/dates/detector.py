@@ -32,7 +32,7 @@ class DateDetector:
         lines = [text for text in (line.strip() for line in patterns) if text]
         dated = [text for text in lines if text.upper() != NONE]
         self.none: Final = len(dated) < len(lines)
-        self._zone: Final = configured_zone(timezone, default_zone)
+        self._calendar: Final = configured_zone(timezone, default_zone)
         entries = effective_list(dated) if dated or not lines else []
         self._templates = [Template(entry) for entry in entries]
         self._last: Template | None = None
@@ -56,14 +56,14 @@ class DateDetector:
         if template is not self._last:
             self._move_up(template, now)
             self._last = template
-        return template.date(match, self._zone, now)
+        return template.date(match, self._calendar, now)
 
     def peek(self, line: str, now: float) -> DateMatch | None:
         """Like `find`, but learns nothing; may be called from any thread."""
         hit = self._choose(line)
         if hit is None:
             return _EMPTY if self.none else None
-        return hit[0].date(hit[1], self._zone, now)
+        return hit[0].date(hit[1], self._calendar, now)
 
     @property
     def names(self) -> Sequence[str]:
@@ -77,8 +77,8 @@ class DateDetector:
         return {**counted, NONE: self._undated} if self.none else counted
 
     def _enter_year(self, now: float) -> None:
-        today = self._zone.today(now)
-        self._year_ends = self._zone.epoch(today.replace(year=today.year + 1, month=1, day=1))
+        today = self._calendar.day(now)[0]
+        self._year_ends = self._calendar.epoch(today.replace(year=today.year + 1, month=1, day=1))
         if self._year != year_for(today.year):
             self._year = year_for(today.year)
             for template in self._templates:
@@ -90,8 +90,7 @@ class DateDetector:
         if last is not None:
             match = last.again(line, self._year, looked)
             if match is not None:
-                columns = last.columns(match)
-                if last.anchored or len(self._templates) == 1 or columns == (last.start, last.end):
+                if last.anchored or len(self._templates) == 1 or last.columns(match) == (last.start, last.end):
                     return last, match
                 best = last, match
         return self._compete(line, looked, best)

@@ -5,12 +5,11 @@ A date without year, or without day, means the latest such date that is not in t
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from guardhooks_core.filterd.dates.language import DAYS, MONTHS
-from guardhooks_core.filterd.dates.zones import Zone, parse_zone
+from guardhooks_core.filterd.dates.zones import Calendar, parse_zone
 
 _DAY: Final = 86400.0
 _ONE_DAY: Final = timedelta(days=1)
@@ -18,8 +17,7 @@ _ONE_DAY: Final = timedelta(days=1)
 Fields = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(NamedTuple):
     """An epoch time (None: there is no such date), right while `since <= now < until`."""
 
     time: float | None
@@ -27,14 +25,15 @@ class Resolved:
     until: float = math.inf
 
 
-def resolve(fields: Fields, zone: Zone, now: float) -> Resolved:
-    """The time that `fields` tell; `zone` applies if they name none that is known. All times in epoch seconds."""
+def resolve(fields: Fields, calendar: Calendar, now: float) -> Resolved:
+    """The time that `fields` tell, in epoch seconds; `calendar` applies if they name no zone that is known."""
     try:
         if "epoch" in fields:
             return Resolved(_epoch(fields["epoch"]))
         if "tai" in fields:  # @, a hex digit that is always 4, 15 of seconds, 8 of nanoseconds
             return Resolved(float(int(fields["tai"][2:17], 16)))
-        return _civil(fields, parse_zone(fields.get("z") or fields.get("Z") or "") or zone, now)
+        name = fields.get("z") or fields.get("Z")
+        return _civil(fields, (parse_zone(name) if name else None) or calendar, now)
     except (ValueError, OverflowError, OSError):
         return Resolved(None, now, now)
 
@@ -45,19 +44,18 @@ def _epoch(text: str) -> float:
     return float(text) / (1 if whole < 13 else 1_000 if whole < 16 else 1_000_000)
 
 
-def _civil(fields: Fields, zone: Zone, now: float) -> Resolved:
+def _civil(fields: Fields, calendar: Calendar, now: float) -> Resolved:
     clock = (_hour(fields), int(fields.get("M", 0)), int(fields.get("S", 0)))
-    today = zone.today(now)
+    today, dawn, midnight = calendar.day(now)
     year, month, day = _calendar(fields, today)
     if year is not None and (month is not None or day is not None):
-        return Resolved(zone.epoch(date(year, today.month if month is None else month, day or 1), *clock))
+        return Resolved(calendar.epoch(date(year, today.month if month is None else month, day or 1), *clock))
     newest = _newest(year, month, day, today)
     slack = 0.0 if month is None and day is None else _DAY
-    latest = zone.epoch(newest, *clock)
-    dawn, midnight = zone.epoch(today), zone.epoch(today + _ONE_DAY)
+    latest = calendar.epoch(newest, *clock)
     if latest <= now + slack:
         return Resolved(latest, max(dawn, latest - slack), midnight)
-    return Resolved(zone.epoch(_one_before(newest, month, day), *clock), dawn, min(midnight, latest - slack))
+    return Resolved(calendar.epoch(_one_before(newest, month, day), *clock), dawn, min(midnight, latest - slack))
 
 
 def _newest(year: int | None, month: int | None, day: int | None, today: date) -> date:

@@ -69,6 +69,8 @@ _COMPOSITE: Final = re.compile(r"(%%)|%[cxX]")
 _DIRECTIVE: Final = re.compile(r"%(Ex.?|.?)", re.DOTALL)
 _NAMES_IN_WORDS: Final = re.compile(r"(?<!%)(?:%%)*%[aAbBp]")
 _LEADING_FLAGS: Final = re.compile(r"(?:\(\?[aimsux]+\))?")
+_STARTS_NO_WORD: Final = re.compile(r"""(?:\\[^\w\s]|["'<>=#&,;:/@!~-])(?![?*{])""", re.ASCII)
+_STARTS_WORD: Final = re.compile(r"(?:%(?:Ex[YymdHMS]|[YymHIMSjbBaA])|[A-Za-z0-9])(?![?*{])")
 _OPEN_LEFT: Final = ("^", "(^", "(?:^", "**")
 _OPEN_RIGHT: Final = ("$", "$)", r"\b", r"\s", "**")
 EPOCH: Final = r"(?P<epoch>\d{10,11}\b(?:\.\d{3,6})?)"
@@ -149,9 +151,19 @@ def _boundaries(prefix: str, body: str) -> tuple[str, str]:
     r"""What stands before and behind: no word may begin left of the date or go on right of it."""
     if prefix == UNBOUND:
         return "", ""
-    left = "" if body.startswith(_OPEN_LEFT) else r"(?:(?<!\w)|(?=\W))"
+    left = "" if body.startswith(_OPEN_LEFT) else _left_boundary(body)
     right = "" if body.endswith(_OPEN_RIGHT) else r"(?:(?!\w)|(?<!\w))"
     return (r"^(?:\W{0,2})?" if prefix == LINE_BEGIN else left), right
+
+
+def _left_boundary(body: str) -> str:
+    """The cheapest test that no word is cut in two; it is made at every place of a line."""
+    if not _has_outer_choice(body):
+        if _STARTS_NO_WORD.match(body):
+            return ""
+        if _STARTS_WORD.match(body):
+            return r"\b"
+    return r"(?!(?<=\w)\w)"
 
 
 def _compile_special(pattern: str, prefix: str, word: str) -> Compiled:

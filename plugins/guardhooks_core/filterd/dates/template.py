@@ -8,13 +8,16 @@ from typing import Final
 from guardhooks_core.filterd.dates.defaults import Entry
 from guardhooks_core.filterd.dates.fields import Resolved, resolve
 from guardhooks_core.filterd.dates.language import compile_pattern, human_name
-from guardhooks_core.filterd.dates.zones import Zone
+from guardhooks_core.filterd.dates.zones import Calendar
 
 _CACHED_TIMES: Final = 256
+# So long after a full minute is what is known of it true of all its seconds, leap seconds included.
+_MINUTE: Final = 62
 # Of a longer line, only so many characters are searched, from the first place that looks like a date.
-_REACH: Final = 4096
-# No date begins so far before that place.
-_BEFORE_CLOCK: Final = 80
+_REACH: Final = 1024
+# No date begins so far before that place, nor, in practice, does a pattern around `{DATE}`.
+_BEFORE: Final = 80
+_BEFORE_AROUND: Final = 512
 _CLOCK: Final = re.compile(r"\d:[0-5]?\d:\d")
 _LOOKS: Final[Mapping[str, re.Pattern[str]]] = {
     "EPOCH": re.compile(r"^\[?\d{10}|audit\("),
@@ -53,7 +56,8 @@ class Template:
         self.end = 0
         self.anchored = False
         self._pattern: Final = entry.pattern
-        self._look: Final = _LOOKS.get(entry.pattern, _CLOCK) if entry.stock else None
+        self._look: Final = _LOOKS.get(entry.date, _CLOCK) if entry.date else None
+        self._before: Final = _BEFORE if entry.stock else _BEFORE_AROUND
         self._from_begin = False
         self._cut = 0
         self._regex: re.Pattern[str] | None = None
@@ -81,22 +85,17 @@ class Template:
     def search(self, line: str, year: int, looked: Looked) -> re.Match[str] | None:
         """The leftmost date of this pattern in `line`."""
         regex = self._regex or self.prepare(year)
-        if self._from_begin:
-            return regex.match(line)
-        if self._look is None:
-            return regex.search(line)
-        place = looked.get(self._look)
-        if place is None:
-            found = self._look.search(line)
-            place = looked[self._look] = -1 if found is None else found.start()
-        if place < 0:
-            return None
-        if len(line) <= _REACH:
-            return regex.search(line)
-        begin = max(0, place - _BEFORE_CLOCK)
-        near = regex.search(line, begin, begin + _REACH)
-        # Once more, as the end of the searched part may have passed for the end of the line.
-        return near and regex.match(line, near.start())
+        is_long = len(line) > _REACH
+        if self._look is not None and (is_long or not self._from_begin):
+            place = _first(self._look, line, looked)
+            if place < 0:
+                return None
+            if is_long and not self._from_begin:
+                begin = max(0, place - self._before)
+                near = regex.search(line, begin, begin + self._before + _REACH)
+                # Once more, as the end of the searched part may have passed for the end of the line.
+                return near and regex.match(line, near.start())
+        return regex.match(line) if self._from_begin else regex.search(line)
 
     def again(self, line: str, year: int, looked: Looked) -> re.Match[str] | None:
         """The date in `line`, sought first where this pattern matched last if the characters around look the same."""
@@ -128,7 +127,7 @@ class Template:
         """The more hits and the nearer to the line's begin, the higher."""
         return self.hits * self.weight / max(1, self.start)
 
-    def date(self, match: re.Match[str], zone: Zone, now: float) -> DateMatch:
+    def date(self, match: re.Match[str], calendar: Calendar, now: float) -> DateMatch:
         """The date that `match` found."""
         text = match[0]
         start, end = match.span(self._cut)
@@ -136,31 +135,51 @@ class Template:
             known, held, result = self._latest
             if known == text and result.start == start and held.since <= now < held.until:
                 return result
-        held = self._time(match, text, zone, now) if end > start or self._fields else _NO_TIME
+        held = self._time(match, text, calendar, now) if end > start or self._fields else _NO_TIME
         result = DateMatch(held.time, start, end, self.name)
         if self._cached:
             self._latest = text, held, result
         return result
 
-    def _time(self, match: re.Match[str], text: str, zone: Zone, now: float) -> Resolved:
-        """The time, kept by the matched text without its fraction of a second, which does not count."""
-        if "f" in self._fields and match["f"] is not None:
-            first, behind = match.span("f")
-            begin = match.start()
-            text = f"{text[: first - begin]}{text[behind - begin :]}"
-        held = self._times.get(text)
-        if held is not None and held.since <= now < held.until:
-            return held
-        fields = {name: value for name, value in match.groupdict().items() if value and name in self._fields}
-        held = resolve(fields, zone, now)
-        if self._cached:
+    def _time(self, match: re.Match[str], text: str, calendar: Calendar, now: float) -> Resolved:
+        if not self._cached:
+            return resolve(_told(match), calendar, now)
+        minute, seconds = self._minute(match, text)
+        held = self._times.get(minute)
+        if held is None or not held.since <= now < held.until:
+            held = resolve({name: value for name, value in _told(match).items() if name != "S"}, calendar, now)
             if len(self._times) >= _CACHED_TIMES:
                 self._times.clear()
-            self._times[text] = held
-        return held
+            self._times[minute] = held
+        since = held.since + _MINUTE
+        if held.time is None or not since <= now < held.until:
+            return resolve(_told(match), calendar, now)
+        return Resolved(held.time + seconds, since, held.until)
+
+    def _minute(self, match: re.Match[str], text: str) -> tuple[str, int]:
+        """The matched text without its seconds and their fraction (which does not count), and those seconds."""
+        if "S" not in self._fields or match["S"] is None:
+            return text, 0
+        begin, end = match.span("S")
+        if "f" in self._fields and match.start("f") == end + 1:
+            end = match.end("f")
+        offset = match.start()
+        return f"{text[: begin - offset]}{text[end - offset :]}", int(match["S"])
+
+
+def _told(match: re.Match[str]) -> dict[str, str]:
+    return {name: value for name, value in match.groupdict().items() if value}
 
 
 _NO_TIME: Final = Resolved(None)
+
+
+def _first(look: re.Pattern[str], line: str, looked: Looked) -> int:
+    place = looked.get(look)
+    if place is None:
+        found = look.search(line)
+        place = looked[look] = -1 if found is None else found.start()
+    return place
 
 
 def _edges(line: str, start: int, end: int) -> tuple[str, str, str, str]:

@@ -1,8 +1,8 @@
 """Time zones: the names and offsets that log lines and `logtimezone` carry, and the zone that applies without one."""
 
+import math
 import re
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
@@ -24,6 +24,7 @@ _NAMES: Final = """
 11 L AEDT LHDT MAGT NCT PONT SBT VLAST VUT · 11.5 NFT
 12 M ANAST ANAT FJT GILT MAGST MHT NZST PETST PETT TVT WFT · 13 FJST NZDT
 """
+_CACHED_MINUTES: Final = 1024
 _ZONE: Final = re.compile(r"([A-Z](?:[A-Z]{2,4})?)?(?:([+-])([01][0-9])(?::?([0-9]{2}))?)?", re.ASCII)
 
 
@@ -38,28 +39,41 @@ def _read_names(table: str) -> dict[str, int]:
 _SECONDS: Final = _read_names(_NAMES)
 
 
-@dataclass(frozen=True, slots=True)
-class Zone:
-    """What turns a date into an epoch time: `info` (None: the zone of this machine), `shift` seconds ahead."""
+class Calendar:
+    """What turns a date into an epoch time: `zone` (None: the one of this machine), `shift` seconds ahead of it."""
 
-    info: tzinfo | None = None
-    shift: int = 0
+    def __init__(self, zone: tzinfo | None = None, shift: int = 0) -> None:
+        self._zone: Final = zone
+        self._shift: Final = shift
+        self._day = (date.min, math.inf, -math.inf)
+        self._minutes: dict[tuple[date, int, int], float] = {}
 
     def epoch(self, day: date, hour: int = 0, minute: int = 0, second: int = 0) -> float:
         """Seconds since 1970-01-01 UTC; a leap second is the first of the next minute.
 
         Raises ValueError or OverflowError if there is no such time.
         """
-        moment = datetime(day.year, day.month, day.day, hour, minute, tzinfo=self.info)
-        return moment.timestamp() + second - self.shift
+        found = self._minutes.get((day, hour, minute))
+        if found is None:
+            moment = datetime(day.year, day.month, day.day, hour, minute, tzinfo=self._zone)
+            found = moment.timestamp() - self._shift
+            if len(self._minutes) >= _CACHED_MINUTES:
+                self._minutes.clear()
+            self._minutes[day, hour, minute] = found
+        return found + second
 
-    def today(self, now: float) -> date:
-        """The calendar day at `now`."""
-        return datetime.fromtimestamp(now + self.shift, self.info).date()
+    def day(self, now: float) -> tuple[date, float, float]:
+        """The day at `now`, when it began and when it ends."""
+        today, dawn, midnight = self._day
+        if not dawn <= now < midnight:
+            today = datetime.fromtimestamp(now + self._shift, self._zone).date()
+            dawn, midnight = self.epoch(today), self.epoch(today + timedelta(days=1))
+            self._day = today, dawn, midnight
+        return today, dawn, midnight
 
 
 @lru_cache(maxsize=512)
-def parse_zone(text: str) -> Zone | None:
+def parse_zone(text: str) -> Calendar | None:
     """The zone of `Z`, `+0200`, `+02:00`, `CET`, `UTC+0200`, … in any case; None if that is no zone or not known."""
     found = _ZONE.fullmatch(text.upper())
     if not text or found is None:
@@ -69,16 +83,16 @@ def parse_zone(text: str) -> Zone | None:
     if ahead is None:
         return None
     offset = int(hours or 0) * 3600 + int(minutes or 0) * 60
-    return Zone(UTC, ahead + (-offset if sign == "-" else offset))
+    return Calendar(UTC, ahead + (-offset if sign == "-" else offset))
 
 
-def configured_zone(text: str, default: tzinfo | None) -> Zone:
+def configured_zone(text: str, default: tzinfo | None) -> Calendar:
     """The zone for dates without one: `logtimezone` if it is set, else `default` (None: the machine's).
 
     Raises `ConfigError` if `text` is no zone.
     """
     if not text:
-        return Zone(default)
+        return Calendar(default)
     zone = parse_zone(text) if text == text.upper() else None
     if zone is None:
         msg = f"logtimezone {safe_text(text, 80)!r} is not a time zone; write UTC, CET, +0200 or UTC+0200"
