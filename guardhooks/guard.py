@@ -79,8 +79,8 @@ class Guard:
         )
         self.sources = Sources(plugins, self._pipeline)
         self.state_problem = ""
-        self._own = own_addresses()
-        self._own_read = clock()
+        self._own: frozenset[str] = frozenset()
+        self._own_read = 0.0
         self._housekeeping: asyncio.Task[None] | None = None
 
     def _jails_of(self, settings: Settings) -> dict[str, Jail]:
@@ -99,7 +99,8 @@ class Guard:
 
     async def start(self) -> None:
         """Put in force what the ledger holds, then read the sources."""
-        self.started = self.clock()
+        self.started = self._own_read = self.clock()
+        self._own = await asyncio.to_thread(own_addresses)
         self.plugins.on_start(self)
         self.ledger.expire(self.clock())
         for jail in self.jails.values():
