@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from guardhooks import logs, state
+from guardhooks import logs, state_folders
 from guardhooks.control.commands import commands
 from guardhooks.control.server import ControlServer
 from guardhooks.daemon_options import RunOptions
@@ -40,8 +40,8 @@ def run(options: RunOptions) -> None:
     settings = load(directory)
     logs.set_up(options.loglevel or settings.loglevel)
     _say_what_is_wrong(settings)
-    folders = state.folders(options.state or settings.state)
-    with state.lock(folders.state):
+    folders = state_folders.folders(options.state or settings.state)
+    with state_folders.lock(folders.state):
         asyncio.run(Daemon(options, settings, folders).serve())
 
 
@@ -63,7 +63,7 @@ def _say_what_is_wrong(settings: Settings) -> None:
 class Daemon:
     """One run: what the signals and the control socket act on."""
 
-    def __init__(self, options: RunOptions, settings: Settings, folders: state.Folders) -> None:
+    def __init__(self, options: RunOptions, settings: Settings, folders: state_folders.Folders) -> None:
         self._options, self._settings, self._folders = options, settings, folders
         self._stopping = asyncio.Event()
         self._flush = False

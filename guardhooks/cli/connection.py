@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from guardhooks import state
+from guardhooks import state_folders
 from guardhooks.control import client
 
 
 def control_socket(config: Path | None, state_folder: Path | None) -> Path:
     """The control socket of the daemon that `-c` and `--state` mean."""
-    return state.folders(state_folder).socket
+    return state_folders.folders(state_folder).socket
 
 
 def ask(config: Path | None, state_folder: Path | None, command: str, **arguments: object) -> object:

@@ -1,0 +1,155 @@
+"""Where a daemon keeps its state and its socket, who may touch them, and that no two daemons share them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from guardhooks.errors import StateError
+
+SOCKET_NAME: Final = "guardhooks.sock"
+LOCK_NAME: Final = "lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """`state` holds the ledger and the lock, `runtime` what does not outlive a boot; `socket` is the control socket."""
+
+    state: Path
+    runtime: Path
+    socket: Path
+
+
+def folders(state: Path | None = None, *, socket: Path | None = None) -> Folders:
+    """The folders of the daemon that keeps its state in `state`, by default those of the running user.
+
+    With `state` everything lies there. Without: `/var/lib/guardhooks` and `/run/guardhooks` for root, the XDG state and
+    runtime folders for anybody else. `socket` is a configured place of the control socket. Nothing is created.
+
+    :raises StateError: when a plain user has no home to keep state in.
+    """
+    if state is not None:
+        base = Path(os.path.abspath(state))  # noqa: PTH100 -- resolve() would follow links, which may still change
+        found = Folders(base, base, base / SOCKET_NAME)
+    elif os.geteuid() == 0:
+        found = Folders(Path("/var/lib/guardhooks"), Path("/run/guardhooks"), Path("/run/guardhooks") / SOCKET_NAME)
+    else:
+        runtime = _user_runtime()
+        found = Folders(_user_state(), runtime, runtime / SOCKET_NAME)
+    return found if socket is None else Folders(found.state, found.runtime, socket)
+
+
+def _user_state() -> Path:
+    configured = os.environ.get("XDG_STATE_HOME", "")
+    if configured.startswith("/"):  # the XDG base directory specification has relative ones ignored
+        return Path(configured) / "guardhooks"
+    try:
+        return Path.home() / ".local" / "state" / "guardhooks"
+    except RuntimeError:
+        raise StateError("this user has no home folder to keep state in; name a folder with --state DIR") from None
+
+
+def _user_runtime() -> Path:
+    configured = os.environ.get("XDG_RUNTIME_DIR", "")
+    if configured.startswith("/"):
+        return Path(configured) / "guardhooks"
+    return Path(tempfile.gettempdir()) / f"guardhooks-{os.geteuid()}"
+
+
+def private_folder(folder: Path) -> None:
+    """Create a folder that is open to nobody else, or make sure that it is ours.
+
+    :raises StateError: when it cannot be made or written, belongs to somebody else or is writable by others.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            _refuse_shared(folder)
+    except OSError as error:
+        raise StateError(
+            f"state folder {folder} cannot be made: {error.strerror}; name another one with --state DIR"
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        raise StateError(f"state folder {folder} cannot be written; make it writable or name another with --state DIR")
+
+
+def _refuse_shared(folder: Path) -> None:
+    """A folder that others own or write could be swapped under a daemon that runs as root."""
+    status = folder.stat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise StateError(f"state folder {folder} is not a folder; move it away or name another one with --state DIR")
+    if folder.is_symlink() and folder.lstat().st_uid not in (0, os.geteuid()):
+        raise StateError(f"state folder {folder} is a link made by another user; name another one with --state DIR")
+    if status.st_uid != os.geteuid():
+        raise StateError(
+            f"state folder {folder} belongs to uid {status.st_uid}, this process runs as uid {os.geteuid()}; "
+            "chown it or name another one with --state DIR"
+        )
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        mode = stat.S_IMODE(status.st_mode)
+        raise StateError(f"state folder {folder} is writable by others (mode {mode:04o}); chmod 0700 {folder}")
+
+
+def socket_folder(folder: Path) -> None:
+    """Create the folder of a socket, or make sure that nobody can swap what lies in it.
+
+    A folder that was there may be root's and shared, such as `/run`, or sticky.
+
+    :raises StateError: when it cannot be made, or others may write it.
+    """
+    try:
+        status = folder.stat()
+    except FileNotFoundError:
+        private_folder(folder)
+        return
+    except OSError as error:
+        raise StateError(f"socket folder {folder} cannot be used: {error.strerror}") from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise StateError(f"socket folder {folder} is not a folder; name another one with --state DIR")
+    if status.st_uid not in (0, os.geteuid()):
+        raise StateError(f"socket folder {folder} belongs to uid {status.st_uid}; name another one with --state DIR")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX:
+        mode = stat.S_IMODE(status.st_mode)
+        raise StateError(f"socket folder {folder} is writable by others (mode {mode:04o}); chmod go-w {folder}")
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a state folder, created if need be, for this process alone; the kernel lets go when the process ends.
+
+    :raises StateError: naming the process that holds it, or why the folder cannot be used.
+    """
+    private_folder(folder)
+    path = folder / LOCK_NAME
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise StateError(f"lock file {path} cannot be opened: {error.strerror}") from error
+    with os.fdopen(descriptor, "r+") as file:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StateError(_held(folder, file.read(32).strip(), error)) from error
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _held(folder: Path, pid: str, error: OSError) -> str:
+    if not isinstance(error, BlockingIOError):
+        return f"state folder {folder} cannot be locked: {error.strerror}; name one on a local disk with --state DIR"
+    holder = f"pid {pid}" if pid.isdigit() else "another process"
+    return (
+        f"state folder {folder} is in use by a guardhooks daemon ({holder}); "
+        "stop it with `guardhooks stop`, or name another folder with --state DIR"
+    )
