@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from guardhooks.addresses import canonical as canonical
     from guardhooks.addresses import own_addresses as own_addresses
+    from guardhooks.addresses import prefix_of as prefix_of
     from guardhooks.addresses import widen as widen
     from guardhooks.errors import ActionError as ActionError
     from guardhooks.errors import ConfigError as ConfigError
@@ -42,10 +43,11 @@ if TYPE_CHECKING:
     from guardhooks.model import SourceSpec as SourceSpec
     from guardhooks.model import SourceStatus as SourceStatus
     from guardhooks.model import StartAt as StartAt
+    from guardhooks.prefixes import PrefixMap as PrefixMap
     from guardhooks.text import safe_text as safe_text
 
 _HOME = {
-    "guardhooks.addresses": ("canonical", "own_addresses", "widen"),
+    "guardhooks.addresses": ("canonical", "own_addresses", "prefix_of", "widen"),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
     "guardhooks.guard": ("Guard",),
     "guardhooks.marker": ("hookimpl",),
@@ -54,6 +56,7 @@ _HOME = {
         "Ignore", "Jail", "LineMatcher", "LineTrace", "LogSource", "Op", "Outcome", "Position", "Problem", "Record",
         "SourceSpec", "SourceStatus", "StartAt",
     ),
+    "guardhooks.prefixes": ("PrefixMap",),
     "guardhooks.text": ("safe_text",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -65,6 +65,62 @@ def widen(address: str, ipv4prefix: int, ipv6prefix: int) -> str:
         return address
 
 
+@lru_cache(maxsize=4096)
+def prefix_of(word: str) -> str:
+    """The canonical address or prefix that a word of `ignoreip` means, `""` if it means none.
+
+    Besides what `canonical` takes: `[v6]`, `address/mask` with a dotted or IPv6 mask without gaps, a length that is too
+    long (the single address) and prefixes of IPv4-mapped IPv6.
+    """
+    address, slash, length = word.partition("/")
+    if address.startswith("[") and address.endswith("]") and ":" in address:
+        address = address[1:-1]
+    base = canonical(address)
+    if not base or not slash:
+        return base
+    bits = _mask_length(length)
+    if bits is None:
+        return ""
+    if ":" in address and ":" not in base:
+        bits -= 96
+    return canonical(f"{base}/{min(bits, 128 if ':' in base else 32)}") if bits >= 0 else ""
+
+
+def _mask_length(text: str) -> int | None:
+    if text.isascii() and text.isdigit():
+        return int(text) if len(text) < 4 else None
+    try:
+        packed = ipaddress.ip_address(text).packed
+    except ValueError:
+        return None
+    mask, bits = int.from_bytes(packed), 8 * len(packed)
+    hosts = (1 << bits) - 1 - mask
+    return bits - hosts.bit_length() if hosts & (hosts + 1) == 0 else None
+
+
+def narrow(prefix: str, address: str, spared: Iterable[str]) -> str:
+    """`address` if `prefix` meets one of the `spared` addresses or networks, else `prefix`.
+
+    So a wide ban shrinks to the offender where it would hit addresses that must never be banned. `spared` takes words of
+    `ignoreip`; those that are no addresses (host names, `file:` lists) are passed over.
+    """
+    wide = key_of(prefix)
+    if wide is None:
+        return prefix
+    return address if any(_meet(wide, other) for word in spared if (other := _key_of_word(word))) else prefix
+
+
+@lru_cache(maxsize=4096)
+def _key_of_word(word: str) -> Key | None:
+    return key_of(prefix_of(word)) if word else None
+
+
+def _meet(one: Key, other: Key) -> bool:
+    (one_v6, one_shift, one_number), (other_v6, other_shift, other_number) = one, other
+    shift = max(one_shift, other_shift)
+    return one_v6 == other_v6 and one_number >> (shift - one_shift) == other_number >> (shift - other_shift)
+
+
 def own_addresses() -> frozenset[str]:
     """All addresses of this machine's interfaces, in canonical spelling; loopback included. Takes milliseconds."""
     # pyroute2 runs an event loop of its own, which the thread of a running one does not allow.

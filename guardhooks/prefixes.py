@@ -6,6 +6,8 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
+Key: TypeAlias = tuple[bool, int, int]
+"""Is IPv6, host bits, network number."""
 _Table: TypeAlias = dict[int, dict[int, str]]
 """Host bits → network number → the prefix as it was added."""
 _FAMILIES: Final = {False: (socket.AF_INET, 32), True: (socket.AF_INET6, 128)}
@@ -28,7 +30,7 @@ class PrefixMap:
 
     def add(self, prefix: str, text: str = "") -> bool:
         """Hold a canonical address or prefix, under `text` if given; False if it is neither."""
-        key = _key(prefix)
+        key = key_of(prefix)
         if key is None:
             return False
         v6, shift, number = key
@@ -38,7 +40,7 @@ class PrefixMap:
 
     def discard(self, prefix: str) -> None:
         """Let go of a prefix; harmless if it is not held."""
-        key = _key(prefix)
+        key = key_of(prefix)
         if key is None:
             return
         v6, shift, number = key
@@ -52,7 +54,7 @@ class PrefixMap:
         """The texts of all prefixes that hold this single address or prefix, in no order; empty for other text."""
         if not (self._v6 if ":" in address else self._v4):
             return []
-        key = _key(address)
+        key = key_of(address)
         if key is None:
             return []
         v6, own_shift, number = key
@@ -63,7 +65,7 @@ class PrefixMap:
 
     def inside(self, prefix: str) -> Iterator[str]:
         """The texts of all that lies inside `prefix`, itself included. Looks at everything held of that family."""
-        key = _key(prefix)
+        key = key_of(prefix)
         if key is None:
             return
         v6, shift, number = key
@@ -75,8 +77,8 @@ class PrefixMap:
         return bool(self._v4 or self._v6)
 
 
-def _key(prefix: str) -> tuple[bool, int, int] | None:
-    """(is IPv6, host bits, network number), None where `prefix` is no address."""
+def key_of(prefix: str) -> Key | None:
+    """The numbers of a canonical address or prefix, None where it is neither."""
     base, slash, length = prefix.partition("/")
     v6 = ":" in base
     family, bits = _FAMILIES[v6]

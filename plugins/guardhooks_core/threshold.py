@@ -1,0 +1,44 @@
+"""Bans whoever failed `maxretry` times within `findtime`: an exact sliding window, not a rate estimate."""
+
+from __future__ import annotations
+
+from guardhooks import PERMANENT, Ban, Failure, Jail, Record, hookimpl
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+@hookimpl(trylast=True)
+def decide_ban(jail: Jail, failure: Failure, record: Record) -> list[Ban] | None:
+    """One ban of the failure's id when its window is full; explicitly none where such a ban is in force already."""
+    if len(record.times) < max(1, jail.maxretry):
+        return None
+    ban = Ban(
+        id=failure.id,
+        jail=jail.name,
+        start=failure.time,
+        length=jail.bantime,
+        failures=record.failures,
+        reason=_reason(len(record.times), jail.findtime),
+        matches=record.matches or failure.matches,
+        fields=failure.fields,
+        notes=failure.notes,
+    )
+    if record.active is not None and record.active.end >= ban.end:
+        return []
+    return [ban]
+
+
+def _reason(failures: int, findtime: float) -> str:
+    return f"{failures} failure{'s' * (failures != 1)} in {_duration(findtime)}"
+
+
+def _duration(seconds: float) -> str:
+    """`600` → `10m`, `5400` → `1h 30m`."""
+    if seconds == PERMANENT:
+        return "all time"
+    left, parts = round(seconds), []
+    for size, unit in _UNITS:
+        number, left = divmod(left, size)
+        if number:
+            parts.append(f"{number}{unit}")
+    return " ".join(parts[:2]) or "0s"
