@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+
+from guardhooks.prefixes import Key, key_of
 
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
@@ -101,8 +104,8 @@ def _mask_length(text: str) -> int | None:
 def narrow(prefix: str, address: str, spared: Iterable[str]) -> str:
     """`address` if `prefix` meets one of the `spared` addresses or networks, else `prefix`.
 
-    So a wide ban shrinks to the offender where it would hit addresses that must never be banned. `spared` takes words of
-    `ignoreip`; those that are no addresses (host names, `file:` lists) are passed over.
+    So a wide ban shrinks to the offender where it would hit addresses that must never be banned. `spared` takes words
+    of `ignoreip`; those that are no addresses (host names, `file:` lists) are passed over.
     """
     wide = key_of(prefix)
     if wide is None:
