@@ -116,10 +116,10 @@ class Guard:
         if self._housekeeping is not None:
             self._housekeeping.cancel()
         await self.sources.close()
+        faults = await self.enforcer.close(list(self.jails), Op.FLUSH if flush else Op.STOP)
         if flush:
             for ban in self.ledger.active():
                 self.ledger.remove(ban.jail, ban.id)
-        faults = await self.enforcer.close(list(self.jails), Op.FLUSH if flush else Op.STOP)
         try:
             await self.ledger.close()
         finally:
@@ -147,11 +147,11 @@ class Guard:
             elif jail != old[name]:
                 await self.enforcer.replace(jail)
         await self.sources.arrange(self.jails.values())
+        await self.enforcer.close(gone, Op.FLUSH)
         for name in gone:
             for ban in self.ledger.active(name):
                 self.ledger.remove(name, ban.id)
             self.ledger.drop_jail(name)
-        await self.enforcer.close(gone, Op.FLUSH)
 
     async def _keep_house(self) -> None:
         while True:

@@ -1,0 +1,435 @@
+"""The whole flow in one process, with a source, a matcher and a firewall that are plugins of the test."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from guardhooks import (
+    ActionError,
+    ActionSpec,
+    Ban,
+    Chunk,
+    ConfigError,
+    Failure,
+    FilterSpec,
+    Guard,
+    Ignore,
+    Jail,
+    LineTrace,
+    LogSource,
+    Op,
+    Position,
+    Problem,
+    Record,
+    SourceSpec,
+    SourceStatus,
+    StartAt,
+    hookimpl,
+)
+from guardhooks.plugins import Plugins
+from guardhooks.settings.model import Settings
+
+WALL = ActionSpec("wall", "wall", {"name": "sshd"})
+SSHD = Jail("sshd", FilterSpec("sshd"), (SourceSpec("memory"),), (WALL,), maxretry=3)
+
+
+class Memory:
+    """A source that delivers what the test puts into it, from the saved position on."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.key = "memory"
+        self._lines = lines
+        self._more = asyncio.Event()
+        self._closed = False
+        self.reads = 0
+
+    def wake(self) -> None:
+        self._more.set()
+
+    async def chunks(self, start: StartAt) -> AsyncIterator[Chunk]:
+        done = int(start.positions["memory"].cursor) if "memory" in start.positions else 0
+        while not self._closed:
+            self._more.clear()
+            new, done = self._lines[done:], len(self._lines)
+            if new:
+                self.reads += 1
+                data = "".join(f"{line}\n" for line in new).encode()
+                yield Chunk(data, "memory", 1000.0, Position("memory", "memory", str(done)))
+            await self._more.wait()
+
+    def status(self) -> SourceStatus:
+        return SourceStatus(self.key, "reading", "", ("memory",))
+
+    async def close(self) -> None:
+        self._closed = True
+        self._more.set()
+
+
+class Words:
+    """A matcher: `JAIL ADDRESS SECONDS` is a failure, anything else is not."""
+
+    problems: Mapping[str, Sequence[Problem]] = {}
+
+    def __init__(self, jails: Sequence[Jail]) -> None:
+        self.jails = [jail.name for jail in jails]
+
+    def feed(self, chunk: Chunk) -> Iterable[Failure]:
+        for line in chunk.data.decode().splitlines():
+            if line == "raise":
+                raise RuntimeError("a line that the matcher chokes on")
+            if found := re.fullmatch(r"(\w+) (\S+) (\d+)", line):
+                name, address, time = found.groups()
+                for jail in self.jails:
+                    if name == jail:
+                        yield Failure(jail, address, float(time), address=address, matches=(line,))
+
+    def time_of(self, line: bytes) -> float | None:
+        return None
+
+    def trace(self, chunk: Chunk, *, every: bool = True) -> Iterable[LineTrace]:
+        return ()
+
+
+@dataclass
+class World:
+    """The plugin of the test, with everything that it sees and is told."""
+
+    state: Path
+    now: float = 1000.0
+    lines: list[str] = field(default_factory=list)
+    kernel: dict[str, set[str]] = field(default_factory=dict)
+    banned: list[tuple[str, str]] = field(default_factory=list)
+    unbanned: list[tuple[str, str]] = field(default_factory=list)
+    sources: list[Memory] = field(default_factory=list)
+    ignored: set[str] = field(default_factory=set)
+
+    @hookimpl
+    def log_source(self, spec: SourceSpec) -> LogSource | None:
+        if spec.text != "memory":
+            return None
+        self.sources.append(Memory(self.lines))
+        return self.sources[-1]
+
+    @hookimpl
+    def line_matcher(self, jails: Sequence[Jail]) -> Words:
+        return Words(jails)
+
+    @hookimpl
+    def on_failure(self, failure: Failure) -> Ignore | None:
+        return Ignore("the test says so") if failure.id in self.ignored else None
+
+    @hookimpl
+    def decide_ban(self, jail: Jail, failure: Failure, record: Record) -> list[Ban] | None:
+        if len(record.times) < jail.maxretry:
+            return None
+        return [Ban(failure.id, jail.name, failure.time, jail.bantime, failures=record.failures)]
+
+    @hookimpl
+    async def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> bool | None:
+        if action.name not in {"wall", "observe"}:
+            return None
+        ids = {each.id for each in bans}
+        held = self.kernel.setdefault(f"{action.name} {jail.name}", set())
+        if op in {Op.START, Op.CHECK}:
+            held &= ids
+        if op in {Op.START, Op.CHECK, Op.BAN}:
+            held |= ids
+        if op in {Op.UNBAN, Op.FLUSH}:
+            held -= ids
+        self.kernel[f"{action.name} {jail.name}"] = held
+        return True
+
+    @hookimpl
+    def on_ban(self, ban: Ban) -> None:
+        self.banned.append((ban.jail, ban.id))
+
+    @hookimpl
+    def on_unban(self, ban: Ban) -> None:
+        self.unbanned.append((ban.jail, ban.id))
+
+    def plugins(self) -> Plugins:
+        plugins = Plugins(lambda: self.now)
+        plugins.register(self, "world")
+        return plugins
+
+    def guard(self, *jails: Jail, observe: bool = False) -> Guard:
+        settings = Settings(Path("/nowhere"), jails or (SSHD,))
+        file = self.state / "ledger.sqlite3"
+        return Guard(settings, self.plugins(), ledger_file=file, observe=observe, clock=lambda: self.now)
+
+    def log(self, *lines: str) -> None:
+        self.lines.extend(lines)
+        if self.sources:
+            for source in self.sources:
+                source.wake()
+
+    async def failures(self, guard: Guard, number: int) -> None:
+        await until(lambda: guard.ledger.totals("sshd").failures == number)
+
+
+async def until(predicate: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not predicate():
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def play(story: Callable[[], Awaitable[None]]) -> None:
+    async def act() -> None:
+        await story()
+
+    asyncio.run(act())
+
+
+def failed(address: str, number: int = 3, jail: str = "sshd") -> list[str]:
+    return [f"{jail} {address} {990 + each}" for each in range(number)]
+
+
+def test_enough_failures_become_a_ban_in_the_firewall(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        world.log("nothing to see", *failed("198.51.100.1"), *failed("198.51.100.2", 2))
+        await until(lambda: world.banned == [("sshd", "198.51.100.1")])
+        assert world.kernel == {"wall sshd": {"198.51.100.1"}}
+        assert guard.is_banned("198.51.100.1")
+        assert not guard.is_banned("198.51.100.2")
+        assert guard.jail_status("sshd")["failures"] == {"tracked": 1, "total": 5}
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_restart_counts_on_where_it_was_and_keeps_every_ban(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        world.log(*failed("198.51.100.1"), *failed("198.51.100.2", 2))
+        await until(lambda: len(world.banned) == 1)
+        await guard.stop()
+        assert world.kernel == {"wall sshd": {"198.51.100.1"}}
+        world.kernel.clear()
+        guard = world.guard()
+        await guard.start()
+        await until(lambda: world.kernel == {"wall sshd": {"198.51.100.1"}})
+        world.log(*failed("198.51.100.2", 1))
+        await until(lambda: ("sshd", "198.51.100.2") in world.banned)
+        assert guard.ledger.totals("sshd").failures == 6
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_ban_ends_by_time_and_by_hand(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        world.log(*failed("198.51.100.1"), *failed("198.51.100.2"))
+        await until(lambda: len(world.banned) == 2)
+        assert [ban.id for ban in await guard.unban("198.51.100.2")] == ["198.51.100.2"]
+        await until(lambda: world.unbanned == [("sshd", "198.51.100.2")])
+        world.now += 700.0
+        await until(lambda: len(world.unbanned) == 2)
+        await until(lambda: world.kernel == {"wall sshd": set()})
+        assert not guard.is_banned("198.51.100.1")
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_network_given_by_hand_lifts_what_is_inside(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        for address in ("198.51.100.1", "198.51.100.200", "203.0.113.1"):
+            await guard.ban("sshd", address)
+        lifted = await guard.unban("198.51.100.0/24")
+        assert sorted(ban.id for ban in lifted) == ["198.51.100.1", "198.51.100.200"]
+        assert await guard.unban_all() == 1
+        await guard.stop()
+
+    play(story)
+
+
+def test_stop_with_flush_lifts_every_ban_for_good(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        await guard.ban("sshd", "198.51.100.1")
+        await until(lambda: len(world.banned) == 1)
+        await guard.stop(flush=True)
+        assert world.kernel == {"wall sshd": set()}
+        guard = world.guard()
+        await guard.start()
+        assert not guard.is_banned("198.51.100.1")
+        await guard.stop()
+
+    play(story)
+
+
+def test_ipv6_counts_and_is_banned_by_prefix(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        world.log(*(f"sshd 2001:db8:1:2::{each} 990" for each in range(1, 4)))
+        await until(lambda: world.banned == [("sshd", "2001:db8:1:2::/64")])
+        assert guard.is_banned("2001:db8:1:2:ffff::1")
+        await guard.stop()
+
+    play(story)
+
+
+def test_ignored_failures_do_not_count(world: World) -> None:
+    async def story() -> None:
+        world.ignored = {"198.51.100.1"}
+        guard = world.guard()
+        await guard.start()
+        world.log(*failed("198.51.100.1"), *failed("198.51.100.2"))
+        await until(lambda: world.banned == [("sshd", "198.51.100.2")])
+        assert guard.ledger.totals("sshd").failures == 3
+        await guard.stop()
+
+    play(story)
+
+
+def test_this_machine_is_never_banned(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        world.log(*failed("127.0.0.1"), *failed("198.51.100.2"))
+        await until(lambda: world.banned == [("sshd", "198.51.100.2")])
+        for refused in ("127.0.0.1", "127.0.0.0/8", "::1"):
+            with pytest.raises(ActionError, match="own address"):
+                await guard.ban("sshd", refused)
+        assert (await guard.ban("sshd", "127.0.0.1", force=True)).id == "127.0.0.1"
+        await guard.stop()
+
+    play(story)
+
+
+def test_two_jails_of_one_source_share_one_reading(world: World) -> None:
+    async def story() -> None:
+        other = dataclasses.replace(SSHD, name="dovecot", actions=())
+        guard = world.guard(SSHD, other)
+        await guard.start()
+        world.log(*failed("198.51.100.1"), *failed("198.51.100.9", jail="dovecot"))
+        await until(lambda: sorted(world.banned) == [("dovecot", "198.51.100.9"), ("sshd", "198.51.100.1")])
+        assert [source.reads for source in world.sources if source.reads] == [1]
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_server_reports_failures_itself(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard(dataclasses.replace(SSHD, sources=()))
+        await guard.start()
+        for _ in range(2):
+            assert await guard.failure("sshd", "::ffff:198.51.100.1", text="wrong password") == []
+        assert [ban.id for ban in await guard.failure("sshd", "198.51.100.1")] == ["198.51.100.1"]
+        assert guard.is_banned("::ffff:198.51.100.1")
+        with pytest.raises(ConfigError, match="no jail 'imap'"):
+            await guard.failure("imap", "198.51.100.1")
+        await guard.stop()
+
+    play(story)
+
+
+def test_observing_touches_no_firewall(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard(observe=True)
+        await guard.start()
+        world.log(*failed("198.51.100.1"))
+        await until(lambda: world.kernel.get("observe sshd") == {"198.51.100.1"})
+        assert "wall sshd" not in world.kernel
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_reload_applies_the_difference_and_keeps_every_ban(world: World) -> None:
+    async def story() -> None:
+        gone = dataclasses.replace(SSHD, name="gone", sources=(), actions=(dataclasses.replace(WALL, actname="gone"),))
+        guard = world.guard(SSHD, gone)
+        await guard.start()
+        await guard.ban("sshd", "198.51.100.1")
+        await guard.ban("gone", "198.51.100.2")
+        await until(lambda: len(world.banned) == 2)
+        new = dataclasses.replace(SSHD, name="new", sources=(), actions=())
+        stricter = dataclasses.replace(SSHD, maxretry=1)
+        await guard.reload(Settings(Path("/nowhere"), (stricter, new)), world.plugins())
+        assert world.kernel == {"wall sshd": {"198.51.100.1"}, "wall gone": set()}
+        assert not guard.is_banned("198.51.100.2")
+        world.log(*failed("198.51.100.3", 1))
+        await until(lambda: guard.is_banned("198.51.100.3"))
+        assert [jail["name"] for jail in guard.status()["jails"]] == ["sshd", "new"]  # type: ignore[attr-defined]
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_jail_that_a_reload_breaks_goes_on_as_it_was_and_says_so(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        why = (Problem("no such filter", "jail.local", 7, "sshd", "filter", fatal=True),)
+        await guard.reload(Settings(Path("/nowhere"), (), broken={"sshd": why}), world.plugins())
+        world.log(*failed("198.51.100.1"))
+        await until(lambda: world.kernel == {"wall sshd": {"198.51.100.1"}})
+        shown = guard.jail_status("sshd")
+        assert shown["state"] == "degraded"
+        assert shown["problems"] == ["jail.local:7: [sshd] filter: no such filter"]
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_matcher_that_chokes_on_a_line_goes_on_with_the_next_chunk(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        world.log("raise")
+        await until(lambda: guard.plugins.faults.total["world", "sshd"] == 1)
+        world.log(*failed("198.51.100.1"))
+        await until(lambda: guard.is_banned("198.51.100.1"))
+        await guard.stop()
+
+    play(story)
+
+
+def test_an_action_that_nobody_serves_is_shown(world: World) -> None:
+    async def story() -> None:
+        jail = dataclasses.replace(SSHD, actions=(WALL, ActionSpec("pigeon", "pigeon")))
+        guard = world.guard(jail)
+        await guard.start()
+        await until(lambda: [w.state for w in guard.enforcer.workers("sshd")] == ["active", "unserved"])
+        assert guard.jail_status("sshd")["state"] == "degraded"
+        world.log(*failed("198.51.100.1"))
+        await until(lambda: world.banned == [("sshd", "198.51.100.1")])
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_ban_that_was_over_before_it_was_decided_is_none(world: World) -> None:
+    async def story() -> None:
+        world.now = 5000.0
+        guard = world.guard()
+        await guard.start()
+        world.log(*failed("198.51.100.1"), "sshd 198.51.100.2 4999", "sshd 198.51.100.2 4999", "sshd 198.51.100.2 4999")
+        await until(lambda: world.banned == [("sshd", "198.51.100.2")])
+        assert not guard.is_banned("198.51.100.1")
+        await guard.stop()
+
+    play(story)
