@@ -1,1 +1,17 @@
-"""fail2ban's INI dialect in, one frozen typed `Jail` per enabled jail out."""
+"""Configuration: fail2ban's INI dialect goes in, frozen `Jail`s come out. Nothing else reads configuration files."""
+
+from guardhooks.settings.brackets import parse_brackets
+from guardhooks.settings.load import find_directory, jail_names, load, load_filter, load_jail
+from guardhooks.settings.model import Settings
+from guardhooks.settings.times import parse_duration
+
+__all__ = [
+    "Settings",
+    "find_directory",
+    "jail_names",
+    "load",
+    "load_filter",
+    "load_jail",
+    "parse_brackets",
+    "parse_duration",
+]

@@ -1,0 +1,131 @@
+"""A `filter.d` or `action.d` file family, as one jail sees it: both phases of substitution over one set of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import guardhooks
+from guardhooks.errors import ConfigError
+from guardhooks.settings.interpolation import Scope
+from guardhooks.settings.layers import Reader, Store
+from guardhooks.settings.problems import SettingError, as_problem
+from guardhooks.settings.tags import Substitution
+
+PACKAGED: Final = Path(guardhooks.__file__).parent / "config"
+"""The configuration in the box; it lends filters and actions that a directory has not got."""
+
+_LONGEST_NAME: Final = 200
+
+
+class Definition:
+    """Values of `[Definition]` and `[Init]`, overridden by bracket options.
+
+    :param options: bracket options; the strongest.
+    :param visible: options of the jail that the file may refer to.
+    :param untouched: tags that are left for the time of a ban.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        options: Mapping[str, str],
+        visible: Mapping[str, str],
+        untouched: frozenset[str] = frozenset(),
+    ) -> None:
+        self.store = store
+        self.options = options
+        init = Scope(store, "Init")
+        self.init = {key: init.text(value) for key, value in store.sections.get("Init", {}).items()}
+        for name in options:  # a plain bracket option speaks for every family
+            self._drop_variants(name)
+        self._scope = Scope(store, "Definition", {**visible, **{key.lower(): text for key, text in options.items()}})
+        self._conditional = {key.partition("?")[0] for key in (*self.init, *options) if "?" in key}
+        self._untouched = untouched
+        self._substitute = Substitution(self._lookup)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.options or key in self.init or self._scope.find(key) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({*self.options, *self.init, *self.store.sections.get("Definition", {}), *self.store.defaults})
+
+    def get(self, key: str) -> str | None:
+        """The final value of `key`, None where nobody sets it. Raises ConfigError naming where it is written."""
+        try:
+            raw = self._raw(key)
+            return None if raw is None else self._substitute(raw)
+        except ConfigError as error:
+            place = self.store.sections.get("Init", {}).get(key) or self._scope.find(key)
+            raise SettingError(as_problem(error, place, fatal=True)) from None
+
+    def known(self, name: str) -> str | None:
+        """What `<known/name>` means: the value in `[Init]`, else the layer below, else what the file itself says."""
+        if name in self.init:
+            return self.init[name]
+        earlier = self._scope.earlier(name.lower())
+        if earlier is None and name in self.options:
+            own = self._scope.find(name.lower())
+            return None if own is None else self._scope.text(own)
+        return earlier
+
+    def _raw(self, key: str) -> str | None:
+        if key in self.options:
+            return self.options[key]
+        return self.init[key] if key in self.init else self._scope.get(key)
+
+    def _lookup(self, tag: str) -> str | None:
+        if tag in self._untouched or tag in self._conditional:
+            return None
+        if tag in self.options:
+            return self.options[tag]
+        if tag in self.init:
+            return self.init[tag]
+        section, slash, option = tag.partition("/")
+        if slash and section == "known":
+            return self.known(option)
+        if slash and section in self.store.sections:
+            return Scope(self.store, section).get(option.lower())
+        return self._scope.get(tag.lower())
+
+    def _drop_variants(self, name: str) -> None:
+        for key in [key for key in self.init if key.startswith(f"{name}?") and key not in self.options]:
+            del self.init[key]
+
+
+class Library:
+    """Finds filter and action files: in the directory, and where that has none of a name, in the packaged config.
+
+    :param filters: a folder of filters that is asked before.
+    """
+
+    def __init__(self, reader: Reader, directory: Path, *, filters: Path | None = None) -> None:
+        self._reader = reader
+        self._directory = directory
+        self._filters = filters
+
+    def store(self, kind: str, name: str) -> Store | None:
+        """The files of `kind` (`filter.d`, `action.d`) and name; None where nobody has any. Raises ConfigError."""
+        if len(name) > _LONGEST_NAME or not name.isprintable():
+            return None
+        for folder in self._folders(kind):
+            store = self._reader.store(folder / name)
+            if store is not None:
+                return store
+        return None
+
+    def names(self, kind: str) -> list[str]:
+        """Names of all files of a kind, for suggestions."""
+        return sorted(
+            {path.stem for folder in self._folders(kind) if folder.is_dir() for path in folder.glob("*.conf")}
+        )
+
+    def _folders(self, kind: str) -> list[Path]:
+        first = [self._filters] if self._filters and kind == "filter.d" else []
+        return [*first, self._directory / kind, PACKAGED / kind]
+
+    def python_file(self, name: str) -> str:
+        """Path of the action `NAME.py`, empty where there is none."""
+        path = self._directory / "action.d" / name
+        return str(path) if name.isprintable() and len(name) <= _LONGEST_NAME and path.is_file() else ""

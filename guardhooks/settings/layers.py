@@ -1,0 +1,141 @@
+"""Which files make up one base name (`jail`, `filter.d/sshd`), in which order, and what they say together.
+
+A base name B is read from `B.conf`, `B.d/*.conf`, `B.local`, `B.d/*.local`; each of them may include others before and
+after itself. Later files win, key by key, and a value remembers what it replaced (for `%(known/…)s`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from guardhooks.errors import ConfigError
+from guardhooks.model import Problem
+from guardhooks.settings.ini import IniFile, Value, read_ini
+from guardhooks.settings.interpolation import Scope
+from guardhooks.settings.problems import SettingError, as_problem, problem_at
+
+MAX_FILES: Final = 500
+"""Files that one base name may be read from, includes counted each time."""
+MAX_CHAIN: Final = 30
+"""Files that may include one another in a row."""
+
+Sections = dict[str, dict[str, Value]]
+
+
+@dataclass(slots=True)
+class Store:
+    """The merged sections of one base name. `files` are what was read, in order; `problems` what was wrong in them."""
+
+    sections: Sections = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def defaults(self) -> Mapping[str, Value]:
+        return self.sections.get("DEFAULT", {})
+
+    def find(self, section: str, key: str) -> Value | None:
+        """The value of `key` in the section, else in `[DEFAULT]`."""
+        return self.sections.get(section, {}).get(key) or self.defaults.get(key)
+
+    def merge(self, file: IniFile) -> None:
+        """Lay a file over what is there."""
+        self.files.append(file.path)
+        self.problems += file.problems
+        for name, values in file.sections.items():
+            section = self.sections.setdefault(name, {})
+            for key, value in values.items():
+                old = section.get(key)
+                section[key] = replace(value, previous=old) if old else value
+
+
+class Reader:
+    """Reads base names of one directory; every file is read once, however often it is included."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[Path, IniFile] = {}
+        self._stores: dict[Path, Store] = {}
+
+    def store(self, base: Path) -> Store | None:
+        """All files of a base name, merged; None where there is none.
+
+        Raises ConfigError when every file of it is unreadable.
+        """
+        if base not in self._stores:
+            self._stores[base] = self._read(base)
+        return self._stores[base] if self._stores[base].files else None
+
+    def _read(self, base: Path) -> Store:
+        store = Store()
+        try:
+            paths = list(candidates(base))
+        except OSError as error:
+            raise ConfigError(f"{base}.conf: cannot be read: {error.strerror or error}") from None
+        for path in paths:
+            self._try_include(store, path, ())
+        if paths and not store.files:
+            raise SettingError(store.problems[0])
+        return store
+
+    def _try_include(self, store: Store, path: Path, chain: tuple[Path, ...]) -> None:
+        try:
+            self._include(store, path, chain)
+        except ConfigError as error:
+            message = str(error).removeprefix(f"{path}: ")
+            store.problems.append(Problem(message, str(path), fatal=True))
+
+    def _include(self, store: Store, path: Path, chain: tuple[Path, ...]) -> None:
+        if len(store.files) >= MAX_FILES or len(chain) >= MAX_CHAIN:
+            raise ConfigError(f"{path}: too many files are included, one from another")
+        file = self._parse(path)
+        chain = (*chain, path)
+        for target in _targets(file, "before", store.problems):
+            self._include_target(store, target, chain)
+        store.merge(file)
+        for target in _targets(file, "after", store.problems):
+            self._include_target(store, target, chain)
+
+    def _include_target(self, store: Store, target: Path, chain: tuple[Path, ...]) -> None:
+        for path in (target, target.with_suffix(".local")):
+            if path not in chain and path.exists():
+                self._try_include(store, path, chain)
+            if target.suffix == ".local":
+                return
+
+    def _parse(self, path: Path) -> IniFile:
+        if path not in self._parsed:
+            self._parsed[path] = read_ini(path)
+        return self._parsed[path]
+
+
+def candidates(base: Path) -> Iterator[Path]:
+    """The files of a base name that exist, in the order in which they are read."""
+    folder = base.with_name(base.name + ".d")
+    for suffix in (".conf", ".local"):
+        single = base.with_name(base.name + suffix)
+        if single.exists() or single.is_symlink():
+            yield single
+        if folder.is_dir():
+            yield from sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
+
+
+def _targets(file: IniFile, key: str, problems: list[Problem]) -> Iterator[Path]:
+    """The files that `[INCLUDES] before` or `after` names; a missing one is reported unless optional by custom."""
+    value = file.sections.get("INCLUDES", {}).get(key)
+    if value is None:
+        return
+    own = {name: dict(file.sections[name]) for name in ("DEFAULT", "INCLUDES") if name in file.sections}
+    try:
+        names = Scope(Store(own), "INCLUDES").text(value)
+    except ConfigError as error:
+        problems.append(as_problem(error, value, fatal=True))
+        return
+    for name in filter(None, map(str.strip, names.split("\n"))):
+        target = file.path.parent / name
+        optional = target.suffix == ".local" or target.name.startswith("paths-overrides")
+        if not target.exists() and not optional:
+            problems.append(problem_at(value, f"the included file {target} does not exist"))
+        yield target

@@ -1,0 +1,130 @@
+"""From a configuration directory to `Settings`; the way in for everybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from guardhooks.errors import ConfigError
+from guardhooks.model import FilterSpec, Jail, Problem
+from guardhooks.settings.brackets import parse_brackets
+from guardhooks.settings.daemon import read_daemon
+from guardhooks.settings.definitions import PACKAGED, Library
+from guardhooks.settings.filters import filter_spec, find_filter
+from guardhooks.settings.ini import Value
+from guardhooks.settings.jails import JailFiles, build_jail, is_enabled
+from guardhooks.settings.layers import Reader, Store
+from guardhooks.settings.model import Settings
+from guardhooks.settings.options import references, unknown_options
+from guardhooks.settings.problems import as_problem, did_you_mean
+from guardhooks.settings.sources import has_journal
+
+DIALECT: Final = "1.1.2"
+"""The release of fail2ban whose dialect is spoken; `%(fail2ban_version)s` in configuration files."""
+
+SYSTEM_DIRECTORIES: Final = (Path("/etc/guardhooks"), Path("/etc/fail2ban"))
+
+
+def find_directory(explicit: Path | None) -> Path:
+    """The configuration directory: the one that was asked for, else the system's, else the packaged one.
+
+    Raises ConfigError if the one that was asked for is none.
+    """
+    if explicit is not None:
+        if not explicit.is_dir():
+            raise ConfigError(f"{explicit}: there is no such directory; name one that holds jail.conf or jail.local")
+        return explicit
+    return next((directory for directory in SYSTEM_DIRECTORIES if directory.is_dir()), PACKAGED)
+
+
+def load(directory: Path, *, journal: bool | None = None) -> Settings:
+    """Read everything. What is wrong in one jail costs that jail at most; see `Settings` for where it is told.
+
+    Raises ConfigError if there is no jail file that can be read.
+
+    :param journal: whether this machine keeps a systemd journal; found out if None.
+    """
+    reader = Reader()
+    files = _jail_files(reader, directory, journal=journal)
+    daemon = read_daemon(reader, directory)
+    problems = [*daemon.problems]
+    jails, broken = _load_jails(files, problems)
+    return Settings(
+        directory=directory,
+        jails=tuple(jails),
+        broken=broken,
+        problems=tuple(dict.fromkeys(problems)),
+        disabled_plugins=daemon.disabled_plugins,
+        loglevel=daemon.loglevel,
+        socket=daemon.socket,
+        state=daemon.state,
+        history_age=daemon.history_age,
+        reconcile=daemon.reconcile,
+    )
+
+
+def load_jail(directory: Path, name: str) -> Jail:
+    """One jail, switched on or not. Raises ConfigError if there is none of that name or it cannot run."""
+    files = _jail_files(Reader(), directory, journal=None)
+    if name not in _names(files.store):
+        raise ConfigError(f"{directory}: there is no jail {name!r}{did_you_mean(name, _names(files.store))}")
+    return build_jail(files, name, [])
+
+
+def jail_names(directory: Path) -> list[str]:
+    """Names of all jails, switched on or not, in file order. Raises ConfigError."""
+    return _names(_jail_files(Reader(), directory, journal=False).store)
+
+
+def load_filter(directory: Path, text: str, *, logtype: str = "file") -> FilterSpec:
+    """The filter `sshd`, `sshd[mode=aggressive]` or `/path/to/mine.conf[…]`. Raises ConfigError."""
+    name, _ = parse_brackets(text)
+    path = Path(name)
+    if path.suffix == ".conf" and path.is_file():
+        library = Library(Reader(), directory, filters=path.absolute().parent)
+        return filter_spec(find_filter(library, text.strip().replace(name, path.stem, 1), logtype))
+    return filter_spec(find_filter(Library(Reader(), directory), text.strip(), logtype))
+
+
+def _jail_files(reader: Reader, directory: Path, *, journal: bool | None) -> JailFiles:
+    store = reader.store(directory / "jail")
+    if store is None:
+        raise ConfigError(f"{directory}: holds neither jail.conf nor jail.local, so there is no jail to run")
+    defaults = store.sections.setdefault("DEFAULT", {})
+    for key, text in (("fail2ban_version", DIALECT), ("fail2ban_confpath", str(directory))):
+        defaults[key] = Value(text.replace("%", "%%"), section="DEFAULT", key=key)
+    journal = has_journal() if journal is None else journal
+    return JailFiles(store, Library(reader, directory), references(store), journal)
+
+
+def _names(store: Store) -> list[str]:
+    return [name for name in store.sections if name not in ("DEFAULT", "INCLUDES")]
+
+
+def _by_section(store: Store, problems: list[Problem]) -> Mapping[str, list[Problem]]:
+    """What was wrong in the jail files: sorted by jail where it names one, else added to `problems`."""
+    by_section: dict[str, list[Problem]] = {}
+    for problem in store.problems:
+        if problem.section in ("", "DEFAULT", "INCLUDES"):
+            problems.append(problem)
+        else:
+            by_section.setdefault(problem.section, []).append(problem)
+    return by_section
+
+
+def _load_jails(files: JailFiles, problems: list[Problem]) -> tuple[list[Jail], dict[str, tuple[Problem, ...]]]:
+    """All enabled jails that can run and those that cannot; what belongs to neither is added to `problems`."""
+    jails: list[Jail] = []
+    broken: dict[str, tuple[Problem, ...]] = {}
+    by_section = _by_section(files.store, problems)
+    for name in _names(files.store):
+        own = by_section.get(name, [])
+        try:
+            if is_enabled(files, name):
+                jails.append(build_jail(files, name, own))
+            else:
+                problems += [*own, *unknown_options(files.store.sections[name], files.referred)]
+        except ConfigError as error:
+            broken[name] = (as_problem(error, fatal=True), *own)
+    return jails, broken

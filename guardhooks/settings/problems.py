@@ -1,0 +1,43 @@
+"""How a setting that cannot be used is reported: one `Problem` with its place, and the nearest name that would do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from difflib import get_close_matches
+
+from guardhooks.errors import ConfigError
+from guardhooks.model import Problem
+from guardhooks.settings.ini import Value
+
+
+class SettingError(ConfigError):
+    """A ConfigError that still knows its place, so that whoever reads the jail can report it as a `Problem`."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+def problem_at(value: Value, message: str, *, fatal: bool = False) -> Problem:
+    """A problem of this value, at the file and line where it was written."""
+    return Problem(message, value.file, value.line, value.section, value.key, fatal)
+
+
+def error_at(value: Value | None, message: str) -> SettingError:
+    """The same as an exception; without a value only the message is known."""
+    return SettingError(problem_at(value, message, fatal=True) if value else Problem(message, fatal=True))
+
+
+def as_problem(error: ConfigError, value: Value | None = None, *, fatal: bool) -> Problem:
+    """The problem behind an error; one that knows no place of its own gets that of `value`."""
+    if isinstance(error, SettingError) and (error.problem.file or value is None):
+        return replace(error.problem, fatal=fatal)
+    message = error.problem.message if isinstance(error, SettingError) else str(error)
+    return problem_at(value, message, fatal=fatal) if value else Problem(message, fatal=fatal)
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """`; did you mean 'enabled'?`, or nothing where no allowed name is near."""
+    near = get_close_matches(word.lower(), list(allowed), n=1, cutoff=0.7)
+    return f"; did you mean {near[0]!r}?" if near else ""

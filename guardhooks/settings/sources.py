@@ -1,0 +1,55 @@
+"""From `logpath`, `backend` and `journalmatch` to the `SourceSpec`s of a jail."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from guardhooks.errors import ConfigError
+from guardhooks.model import SourceSpec
+from guardhooks.settings.brackets import parse_brackets
+from guardhooks.settings.filters import lines
+from guardhooks.settings.problems import did_you_mean
+
+_BACKENDS: Final = ("auto", "polling", "pyinotify", "systemd")
+_FORMER: Final = frozenset({"gamin"})
+_JOURNALS: Final = (Path("/run/systemd/journal"), Path("/run/log/journal"), Path("/var/log/journal"))
+
+
+def read_backend(text: str) -> str:
+    """The backend as written, its name in lower case. Raises ConfigError for a name that is none."""
+    name = parse_brackets(text)[0].lower() if text else "auto"
+    if name in _FORMER:
+        return "auto"
+    if name not in _BACKENDS:
+        raise ConfigError(f"{text!r} is none of {', '.join(_BACKENDS)}{did_you_mean(name, _BACKENDS)}")
+    return name + text[len(name) :]
+
+
+def file_sources(logpath: str, backend: str) -> tuple[SourceSpec, ...]:
+    """One source for each line of `logpath`; a last word `head` or `tail` tells where to begin, else it is a path."""
+    specs: dict[str, SourceSpec] = {}
+    for line in lines(logpath):
+        path, _, word = line.rpartition(" ")
+        if path.strip() and word.lower() in ("head", "tail"):
+            specs.setdefault(path.strip(), SourceSpec(path.strip(), start=word.lower(), backend=backend))
+        else:
+            specs.setdefault(line, SourceSpec(line, backend=backend))
+    return tuple(specs.values())
+
+
+def journal_source(journalmatch: Sequence[str], backend: str) -> SourceSpec:
+    """One source for all lines of `journalmatch` (each an alternative), so that no entry is counted twice."""
+    return SourceSpec("\n".join(journalmatch), kind="journal", backend=backend)
+
+
+def any_file(sources: Sequence[SourceSpec]) -> bool:
+    """Whether anything is there now that one of these sources would read."""
+    return any("://" in source.text or glob.glob(source.text) for source in sources)
+
+
+def has_journal() -> bool:
+    """Whether this machine keeps a systemd journal."""
+    return any(path.is_dir() for path in _JOURNALS)
