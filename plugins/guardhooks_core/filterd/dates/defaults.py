@@ -1,5 +1,6 @@
 """The date patterns that are tried when a filter names none, and the words that stand for them in `datepattern`."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -51,7 +52,7 @@ def effective_list(patterns: Sequence[str]) -> list[Entry]:
     """
     chosen: dict[str, Entry] = {}
     own: set[str] = set()
-    for pattern in (text for text in (line.strip() for line in patterns) if text):
+    for pattern in patterns:
         entries = list(_entries(pattern))
         if len(entries) == 1:
             if pattern in own:
@@ -64,7 +65,7 @@ def effective_list(patterns: Sequence[str]) -> list[Entry]:
 
 
 def _entries(pattern: str) -> Iterator[Entry]:
-    word = "" if "%" in pattern else pattern.upper()
+    word = "" if "%" in pattern else pattern.strip().upper()
     if word == LINE_BEGIN:
         yield from _anchored(inherent=True)
     elif word == _DEFAULT:
@@ -74,7 +75,7 @@ def _entries(pattern: str) -> Iterator[Entry]:
     elif word.removeprefix(LINE_BEGIN).removeprefix("^") == "ISO8601":
         yield Entry((LINE_BEGIN if word != "ISO8601" else "") + _ISO8601, 1)
     else:
-        yield Entry(pattern, 1, date=pattern.upper() if pattern.upper() in DEFAULTS else "")
+        yield Entry(pattern, 1, date=word if word in DEFAULTS else "")
 
 
 def _defaults() -> Iterator[Entry]:
@@ -91,9 +92,8 @@ def _anchored(*, inherent: bool) -> Iterator[Entry]:
 
 
 def _around_dates(pattern: str) -> Iterator[Entry]:
-    at = pattern.upper().index(_DATE)
-    before, after = pattern[:at], pattern[at + len(_DATE) :]
+    place = re.compile(re.escape(_DATE), re.NOFLAG if "%" in pattern else re.IGNORECASE)
     for default in DEFAULTS:
         date = {"EPOCH": EPOCH, "TAI64N": TAI64N}.get(default, default)
         date = date.removeprefix(LINE_BEGIN).removeprefix(UNBOUND).removeprefix("^")
-        yield Entry(before + date + after, 1, default)
+        yield Entry(place.sub(lambda _, date=date: date, pattern), 1, default)

@@ -29,8 +29,8 @@ class DateDetector:
     """
 
     def __init__(self, patterns: Sequence[str] = (), *, timezone: str = "", default_zone: tzinfo | None = None) -> None:
-        lines = [text for text in (line.strip() for line in patterns) if text]
-        dated = [text for text in lines if text.upper() != NONE]
+        lines = [line for line in patterns if line.strip()]
+        dated = [line for line in lines if line.strip().upper() != NONE]
         self.none: Final = len(dated) < len(lines)
         self._calendar: Final = configured_zone(timezone, default_zone)
         entries = effective_list(dated) if dated or not lines else []

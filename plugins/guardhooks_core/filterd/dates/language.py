@@ -111,8 +111,8 @@ def compile_pattern(pattern: str, year: int) -> Compiled:
     prefix, body = _split_prefix(pattern)
     flags = re.IGNORECASE if _NAMES_IN_WORDS.search(_composed(body)) else re.NOFLAG
     before, body = _split_flags(body)
-    if body.upper() in _SPECIAL:
-        return _compile_special(pattern, prefix, body.upper())
+    if body.strip().upper() in _SPECIAL:
+        return _compile_special(pattern, prefix, body.strip().upper())
     body = _INNER_EPOCH.sub(lambda found: f"({_SPECIAL[found[1].upper()]})", body)
     text = _expand(pattern, _composed(body), year)
     left, right = _boundaries(prefix, body)
@@ -129,7 +129,7 @@ def compile_pattern(pattern: str, year: int) -> Compiled:
 
 
 def _split_prefix(pattern: str) -> tuple[str, str]:
-    if pattern.startswith("^") and pattern[1:].upper() in _SPECIAL:
+    if pattern.startswith("^") and pattern[1:].rstrip().upper() in _SPECIAL:
         return LINE_BEGIN, pattern[1:]
     for prefix in (LINE_BEGIN, UNBOUND):
         if pattern[: len(prefix)].upper() == prefix:
