@@ -9,9 +9,14 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 @hookimpl(trylast=True)
 def decide_ban(jail: Jail, failure: Failure, record: Record) -> list[Ban] | None:
-    """One ban of the failure's id when its window is full; explicitly none where such a ban is in force already."""
+    """One ban of the failure's id when its window is full; explicitly none where the id is banned here already.
+
+    A failure during a ban is one that was on its way, or a firewall that does not hold: neither asks for another ban.
+    """
     if len(record.times) < max(1, jail.maxretry):
         return None
+    if record.active is not None:
+        return []
     ban = Ban(
         id=failure.id,
         jail=jail.name,
@@ -23,8 +28,6 @@ def decide_ban(jail: Jail, failure: Failure, record: Record) -> list[Ban] | None
         fields=failure.fields,
         notes=failure.notes,
     )
-    if record.active is not None and record.active.end >= ban.end:
-        return []
     return [ban]
 
 

@@ -1,0 +1,76 @@
+"""Bans whoever was banned again and again, in whatever jails, for longer: in the jails whose filter is `recidive`.
+
+It asks the ledger, not a log, so it survives restarts and nothing can feed it to itself. A ban that was lifted by hand
+is forgiven, and a recidive ban starts the count afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from guardhooks import Ban, Failure, Guard, Jail, Record, hookimpl
+
+_FILTER = "recidive"
+_recidive_jails: dict[int, tuple[Jail, ...]] = {}
+"""By identity of the guard's jails, so that several guards in one process keep apart."""
+_guards: dict[int, Sequence[Jail]] = {}
+
+
+@hookimpl
+def on_start(guard: Guard) -> None:
+    """Learn the guard's jails."""
+    on_stop(guard)
+    jails = tuple(guard.jails.values())
+    recidive = tuple(filter(_is_recidive, jails))
+    _guards[id(guard)] = jails
+    _recidive_jails.update((id(jail), recidive) for jail in jails if recidive)
+
+
+@hookimpl
+def on_stop(guard: Guard) -> None:
+    """Forget the guard's jails."""
+    for jail in _guards.pop(id(guard), ()):
+        _recidive_jails.pop(id(jail), None)
+
+
+@hookimpl(wrapper=True, trylast=True)
+def decide_ban(jail: Jail, failure: Failure, record: Record) -> Generator[None, list[Ban] | None, list[Ban] | None]:
+    """Add a ban in each recidive jail whose limit the new bans reach."""
+    decided = yield
+    if not decided or _is_recidive(jail):
+        return decided
+    new = [ban for ban in decided if ban.id == record.id]
+    if not new:
+        return decided
+    further = [_recidivist(recidive, new, record.bans, failure.time) for recidive in _recidive_jails.get(id(jail), ())]
+    return [*decided, *(ban for ban in further if ban is not None)]
+
+
+def _is_recidive(jail: Jail) -> bool:
+    return jail.filter is not None and jail.filter.name == _FILTER
+
+
+def _recidivist(jail: Jail, new: Sequence[Ban], history: Sequence[Ban], now: float) -> Ban | None:
+    """The ban in a recidive jail that follows from the new bans, None if it is too early or there is one already."""
+    here = [ban for ban in history if ban.jail == jail.name]
+    if any(ban.end > now for ban in here):
+        return None
+    since = max([now - jail.findtime, *(ban.start for ban in here)])
+    others = {other.name for other in _recidive_jails.get(id(jail), ())}
+    earlier = [ban for ban in history if ban.jail not in others and ban.start >= since and "lifted" not in ban.notes]
+    bans = [*earlier, *new]
+    if len(bans) < max(1, jail.maxretry):
+        return None
+    last = new[-1]
+    return Ban(
+        id=last.id, jail=jail.name, start=now, length=jail.bantime, failures=len(bans), reason=_reason(bans),
+        matches=last.matches, fields=last.fields, notes=last.notes,
+    )  # fmt: skip
+
+
+def _reason(bans: Sequence[Ban]) -> str:
+    """`5 bans: sshd 3, postfix 2`."""
+    numbers: Mapping[str, int] = {
+        name: [b.jail for b in bans].count(name) for name in dict.fromkeys(b.jail for b in bans)
+    }
+    return f"{len(bans)} bans: " + ", ".join(f"{name} {number}" for name, number in numbers.items())
