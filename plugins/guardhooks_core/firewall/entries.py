@@ -1,0 +1,112 @@
+"""Bans as the kernel's sets hold them: a packed address, a prefix length, and the seconds that are left."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import math
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+
+from guardhooks import Ban, canonical, safe_text
+
+logger = logging.getLogger("guardhooks.firewall")
+
+_TOLERANCE: Final = 2.0
+"""Seconds by which a kernel timeout may differ from the ban before it is put right."""
+
+
+class Entry(NamedTuple):
+    """An address (4 or 16 bytes) and its prefix length."""
+
+    address: bytes
+    prefix: int
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 4 if len(self.address) == 4 else 6
+
+
+Entries: TypeAlias = dict[Entry, float]
+"""What a set holds, or should hold: entry → seconds left, `math.inf` for one that does not end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What makes a set hold what it should: `wrong` entries are there, but end too early or too late."""
+
+    missing: Entries
+    wrong: Entries
+    strangers: Entries
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to do."""
+        return not (self.missing or self.wrong or self.strangers)
+
+
+def parse_entry(text: str) -> Entry | None:
+    """The entry for an address or prefix; None for other text, and for a prefix that is everybody (`/0`)."""
+    address, slash, length = text.partition("/")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    bits = 128 if family == socket.AF_INET6 else 32
+    try:
+        packed = socket.inet_pton(family, address)
+    except (OSError, ValueError):
+        return None
+    if not slash:
+        return Entry(packed, bits)
+    if canonical(text) != text or not length.isdigit() or int(length) == 0:
+        return None
+    return Entry(packed, int(length))
+
+
+def entry_text(entry: Entry) -> str:
+    """`192.0.2.1` or `2001:db8::/64`."""
+    text = str(ipaddress.ip_address(entry.address))
+    return text if entry.prefix == len(entry.address) * 8 else f"{text}/{entry.prefix}"
+
+
+def entries_of(bans: Iterable[Ban], now: float) -> dict[int, Entries]:
+    """The entries of `bans`, by IP version; bans that are over are left out, of two for one id the longer counts.
+
+    An id that is no address cannot be banned by a firewall: it is logged and left out, so that the others hold.
+    """
+    found: dict[int, Entries] = {4: {}, 6: {}}
+    for ban in bans:
+        entry = parse_entry(ban.id)
+        if entry is None:
+            logger.error("[%s] %s is no address or prefix: a firewall cannot ban it", ban.jail, safe_text(ban.id, 80))
+            continue
+        left = ban.remaining(now)
+        entries = found[entry.version]
+        if left > 0 and left > entries.get(entry, 0.0):
+            entries[entry] = left
+    return found
+
+
+def compare(have: Mapping[Entry, float], want: Mapping[Entry, float], limit: float = math.inf) -> Difference:
+    """What must change for a set that holds `have` to hold `want`.
+
+    :param limit: the longest timeout in seconds that the kernel can hold; a ban with more left is refreshed only when
+        a day of it has passed.
+    """
+    strangers = {entry: left for entry, left in have.items() if entry not in want}
+    missing: Entries = {}
+    wrong: Entries = {}
+    for entry, left in want.items():
+        held = have.get(entry)
+        if held is None:
+            missing[entry] = left
+        elif held != left and not _close(held, left, limit):
+            wrong[entry] = left
+    return Difference(missing, wrong, strangers)
+
+
+def _close(held: float, left: float, limit: float) -> bool:
+    if left > limit and not math.isinf(left):
+        return limit - 86400 <= held <= limit
+    return abs(held - left) <= _TOLERANCE

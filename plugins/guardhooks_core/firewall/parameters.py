@@ -1,0 +1,131 @@
+"""The parameters of a firewall action, read from its brackets and file under fail2ban's names, and validated."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from guardhooks import ActionError, ActionSpec, safe_text
+
+from guardhooks_core.firewall.ports import Ports, parse_ports
+from guardhooks_core.firewall.verdict import Verdict, parse_verdict
+
+_WITH_PORTS: Final = ("tcp", "udp", "sctp", "dccp", "udplite")
+_PROTOCOLS: Final = (*_WITH_PORTS, "icmp", "icmpv6", "esp", "ah", "gre")
+_ALIASES: Final = {"ipv6-icmp": "icmpv6", "icmp6": "icmpv6", "0": "all", "any": "all", "6": "tcp", "17": "udp"}
+_TYPES: Final = ("multiport", "allports", "oneport")
+_CHAIN: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.:-]{0,27}")
+_MAX_ELEMENTS: Final = 1 << 20
+_FALSE: Final = frozenset({"no", "false", "off", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What an action wants.
+
+    `protocols` is empty for every protocol; `ports` is empty for every port. `new_only` limits it to packets that open
+    a connection. `max_elements` is how many entries a set may hold.
+    """
+
+    name: str
+    protocols: tuple[str, ...]
+    ports: Ports
+    chains: tuple[str, ...]
+    verdict4: Verdict
+    verdict6: Verdict
+    new_only: bool
+    max_elements: int
+
+
+def is_native(action: ActionSpec) -> bool:
+    """Whether a plugin may serve the action in place of its file.
+
+    Not with `native = no`, and not when it turns the meaning round: `blocktype=RETURN` with `returntype=DROP` lets the
+    "banned" in and keeps all others out (jail `pass2allow-ftp`).
+    """
+    inverted = _get(action, "returntype", 4).strip().upper() not in {"", "RETURN"}
+    inverted = inverted or _get(action, "blocktype", 4).strip().upper() in {"RETURN", "ACCEPT"}
+    return not inverted and action.get("native", "yes").strip().lower() not in _FALSE
+
+
+def parse_parameters(action: ActionSpec, *, chain: str = "INPUT") -> Parameters:
+    """Read and check all parameters of `action`.
+
+    :param chain: where the rules go unless the action says so.
+    :raises ActionError: naming the parameter, what was found and what is allowed.
+    """
+    try:
+        protocols = _protocols(action.get("protocol", "tcp"))
+        ports = _ports(action, protocols)
+        if ports:
+            protocols = _with_ports(protocols)
+        return Parameters(
+            name=action.get("name"),
+            protocols=protocols,
+            ports=ports,
+            chains=_chains(action.get("chain", chain)),
+            verdict4=parse_verdict(_get(action, "blocktype", 4) or "REJECT"),
+            verdict6=parse_verdict(_get(action, "blocktype", 6) or "REJECT"),
+            new_only=action.name.endswith("-new"),
+            max_elements=_max_elements(action.get("maxelem", str(_MAX_ELEMENTS))),
+        )
+    except ActionError as error:
+        raise ActionError(f"action {action.actname}: {error}") from None
+
+
+def _get(action: ActionSpec, key: str, version: int) -> str:
+    """A parameter that may differ by family; a plain bracket option beats a family's variant in the file."""
+    variant = f"{key}?family=inet{version}"
+    for source in (action.options, action.properties):
+        for name in (variant, key):
+            if name in source:
+                return source[name]
+    return ""
+
+
+def _protocols(text: str) -> tuple[str, ...]:
+    names = [_ALIASES.get(name, name) for name in text.lower().replace(",", " ").split()]
+    if not names:
+        raise ActionError("protocol= is empty: tcp, udp, icmp, all, or a list")
+    for name in names:
+        if name != "all" and name not in _PROTOCOLS:
+            raise ActionError(f"protocol {safe_text(name, 40)!r} is unknown: all, {', '.join(_PROTOCOLS)}")
+    return () if "all" in names else tuple(dict.fromkeys(names))
+
+
+def _with_ports(protocols: tuple[str, ...]) -> tuple[str, ...]:
+    if not protocols:
+        return ("tcp", "udp")
+    for name in protocols:
+        if name not in _WITH_PORTS:
+            raise ActionError(f"protocol {name} has no ports: use type=allports, or one of {', '.join(_WITH_PORTS)}")
+    return protocols
+
+
+def _ports(action: ActionSpec, protocols: tuple[str, ...]) -> Ports:
+    if action.name.endswith("-allports"):
+        return ()
+    kind = action.get("type", "multiport").strip().strip("<>").lower()
+    if kind not in _TYPES:
+        raise ActionError(f"type {safe_text(kind, 40)!r} is unknown: {', '.join(_TYPES)}")
+    if kind == "allports":
+        return ()
+    return parse_ports(action.get("port", "ssh"), protocols or ("tcp", "udp"))
+
+
+def _chains(text: str) -> tuple[str, ...]:
+    chains = tuple(dict.fromkeys(text.replace(",", " ").split()))
+    for chain in chains:
+        if not _CHAIN.fullmatch(chain):
+            raise ActionError(f"chain {safe_text(chain, 60)!r} is no chain name")
+    if not chains:
+        raise ActionError("chain= is empty: INPUT, or a list such as INPUT, DOCKER-USER")
+    return chains
+
+
+def _max_elements(text: str) -> int:
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdigit() and 1 <= int(digits[:12]) < 1 << 32 and len(digits) <= 10):
+        raise ActionError(f"maxelem {safe_text(text, 40)!r} is no whole number from 1 to 4294967295")
+    return int(digits)

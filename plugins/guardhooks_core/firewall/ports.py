@@ -1,0 +1,73 @@
+"""Port lists as `jail.conf` writes them: `ssh`, `http,https`, `1000:2000`, `1-100`, `0:65535`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from guardhooks import ActionError, safe_text
+
+Ports: TypeAlias = tuple[tuple[int, int], ...]
+"""Inclusive ranges, ascending, neither overlapping nor touching. Empty: every port."""
+
+_LAST: Final = 65535
+
+
+def parse_ports(text: str, protocols: Sequence[str] = ("tcp", "udp")) -> Ports:
+    """The ports of a comma or blank separated list of numbers, service names and ranges (`a:b`, `a-b`).
+
+    The whole range (`0:65535`, `1:65535`) is every port: an empty tuple. Service names are looked up in
+    `/etc/services`, for `protocols` in order.
+
+    :raises ActionError: naming the part that is no port.
+    """
+    parts = text.replace(",", " ").split()
+    if not parts:
+        raise ActionError("port= is empty: give port names, numbers or ranges, or type=allports")
+    ranges = _merge(sorted(_range(part, protocols) for part in parts))
+    return () if any(first <= 1 and last == _LAST for first, last in ranges) else ranges
+
+
+def _range(part: str, protocols: Sequence[str]) -> tuple[int, int]:
+    if part.replace("-", "").replace(":", "").isdigit() and part.isascii():
+        first, separator, last = part.partition(":" if ":" in part else "-")
+        low = _number(first or "0", part)
+        high = _number(last or str(_LAST), part) if separator else low
+    elif ":" in part:
+        first, _, last = part.partition(":")
+        low, high = _port(first, protocols), _port(last, protocols)
+    else:
+        low = high = _port(part, protocols)
+    if low > high:
+        raise ActionError(f"port range {part}: the first port is greater than the last")
+    return low, high
+
+
+def _port(text: str, protocols: Sequence[str]) -> int:
+    if text.isascii() and text.isdigit():
+        return _number(text, text)
+    for protocol in protocols:
+        try:
+            return socket.getservbyname(text, protocol)
+        except (OSError, UnicodeError, ValueError):
+            continue
+    raise ActionError(
+        f"port {safe_text(text, 60)!r} is no number and no service of /etc/services for {', '.join(protocols)}"
+    )
+
+
+def _number(text: str, part: str) -> int:
+    if not text.isdigit() or len(text) > 5 or int(text) > _LAST:
+        raise ActionError(f"port {safe_text(part, 60)!r}: ports are 0 to {_LAST}")
+    return int(text)
+
+
+def _merge(ranges: Sequence[tuple[int, int]]) -> Ports:
+    merged: list[tuple[int, int]] = []
+    for first, last in ranges:
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return tuple(merged)

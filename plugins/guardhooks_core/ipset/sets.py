@@ -1,0 +1,171 @@
+"""ipset's kernel sets by netlink: many entries to a message, as `ipset restore` does it.
+
+Format: `linux/netfilter/ipset/ip_set.h`, protocol 6. All sets are `hash:net` with timeouts, so that addresses and
+prefixes live together; their ends are the kernel's business.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from guardhooks import ActionError
+
+from guardhooks_core.firewall import netlink
+from guardhooks_core.firewall.entries import Entries, Entry
+from guardhooks_core.firewall.netlink import NetlinkError, attribute, attributes, nested, string
+from guardhooks_core.firewall.problems import ToolMissingError, explain
+
+LONGEST: Final = 2147483.0
+"""Seconds that an entry's timeout can be at most."""
+TYPE: Final = "hash:net"
+
+_SUBSYSTEM: Final = 6 << 8
+_CREATE, _DESTROY, _SWAP, _LIST, _ADD, _DELETE = (_SUBSYSTEM | command for command in (2, 3, 6, 7, 9, 10))
+_SET_NAME, _TYPE_NAME, _REVISION, _FAMILY, _DATA, _ENTRIES, _LINE = 2, 3, 4, 5, 7, 8, 9
+_OTHER_NAME: Final = 3
+_IP, _PREFIX, _TIMEOUT = 1, 3, 6
+_MAX_ELEMENTS, _REFERENCES = 19, 26
+_NETWORK_ORDER: Final = 0x4000
+_PROTOCOL: Final = attribute(1, b"\6")
+_FAMILIES: Final = {4: 2, 6: 10}  # NFPROTO_IPV4, NFPROTO_IPV6
+
+_TYPE_UNKNOWN: Final = 4098
+_NAME_TAKEN: Final = errno.EEXIST
+_BUSY: Final = 4100
+_FULL: Final = 4352
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSet:
+    """A set as the kernel has it. `max_elements` is 0 where the type has no such limit."""
+
+    type: str
+    version: int
+    max_elements: int
+    timeouts: bool
+    references: int
+    entries: Entries
+
+    def fits(self, version: int) -> bool:
+        """Whether entries of ours can live in it."""
+        return self.type == TYPE and self.version == version and self.timeouts
+
+
+def read(name: str) -> HeldSet | None:
+    """The set and all it holds; None when there is no such set."""
+    try:
+        answers = netlink.dump(netlink.message(_LIST, netlink.DUMP, _PROTOCOL + string(_SET_NAME, name)))
+    except NetlinkError as error:
+        if error.errno == errno.ENOENT:
+            return None
+        raise explain(error, f"reading set {name}") from None
+    top: dict[int, bytes] = {}
+    entries: Entries = {}
+    for answer in answers:
+        for kind, payload in attributes(answer):
+            if kind == _ENTRIES:
+                entries.update(_parse_entries(payload))
+            else:
+                top[kind] = payload
+    header = dict(attributes(top.get(_DATA, b"")))
+    return HeldSet(
+        type=top[_TYPE_NAME].rstrip(b"\0").decode(),
+        version=6 if top[_FAMILY][0] == _FAMILIES[6] else 4,
+        max_elements=int.from_bytes(header.get(_MAX_ELEMENTS, b""), "big"),
+        timeouts=_TIMEOUT in header,
+        references=int.from_bytes(header.get(_REFERENCES, b""), "big"),
+        entries=entries,
+    )
+
+
+def _parse_entries(data: bytes) -> Iterator[tuple[Entry, float]]:
+    for _, entry in attributes(data):
+        fields = dict(attributes(entry))
+        if _IP not in fields:
+            continue
+        address = fields[_IP][4:]
+        prefix = fields[_PREFIX][0] if _PREFIX in fields else len(address) * 8
+        left = int.from_bytes(fields[_TIMEOUT], "big") if _TIMEOUT in fields else 0
+        yield Entry(address, prefix), float(left) or math.inf
+
+
+def create(name: str, version: int, max_elements: int) -> None:
+    """Make an empty set; one of that name with the same type and limits is a success."""
+    limits = attribute(_TIMEOUT | _NETWORK_ORDER, bytes(4))
+    limits += attribute(_MAX_ELEMENTS | _NETWORK_ORDER, max_elements.to_bytes(4, "big"))
+    kind = string(_TYPE_NAME, TYPE) + attribute(_REVISION, b"\0") + attribute(_FAMILY, bytes([_FAMILIES[version]]))
+    payload = _PROTOCOL + string(_SET_NAME, name) + kind + nested(_DATA, limits)
+    flags = netlink.ACK | netlink.CREATE
+    try:
+        netlink.request(netlink.message(_CREATE, flags, payload, family=_FAMILIES[version]))
+    except NetlinkError as error:
+        if error.errno == _TYPE_UNKNOWN:
+            raise ToolMissingError(f"the kernel has no set type {TYPE}: module ip_set_hash_net is missing") from None
+        raise explain(error, f"creating set {name}") from None
+
+
+def swap(name: str, other: str) -> None:
+    """Exchange the content of two sets in one moment: rules see the old or the new one, never an empty one."""
+    payload = _PROTOCOL + string(_SET_NAME, name) + string(_OTHER_NAME, other)
+    try:
+        netlink.request(netlink.message(_SWAP, netlink.ACK, payload))
+    except NetlinkError as error:
+        raise explain(error, f"exchanging sets {name} and {other}") from None
+
+
+def destroy(name: str) -> None:
+    """Remove a set; one that is not there is a success.
+
+    :raises ActionError: when a rule still uses it.
+    """
+    try:
+        netlink.request(netlink.message(_DESTROY, netlink.ACK, _PROTOCOL + string(_SET_NAME, name)))
+    except NetlinkError as error:
+        if error.errno == _BUSY:
+            raise ActionError(f"set {name} cannot be removed: rules that are not guardhooks' own use it") from None
+        if error.errno != errno.ENOENT:
+            raise explain(error, f"removing set {name}") from None
+
+
+def add(name: str, entries: Entries, max_elements: int = 0) -> None:
+    """Put entries into the set; one that is there gets the new timeout. `max_elements` is for the message when full.
+
+    :raises ActionError: when the set has vanished, or is full: what came before is in it then.
+    """
+    try:
+        _send(_ADD, name, (_addition(entry, left) for entry, left in entries.items()))
+    except NetlinkError as error:
+        if error.errno == _FULL:
+            limit = f"maxelem={max_elements}" if max_elements else "its maxelem"
+            raise ActionError(f"set {name} is full, {limit} reached: set a greater maxelem= and reload") from None
+        raise explain(error, f"adding to set {name}", missing="the set has vanished; it is built anew") from None
+
+
+def remove(name: str, entries: Iterable[Entry]) -> None:
+    """Take entries out of the set; what is not there, the set included, is a success."""
+    try:
+        _send(_DELETE, name, (nested(_DATA, _address(entry)) for entry in entries))
+    except NetlinkError as error:
+        if error.errno != errno.ENOENT:
+            raise explain(error, f"removing from set {name}") from None
+
+
+def _address(entry: Entry) -> bytes:
+    inner = attribute((1 if entry.version == 4 else 2) | _NETWORK_ORDER, entry.address)
+    return nested(_IP, inner) + attribute(_PREFIX, bytes([entry.prefix]))
+
+
+def _addition(entry: Entry, left: float) -> bytes:
+    seconds = 0 if math.isinf(left) else max(1, math.ceil(min(left, LONGEST)))
+    return nested(_DATA, _address(entry) + attribute(_TIMEOUT | _NETWORK_ORDER, seconds.to_bytes(4, "big")))
+
+
+def _send(command: int, name: str, items: Iterable[bytes]) -> None:
+    head = _PROTOCOL + string(_SET_NAME, name) + attribute(_LINE, bytes(4))
+    netlink.requests(
+        [netlink.message(command, netlink.ACK, head + nested(_ENTRIES, block)) for block in netlink.blocks(items)]
+    )
