@@ -40,7 +40,7 @@ def run(options: RunOptions) -> None:
     settings = load(directory)
     logs.set_up(options.loglevel or settings.loglevel)
     _say_what_is_wrong(settings)
-    folders = state_folders.folders(options.state or settings.state)
+    folders = state_folders.folders(options.state or settings.state, socket=settings.socket)
     with state_folders.lock(folders.state):
         asyncio.run(Daemon(options, settings, folders).serve())
 
@@ -79,7 +79,7 @@ class Daemon:
             observe=self._observes(),
         )
         control = ControlServer(
-            self._settings.socket or self._folders.socket,
+            self._folders.socket,
             commands(guard, reload=self.reload, stop=self.stop),
             allowed_uids=frozenset({0, os.geteuid()}),
         )
