@@ -1,4 +1,4 @@
-"""The options of a jail: which there are, and a reader that turns their texts into values and collects what is wrong."""
+"""The options of a jail: which there are, and a reader that turns texts into values and collects what is wrong."""
 
 from __future__ import annotations
 

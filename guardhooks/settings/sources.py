@@ -47,7 +47,8 @@ def journal_source(journalmatch: Sequence[str], backend: str) -> SourceSpec:
 
 def any_file(sources: Sequence[SourceSpec]) -> bool:
     """Whether anything is there now that one of these sources would read."""
-    return any("://" in source.text or glob.glob(source.text) for source in sources)
+    # glob, not Path.glob: patterns are absolute and compared with upstream's
+    return any("://" in source.text or glob.glob(source.text) for source in sources)  # noqa: PTH207
 
 
 def has_journal() -> bool:
