@@ -85,7 +85,9 @@ def unban(
     config: Path | None,
     state: Path | None,
 ) -> Exit:
-    """Lift the bans of addresses, of all addresses in a network, or of everybody.
+    """Lift bans: of addresses, of networks or of everybody.
+
+    A network stands for every address and network in it.
 
     Exits with 1 when one of them was not banned.
     """

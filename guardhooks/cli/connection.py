@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from guardhooks import state_folders
 from guardhooks.control import client
 
-
-def control_socket(config: Path | None, state_folder: Path | None) -> Path:
-    """The control socket of the daemon that `-c` and `--state` mean."""
-    return state_folders.folders(state_folder).socket
+_DIRECTORIES: Final = (Path("/etc/guardhooks"), Path("/etc/fail2ban"))
+_NAMES_A_PLACE: Final = re.compile(rb"^\s*(?:socket|state)\s*[=:]\s*\S|^\[INCLUDES\]", re.MULTILINE)
 
 
-def ask(config: Path | None, state_folder: Path | None, command: str, **arguments: object) -> object:
+def ask(config: Path | None, state: Path | None, command: str, **arguments: object) -> object:
     """Ask the daemon once. Raises as `guardhooks.control.client.call`."""
-    with client.Connection(control_socket(config, state_folder)) as daemon:
+    with client.Connection(control_socket(config, state)) as daemon:
         return daemon.request(command, **arguments)
+
+
+def control_socket(config: Path | None, state: Path | None) -> Path:
+    """The control socket of the daemon that `-c` and `--state` mean.
+
+    :raises ConfigError: when there is no such configuration directory.
+    """
+    configured_state, configured_socket = _configured(config)
+    return configured_socket or state_folders.folders(state or configured_state).socket
+
+
+def _configured(config: Path | None) -> tuple[Path | None, Path | None]:
+    """State folder and socket that the configuration names.
+
+    It hardly ever names any, and reading it properly takes longer than all the rest, so it is only looked through.
+    """
+    directory = config or next((each for each in _DIRECTORIES if each.is_dir()), None)
+    if directory is None or (directory.is_dir() and not _names_a_place(directory)):
+        return None, None
+    from guardhooks.settings import find_directory
+    from guardhooks.settings.daemon import read_daemon
+    from guardhooks.settings.layers import Reader
+
+    settings = read_daemon(Reader(), find_directory(directory))
+    return settings.state, settings.socket
+
+
+def _names_a_place(directory: Path) -> bool:
+    return any(_NAMES_A_PLACE.search(text) for text in _texts(directory))
+
+
+def _texts(directory: Path) -> Iterator[bytes]:
+    for file in [*directory.glob("guardhooks.*"), *directory.glob("guardhooks.d/*")]:
+        try:
+            yield file.read_bytes()
+        except OSError:  # a folder, or not for this user to read; the daemon's defaults may still be right
+            continue

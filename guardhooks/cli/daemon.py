@@ -23,9 +23,9 @@ _STOP_TIME: Final = 60.0
 @click.option("--loglevel", type=click.Choice(_LOG_LEVELS, case_sensitive=False), help="Overrides the configuration's.")
 @click.option("--trace-hooks", is_flag=True, help="Log every call of a plugin, for plugin authors.")
 def run(*, config: Path | None, state: Path | None, observe: bool, loglevel: str | None, trace_hooks: bool) -> None:
-    """Guard this machine, in the foreground; the log goes to stderr.
+    """Guard this machine, in the foreground.
 
-    SIGTERM and SIGINT stop it (bans stay in force), SIGHUP reloads. As a plain user it observes.
+    The log goes to stderr. SIGTERM and SIGINT stop it (bans stay in force), SIGHUP reloads. As a plain user it observes.
     """
     from guardhooks import daemon
     from guardhooks.daemon_options import RunOptions
@@ -55,7 +55,10 @@ def reload(*, as_json: bool, config: Path | None, state: Path | None) -> Exit:
 @click.option("--flush", is_flag=True, help="Lift every ban before. [default: bans stay in force]")
 @daemon_options
 def stop(*, flush: bool, config: Path | None, state: Path | None) -> Exit:
-    """Stop the daemon and wait until it is gone. Bans stay in force and end in the kernel when they are due."""
+    """Stop the daemon and wait until it is gone.
+
+    Bans stay in force, and end in the kernel when they are due.
+    """
     from guardhooks.control.client import Connection
     from guardhooks.errors import StateError
 

@@ -18,6 +18,4 @@ def add_plugin_commands(cli: click.Group, directory: Path | None) -> None:
     except GuardhooksError as error:
         warn(f"commands of plugins are missing: {error}")
         return
-    for problem in plugins.problems:
-        warn(str(problem))
     plugins.add_commands(cli)

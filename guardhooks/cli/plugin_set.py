@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Final
 
+from guardhooks.logs import SafeFormatter
 from guardhooks.plugins import Plugins
 from guardhooks.settings import find_directory
+from guardhooks.settings.daemon import read_daemon
+from guardhooks.settings.layers import Reader
 
 _HOOKS_FOLDER: Final = "hooks.d"
 
@@ -14,6 +18,20 @@ _HOOKS_FOLDER: Final = "hooks.d"
 def load_plugins(config: Path | None) -> Plugins:
     """All plugins that a daemon with this configuration directory would load.
 
+    What is wrong with one of them is told on stderr.
+
     :raises ConfigError: when there is no such directory. :raises PluginError: when two plugins have one name.
     """
-    return Plugins.load(hooks_folder=find_directory(config) / _HOOKS_FOLDER)
+    _log_to_stderr()
+    directory = find_directory(config)
+    disabled = read_daemon(Reader(), directory).disabled_plugins
+    return Plugins.load(disable=disabled, hooks_folder=directory / _HOOKS_FOLDER)
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("guardhooks")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(SafeFormatter("guardhooks: %(message)s"))
+        handler.setLevel(logging.WARNING)
+        logger.addHandler(handler)

@@ -54,7 +54,10 @@ def ping(*, as_json: bool, config: Path | None, state: Path | None) -> None:
 @json_option
 @daemon_options
 def plugins(jail: str | None, *, as_json: bool, config: Path | None, state: Path | None) -> None:
-    """Show which plugins are asked, for each jail and hook, in their order, and where they come from."""
+    """Show which plugins are asked, in which order.
+
+    One row for each jail and hook; in brackets the distribution or file that a plugin comes from.
+    """
     rows = cast("list[dict[str, Any]]", ask(config, state, "plugins", jail=jail))
     if as_json:
         output.print_json(rows)

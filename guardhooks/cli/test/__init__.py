@@ -1,0 +1,102 @@
+"""`test`: try a filter on a log; the counterpart of fail2ban-regex.
+
+`subject` finds what is tested, `log` reads the lines, `trial` runs them through the matcher, `report`, `explain` and
+`json_lines` tell what came of it.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from guardhooks.cli.exits import Exit
+from guardhooks.cli.options import config_option, state_option
+from guardhooks.cli.test.overrides import Overrides
+
+
+class Moment(click.ParamType[float]):
+    """An ISO 8601 date and time as epoch seconds; local time where it names no zone."""
+
+    name = "iso8601"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        if isinstance(value, float):
+            return value
+        try:
+            return datetime.fromisoformat(str(value)).timestamp()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no ISO 8601 time; write for example 2026-11-22T16:05:00+01:00", param, ctx)
+
+
+_USEDNS = click.Choice(["yes", "warn", "no", "raw"])
+
+
+@click.command(context_settings={"ignore_unknown_options": False})
+@click.argument("log")
+@click.argument("filter_text", metavar="FILTER")
+@click.argument("ignoreregex", required=False)
+@config_option
+@state_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each line; all regexes are tried.")
+@click.option("--explain", is_flag=True, help="For each line, what happened to it at each step and why.")
+@click.option("--now", type=Moment(), metavar="ISO8601", help="Test as if it were this time.")
+@click.option("--timezone", metavar="NAME", help="Zone of dates that name none (logtimezone).")
+@click.option("--journal", is_flag=True, help="Lines are journal text without a date; their time is now.")
+@click.option("--all", "every", is_flag=True, help="Try every regex on each line, also after one has matched.")
+@click.option("-e", "--encoding", metavar="CODEC", help="Encoding of the log (logencoding).")
+@click.option("-d", "--datepattern", metavar="PATTERN", help="Replaces the filter's datepattern.")
+@click.option("-L", "--maxlines", type=click.IntRange(min=1), metavar="N", help="Replaces the filter's maxlines.")
+@click.option("--usedns", type=_USEDNS, help="Replaces the jail's usedns. Names are never looked up here.")
+@click.option("--print-missed", "missed", is_flag=True, help="Print every line that nothing matched.")
+@click.option("--print-ignored", "ignored", is_flag=True, help="Print every line that an ignoreregex dropped.")
+@click.option("--print-matched", "matched", is_flag=True, help="Print every line that matched, and whom it blames.")
+def test(
+    *,
+    log: str,
+    filter_text: str,
+    ignoreregex: str | None,
+    config: Path | None,
+    state: Path | None,  # noqa: ARG001 -- every command takes it
+    as_json: bool,
+    explain: bool,
+    now: float | None,
+    every: bool,
+    missed: bool,
+    ignored: bool,
+    matched: bool,
+    **changes: Any,  # noqa: ANN401 -- the rest of the options, which bear the names of `Overrides`
+) -> Exit:
+    """Try a filter on a log, without a daemon.
+
+    Shows which lines match, whom they blame, and with --explain why the others do not.
+
+    LOG is a file (also .gz, .bz2, .xz), `-` for standard input, or one line in quotes.
+
+    FILTER is a filter with its options, `sshd[mode=aggressive]`; a jail; the path of a filter file; or a regex in
+    quotes. Where a filter and a jail share a name the filter is meant; `jail:NAME` means the jail.
+
+    IGNOREREGEX replaces the filter's.
+
+    Age rules are off. Nothing is banned and no daemon is needed. Exits with 3 when a part of the filter cannot be used.
+    """
+    from guardhooks.cli.test import explain as explaining
+    from guardhooks.cli.test import json_lines, report
+    from guardhooks.cli.test.log import open_log
+    from guardhooks.cli.test.subject import find_subject
+    from guardhooks.cli.test.trial import Trial
+
+    overrides = Overrides(ignoreregex=ignoreregex, **changes)
+    subject = find_subject(config, filter_text, overrides)
+    with open_log(log, overrides.encoding) as lines:
+        trial = Trial(subject, lines, config, time.time() if now is None else now)
+        if as_json:
+            json_lines.tell(trial)
+        elif explain:
+            explaining.tell(trial, every=every)
+        else:
+            report.tell(trial, every=every, listed=report.Listed(missed=missed, ignored=ignored, matched=matched))
+    return Exit.CONFIG if trial.problems else Exit.DONE

@@ -1,0 +1,48 @@
+"""`test --json`: exactly one JSON object for each input line, in order."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+
+from guardhooks.cli.exits import warn
+from guardhooks.cli.test.trial import Trial
+from guardhooks.model import Failure, LineTrace
+
+
+def tell(trial: Trial) -> None:
+    """Print the lines; all regexes are tried on each. Problems of the filter go to stderr."""
+    for problem in trial.problems:
+        warn(str(problem))
+    number = 0
+    for block in trial.blocks(every=True):
+        for trace in block:
+            number += 1
+            sys.stdout.write(json.dumps(of_line(number, trace)) + "\n")
+        sys.stdout.flush()
+
+
+def of_line(number: int, trace: LineTrace) -> dict[str, object]:
+    """One line's object; strings in it are ASCII-escaped when printed."""
+    return {
+        "line": number,
+        "ignored": trace.ignoreregex >= 0,
+        "failures": [_of_failure(failure) for failure in trace.failures],
+    }
+
+
+def _of_failure(failure: Failure) -> dict[str, object]:
+    return {
+        "failregex": failure.failregex,
+        "id": failure.id or failure.resolve,
+        "time": failure.time if math.isfinite(failure.time) else None,
+        "fields": _of_fields(failure.fields),
+        "matches": list(failure.matches),
+        "nofail": failure.nofail or not (failure.id or failure.resolve),
+    }
+
+
+def _of_fields(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}

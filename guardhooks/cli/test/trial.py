@@ -1,0 +1,68 @@
+"""Runs the lines of a log through the matcher of one jail."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from guardhooks.cli.plugin_set import load_plugins
+from guardhooks.cli.test.log import LogLines
+from guardhooks.cli.test.subject import Subject
+from guardhooks.errors import ConfigError
+from guardhooks.model import Chunk, Jail, LineMatcher, LineTrace, Problem, SourceStatus, StartAt
+
+
+@dataclass(frozen=True, slots=True)
+class _TestedLog:
+    """What the matcher is told of the source; the lines come in by `trace`."""
+
+    key: str
+
+    async def chunks(self, start: StartAt) -> AsyncIterator[Chunk]:  # noqa: ARG002 -- the protocol names it
+        return
+        yield  # an empty generator
+
+    def status(self) -> SourceStatus:
+        return SourceStatus(self.key, "reading")
+
+    async def close(self) -> None:
+        return
+
+
+class Trial:
+    """One run: `jail` against `lines`, at the time `now`. `problems` are the parts of the filter that are left out."""
+
+    def __init__(self, subject: Subject, lines: LogLines, config: Path | None, now: float) -> None:
+        """:raises ConfigError: when nothing of the filter can be used."""
+        self.made_from = subject.made_from
+        self.jail: Jail = replace(subject.jail, logencoding="utf-8") if lines.recoded else subject.jail
+        self.lines = lines
+        self._now = now
+        self._journal = subject.journal
+        self._matcher = self._match(config)
+        self.problems: list[Problem] = [*self.jail.problems, *self._matcher.problems.get(self.jail.name, ())]
+
+    def _match(self, config: Path | None) -> LineMatcher:
+        matchers = load_plugins(config).line_matcher(_TestedLog(self.lines.origin), [self.jail])
+        matcher = next((each for each in matchers if self.jail.name in each.jails), None)
+        if matcher is None:
+            raise ConfigError(f"no plugin matches lines for {self.made_from}; see `guardhooks plugins`")
+        fatal = [problem for problem in matcher.problems.get(self.jail.name, ()) if problem.fatal]
+        if fatal:
+            raise ConfigError("; ".join(map(str, fatal)))
+        return matcher
+
+    def blocks(self, *, every: bool) -> Iterator[list[LineTrace]]:
+        """What happened to each line, in order, in bounded portions as the lines come."""
+        for data in self.lines.blocks:
+            times = (self._now,) * data.count(b"\n") if self._journal else None
+            yield list(self._matcher.trace(Chunk(data, self.lines.origin, self._now, times=times), every=every))
+
+    def traces(self, *, every: bool) -> Iterator[tuple[int, LineTrace]]:
+        """Line numbers from 1 and what happened to each line."""
+        number = 0
+        for block in self.blocks(every=every):
+            for trace in block:
+                number += 1
+                yield number, trace
