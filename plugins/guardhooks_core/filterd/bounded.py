@@ -1,0 +1,96 @@
+"""Regex search that a hostile line cannot hold up: the standard engine where it is safe, else one with a time limit.
+
+The standard `re` cannot be interrupted and holds the interpreter, so it only sees short texts, and none at all for a
+regex whose cost can explode. The rest goes to the `regex` module, whose searches end when the line's budget is spent.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import cached_property
+from typing import Any, Final, Protocol
+
+from .growth import EXPONENTIAL, growth
+
+SHORT: Final = 256
+"""Texts up to this length are searched by `re` unless the regex is exponential."""
+LINE_BUDGET: Final = 0.03
+"""Seconds of CPU that the long or dangerous searches on one line may use together."""
+
+# Syntax that the `regex` module reads in another way than `re`, escapes removed: fuzzy counts and POSIX classes.
+_ESCAPE: Final = re.compile(r"\\.", re.DOTALL)
+_FOREIGN: Final = re.compile(r"\{[a-z<]|\[:\^?\w+:\]")
+
+
+class Match(Protocol):
+    """What both engines' match objects have in common."""
+
+    def groupdict(self) -> dict[str, str | None]: ...
+    def start(self, group: int | str = 0, /) -> int: ...
+    def end(self, group: int | str = 0, /) -> int: ...
+
+
+class OutOfBudgetError(Exception):
+    """The line's budget ended before the search did."""
+
+
+class Budget:
+    """CPU seconds that are left for one line."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, seconds: float = LINE_BUDGET) -> None:
+        self.left = seconds
+
+
+class BoundedRegex:
+    """A compiled regex whose `search` costs no more than the budget it is given."""
+
+    def __init__(self, expression: str, flags: int = 0) -> None:
+        """:raises re.error: if `expression` does not compile."""
+        self._compiled = re.compile(expression, flags)
+        self.expression = expression
+        self.groups = tuple(self._compiled.groupindex)
+        try:
+            self.exponential = growth(expression, flags).degree >= EXPONENTIAL
+        except RecursionError:
+            self.exponential = True
+        self._short = -1 if self.exponential else SHORT
+
+    def search(self, text: str, budget: Budget) -> Match | None:
+        """The first match, or None.
+
+        :raises OutOfBudgetError: when the budget is spent.
+        """
+        if len(text) <= self._short:
+            return self._compiled.search(text)
+        return self._search_long(text, budget)
+
+    def _search_long(self, text: str, budget: Budget) -> Match | None:
+        engine = self._interruptible
+        if engine is None:
+            raise OutOfBudgetError
+        while budget.left > 0:
+            begun = time.thread_time()
+            try:
+                found: Match | None = engine.search(text, timeout=budget.left)
+            except TimeoutError:
+                # The engine's clock counts all threads; only what this one used is charged.
+                budget.left -= max(time.thread_time() - begun, 0.001)
+            else:
+                budget.left -= time.thread_time() - begun
+                return found
+        raise OutOfBudgetError
+
+    @cached_property
+    def _interruptible(self) -> Any:
+        """The same regex for the `regex` module; None where that would read it differently."""
+        import regex
+
+        if _FOREIGN.search(_ESCAPE.sub("", self.expression)):
+            return None
+        try:
+            return regex.compile(self.expression, self._compiled.flags & ~re.UNICODE | regex.VERSION0)
+        except regex.error:
+            return None

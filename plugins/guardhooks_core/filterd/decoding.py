@@ -1,0 +1,52 @@
+"""Bytes of a log line to text. What cannot be decoded becomes U+FFFD."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Final
+
+_UNITS: Final = {"utf-16": 2, "utf-16-le": 2, "utf-16-be": 2, "utf-32": 4, "utf-32-le": 4, "utf-32-be": 4}
+
+
+class Decoder:
+    """Decodes lines of one encoding; `auto` is UTF-8."""
+
+    def __init__(self, encoding: str) -> None:
+        """:raises LookupError: if Python knows no such encoding."""
+        wanted = "utf-8" if encoding.strip().lower() in {"", "auto"} else encoding.strip()
+        self.name = codecs.lookup(wanted).name
+        self._unit = _UNITS.get(self.name, 1)
+        # Without a byte order mark, little-endian is what there is.
+        self._codec = f"{self.name}-le" if self.name in {"utf-16", "utf-32"} else self.name
+        self.ascii_bytes = self._unit == 1 and _keeps_ascii(self.name)
+
+    def decode(self, line: bytes) -> str:
+        """`line` as text, without its line end."""
+        if self._unit > 1:
+            return self._decode_wide(line)
+        return line.decode(self._codec, "replace").rstrip("\r\n")
+
+    def _decode_wide(self, line: bytes) -> str:
+        """Lines were split at the byte 0x0A, which leaves a part of the newline's unit at one of their ends."""
+        body = line.removesuffix(b"\n")
+        if self._codec.endswith("le"):
+            excess = len(body) % self._unit
+            body = body[self._unit - 1 :] if body.startswith(b"\0" * (self._unit - 1)) else body
+            body = body[: len(body) - excess] if len(body) % self._unit else body
+        else:
+            body = body[: len(body) - len(body) % self._unit]
+        text = body.decode(self._codec, "replace").rstrip("\r\n")
+        return text.removeprefix("\ufeff")
+
+
+def _keeps_ascii(name: str) -> bool:
+    """Whether every ASCII character is its own byte and no other character begins with that byte."""
+    if name in {"utf-8", "utf-8-sig", "ascii"}:
+        return True
+    try:
+        # Single-byte encodings decode any byte by itself; those with longer or stateful codes do not.
+        decoded = [bytes([code]).decode(name, "strict" if code < 128 else "replace") for code in range(256)]
+    except UnicodeDecodeError:
+        return False
+    plain = all(character == chr(code) for code, character in enumerate(decoded[:128]))
+    return plain and all(len(character) == 1 for character in decoded) and name.startswith(("iso8859", "cp125", "koi8"))

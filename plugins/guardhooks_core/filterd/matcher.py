@@ -1,0 +1,106 @@
+"""The line matcher: all jails of one source, fed with its chunks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from guardhooks import Chunk, ConfigError, Failure, Jail, LineTrace, Problem
+
+from .ages import SharedDetector
+from .dates import DateDetector
+from .decoding import Decoder
+from .watch import Watch
+
+
+class FilterMatcher:
+    """Serves every jail of a source that has a filter."""
+
+    def __init__(self, jails: Sequence[Jail], *, clock: Callable[[], float] = time.time) -> None:
+        """`clock` gives now, in seconds, where a date must be judged and no chunk has come yet."""
+        self._clock = clock
+        self._now: float | None = None
+        self._problems: dict[str, list[Problem]] = {jail.name: [] for jail in jails if jail.filter}
+        self._detectors: dict[tuple[tuple[str, ...], str], SharedDetector] = {}
+        self._decoders: dict[str, Decoder] = {}
+        self._watches: list[tuple[Watch, Decoder]] = []
+        for jail in jails:
+            if jail.filter:
+                self._add(jail)
+
+    @property
+    def jails(self) -> Sequence[str]:
+        return tuple(self._problems)
+
+    @property
+    def problems(self) -> Mapping[str, Sequence[Problem]]:
+        return {name: tuple(found) for name, found in self._problems.items() if found}
+
+    def _add(self, jail: Jail) -> None:
+        problems = self._problems[jail.name]
+        decoder = self._decoder(jail)
+        try:
+            watch = Watch(jail, self._detector(jail), problems.append)
+        except ConfigError as fault:
+            problems.append(Problem(str(fault), section=jail.name, key="filter", fatal=True))
+            return
+        problems.extend(watch.rules.problems)
+        if not watch.rules.failregexes:
+            name = jail.filter.name if jail.filter else ""
+            message = f"no failregex of filter {name!r} can be used: the jail cannot find anything"
+            problems.append(Problem(message, section=jail.name, key="filter", fatal=True))
+            return
+        self._watches.append((watch, decoder))
+
+    def _detector(self, jail: Jail) -> SharedDetector:
+        patterns = jail.filter.datepattern if jail.filter else ()
+        key = (patterns, jail.logtimezone)
+        if key not in self._detectors:
+            self._detectors[key] = SharedDetector(DateDetector(patterns, timezone=jail.logtimezone))
+        return self._detectors[key]
+
+    def _decoder(self, jail: Jail) -> Decoder:
+        name = jail.logencoding
+        try:
+            return self._decoders.setdefault(name, Decoder(name))
+        except LookupError:
+            message = f"unknown encoding {name!r}; UTF-8 is used"
+            self._problems[jail.name].append(Problem(message, section=jail.name, key="logencoding"))
+            return self._decoders.setdefault("utf-8", Decoder("utf-8"))
+
+    def feed(self, chunk: Chunk) -> Iterator[Failure]:
+        """The failures in these lines, in order."""
+        self._now = chunk.received
+        for number, raw in enumerate(_lines(chunk.data)):
+            known = chunk.times[number] if chunk.times else None
+            texts: dict[str, str] = {}
+            for watch, decoder in self._watches:
+                text = texts.get(decoder.name)
+                if text is None:
+                    text = texts[decoder.name] = decoder.decode(raw)
+                yield from watch.feed(text, known, chunk.received, live=chunk.live, only=None)
+
+    def time_of(self, line: bytes) -> float | None:
+        """The time written in the line, as the first jail that finds one reads it."""
+        now = self._now if self._now is not None else self._clock()
+        for watch, decoder in self._watches:
+            date = watch.detector.detector.peek(decoder.decode(line), now)
+            if date is not None and date.time is not None:
+                return date.time
+        return None
+
+    def trace(self, chunk: Chunk, *, every: bool = True) -> Iterator[LineTrace]:
+        """What happens to each line in the first jail that can run."""
+        self._now = chunk.received
+        for number, raw in enumerate(_lines(chunk.data)):
+            known = chunk.times[number] if chunk.times else None
+            for watch, decoder in self._watches[:1]:
+                yield watch.trace(decoder.decode(raw), known, chunk.received, every=every)
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """The lines of a block: split at newlines only, as sources do."""
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines

@@ -1,0 +1,162 @@
+"""One jail on one source: from a decoded line to the failures in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from guardhooks import ConfigError, Failure, Jail, LineTrace, Problem, safe_text
+
+from .ages import Ages, SharedDetector
+from .groups import Groups, Identity, identify
+from .rules import Hit, Note, Rule, Rules
+from .sessions import Session, Sessions
+
+_INTERNAL: Final = frozenset({"mlfforget"})
+_log = logging.getLogger("guardhooks.filterd")
+
+
+class Watch:
+    """Finds the failures of one jail. Lines go in by `feed` or, for testers, by `trace`."""
+
+    def __init__(self, jail: Jail, detector: SharedDetector, report: Callable[[Problem], None]) -> None:
+        """`report` receives what goes wrong later, such as a regex that ran out of its time.
+
+        :raises ConfigError: if the filter cannot be used at all.
+        """
+        if jail.filter is None:
+            raise ConfigError(f"jail {jail.name!r} has no filter")
+        self.jail = jail
+        self.detector = detector
+        self.rules = Rules(jail, jail.filter, self._out_of_budget)
+        self._report = report
+        self._exhausted: set[str] = set()
+        self._ages = Ages(jail.name, jail.findtime)
+        self._sessions = Sessions()
+
+    def feed(
+        self, line: str, known: float | None, now: float, *, live: bool, only: Sequence[int] | None
+    ) -> list[Failure]:
+        """The failures in `line`. `known` is its time where the source knows it, `now` when it was received."""
+        text, dated = self._cut(line, known, now)
+        time = self._ages.in_production(dated, now, live=live)
+        if time is None and dated is not None:
+            self._ages.warn("old", now, "lines older than findtime are left out while catching up")
+            return []
+        failures = []
+        for hit in self.rules.judge(text, line, only, every=False, note=None):
+            if isinstance(hit, int):
+                continue
+            if dated is None and known is None and not self.detector.detector.none:
+                self._ages.warn("undated", now, f"a failure has no valid date: {safe_text(line, 200)}")
+            if time is not None and (failure := self._failure(hit, time, now)):
+                failures.append(failure)
+        return failures
+
+    def trace(self, line: str, known: float | None, now: float, *, every: bool) -> LineTrace:
+        """What happens to `line`, age rules off; its failures include helper lines (`nofail`)."""
+        steps: list[str] = []
+        date = None if known is not None else self.detector.find(line, now)
+        text, dated = self._cut(line, known, now, steps.append)
+        time = dated if dated is not None else self._ages.recent(now)
+        failures, ignored = [], -1
+        for hit in self.rules.judge(text, line, None, every=every, note=steps.append):
+            if isinstance(hit, int):
+                ignored = hit
+            else:
+                failures.append(self._traced(hit, now if time is None else time, now, steps.append))
+        if not failures and ignored < 0:
+            steps.append("No failregex matches.")
+        return LineTrace(
+            text=line,
+            time=time,
+            date=line[date.start : date.end] if date else "",
+            datepattern=date.pattern if date else "",
+            ignoreregex=ignored,
+            failures=tuple(failures),
+            steps=tuple(steps),
+        )
+
+    def _cut(self, line: str, known: float | None, now: float, note: Note | None = None) -> tuple[str, float | None]:
+        """The line without its date, and its time (None: undated)."""
+        if known is not None:
+            return line, known
+        date = self.detector.find(line, now)
+        if date is None or (date.time is None and not self.detector.detector.none):
+            if note:
+                note("No date is found." if date is None else "The date is impossible: the line counts as undated.")
+            return line, None
+        if date.time is None:
+            return line, self._ages.recent(now) or now
+        self._ages.saw(date.time)
+        text = line[: date.start] + line[date.end :]
+        if note:
+            note(f"The date {line[date.start : date.end]!r} is cut out; the regexes see {text!r}.")
+        return text, date.time
+
+    def _failure(self, hit: Hit, time: float, now: float) -> Failure | None:
+        groups, lines, session = self._merged(hit, now)
+        if session and session.nofail:
+            return None
+        who = identify(groups, self.jail.usedns)
+        if not who.id and not who.resolve:
+            if session:
+                session.pending = True
+            return None
+        if not who.genuine:
+            return None
+        return self._build(hit, who, groups, lines, session, time)
+
+    def _traced(self, hit: Hit, time: float, now: float, note: Note) -> Failure:
+        groups, lines, session = self._merged(hit, now)
+        who = identify(groups, self.jail.usedns, keep_names=True)
+        helper = bool(session and session.nofail)
+        if helper:
+            note("It is a helper line of its session: nothing to report.")
+        elif not who.id:
+            note("Nobody is named yet: the failure waits for a line of its session that does.")
+            if session:
+                session.pending = True
+        else:
+            note(f"It counts against {who.id!r}.")
+        failure = self._build(hit, who, groups, lines, session, time)
+        return failure if who.id and not helper else _as_helper(failure)
+
+    def _merged(self, hit: Hit, now: float) -> tuple[Groups, Sequence[str], Session | None]:
+        key = hit.groups.get("mlfid")
+        if not isinstance(key, str):
+            return hit.groups, hit.lines, None
+        session = self._sessions.merge(key, hit.groups, hit.lines, now)
+        return session.groups, session.lines, session
+
+    def _build(
+        self, hit: Hit, who: Identity, groups: Groups, lines: Sequence[str], session: Session | None, time: float
+    ) -> Failure:
+        fields: Groups = {name: value for name, value in groups.items() if value is not None and name not in _INTERNAL}
+        if session and session.users:
+            fields["users"] = tuple(sorted(session.users))
+        return Failure(
+            jail=self.jail.name,
+            id=who.id,
+            time=time,
+            address=who.address,
+            matches=tuple(lines[-self.jail.maxmatches :]) if self.jail.maxmatches > 0 else (),
+            fields=fields,
+            failregex=hit.rule.index,
+            resolve=who.resolve,
+        )
+
+    def _out_of_budget(self, rule: Rule, text: str) -> None:
+        if rule.label in self._exhausted:
+            return
+        self._exhausted.add(rule.label)
+        message = f"{rule.label} takes too long on a line, which counts as not matched: {safe_text(text, 120)}"
+        _log.warning("[%s] %s", self.jail.name, message)
+        self._report(Problem(message, section=self.jail.name, key=rule.label.split()[0]))
+
+
+def _as_helper(failure: Failure) -> Failure:
+    from dataclasses import replace
+
+    return replace(failure, nofail=True)

@@ -1,0 +1,80 @@
+"""Every sample log of the installed fail2ban holds: match, host, time, every named field."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guardhooks import FilterSpec
+from guardhooks.settings import load_filter
+
+from .samples import ZONE, Judge, cases
+
+FILTERS = Path("/etc/fail2ban/filter.d")
+# The package's own test filters include the stock ones by a path seven folders up.
+STOCK, OWN = "config/filter.d", "1/2/3/4/5/config/filter.d"
+
+
+def _installed() -> Path | None:
+    if not shutil.which("dpkg") or not FILTERS.is_dir():
+        return None
+    listing = subprocess.run(["dpkg", "-L", "fail2ban"], capture_output=True, text=True, check=False).stdout
+    folders = [Path(line) for line in listing.splitlines() if line.endswith("fail2ban/tests")]
+    return folders[0] if folders else None
+
+
+TESTS = _installed()
+if TESTS is None and not os.environ.get("CI"):
+    pytest.skip("needs the sample logs of Debian's package fail2ban", allow_module_level=True)
+assert TESTS is not None, "CI has Debian's package fail2ban"
+SAMPLES = TESTS / "files" / "logs"
+NAMES = sorted(file.name for file in SAMPLES.iterdir() if file.is_file() and file.name != "sshd-journal")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stock filters and the package's own test filters, side by side as in its source tree; nothing is copied."""
+    root = tmp_path_factory.mktemp("source")
+    for target, origin in ((STOCK, FILTERS), (OWN, TESTS / "config" / "filter.d")):
+        (root / target).mkdir(parents=True)
+        for file in origin.iterdir():
+            (root / target / file.name).symlink_to(file)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", ZONE)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture(scope="module")
+def tally() -> Iterator[list[tuple[int, int]]]:
+    counts: list[tuple[int, int]] = []
+    yield counts
+    total = sum(count for count, _ in counts)
+    held = total - sum(faults for _, faults in counts)
+    print(f"\n{held} of {total} sample cases hold")  # noqa: T201 -- the summary line of the suite
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_samples_of_a_filter_hold(name: str, tree: Path, tally: list[tuple[int, int]]) -> None:
+    def load(text: str) -> FilterSpec:
+        folder = OWN if name.startswith("zzz-") else STOCK
+        return load_filter((tree / folder).parent, text)
+
+    judge = Judge(name, load)
+    for case in cases(SAMPLES, name):
+        judge.run(case)
+    tally.append((judge.count, len(judge.faults)))
+    assert judge.faults == []
+    assert judge.unused() == []
