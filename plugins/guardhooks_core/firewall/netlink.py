@@ -105,7 +105,7 @@ def requests(payloads: Sequence[bytes]) -> None:
 
 
 def transaction(subsystem: int, payloads: Sequence[bytes]) -> None:
-    """Send messages as one batch: the kernel does all of them or none. Only the last one should ask for an ACK.
+    """Send messages as one batch: the kernel does all of them or none. Each asks for an acknowledgement.
 
     :raises NetlinkError: when the kernel refuses one of them.
     """
@@ -113,7 +113,7 @@ def transaction(subsystem: int, payloads: Sequence[bytes]) -> None:
     end = message(_BATCH_END, 0, b"", sequence=0xFFFF, resource=subsystem)
     with _open() as channel:
         channel.send(b"".join((begin, *payloads, end)))
-        _acknowledgements(channel, 1)
+        _acknowledgements(channel, len(payloads))
 
 
 def dump(payload: bytes) -> list[bytes]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from guardhooks import ActionError, ActionSpec, safe_text
-
 from guardhooks_core.firewall.ports import Ports, parse_ports
 from guardhooks_core.firewall.verdict import Verdict, parse_verdict
 
@@ -16,7 +15,6 @@ _PROTOCOLS: Final = (*_WITH_PORTS, "icmp", "icmpv6", "esp", "ah", "gre")
 _ALIASES: Final = {"ipv6-icmp": "icmpv6", "icmp6": "icmpv6", "0": "all", "any": "all", "6": "tcp", "17": "udp"}
 _TYPES: Final = ("multiport", "allports", "oneport")
 _CHAIN: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.:-]{0,27}")
-_MAX_ELEMENTS: Final = 1 << 20
 _FALSE: Final = frozenset({"no", "false", "off", "0"})
 
 
@@ -25,7 +23,7 @@ class Parameters:
     """What an action wants.
 
     `protocols` is empty for every protocol; `ports` is empty for every port. `new_only` limits it to packets that open
-    a connection. `max_elements` is how many entries a set may hold.
+    a connection. `max_elements` is how many entries a set may hold; 0 leaves it to the kernel.
     """
 
     name: str
@@ -49,10 +47,9 @@ def is_native(action: ActionSpec) -> bool:
     return not inverted and action.get("native", "yes").strip().lower() not in _FALSE
 
 
-def parse_parameters(action: ActionSpec, *, chain: str = "INPUT") -> Parameters:
+def parse_parameters(action: ActionSpec) -> Parameters:
     """Read and check all parameters of `action`.
 
-    :param chain: where the rules go unless the action says so.
     :raises ActionError: naming the parameter, what was found and what is allowed.
     """
     try:
@@ -64,11 +61,11 @@ def parse_parameters(action: ActionSpec, *, chain: str = "INPUT") -> Parameters:
             name=action.get("name"),
             protocols=protocols,
             ports=ports,
-            chains=_chains(action.get("chain", chain)),
+            chains=_chains(action.get("chain", "INPUT")),
             verdict4=parse_verdict(_get(action, "blocktype", 4) or "REJECT"),
             verdict6=parse_verdict(_get(action, "blocktype", 6) or "REJECT"),
             new_only=action.name.endswith("-new"),
-            max_elements=_max_elements(action.get("maxelem", str(_MAX_ELEMENTS))),
+            max_elements=_max_elements(action.get("maxelem", "0")),
         )
     except ActionError as error:
         raise ActionError(f"action {action.actname}: {error}") from None
@@ -126,6 +123,6 @@ def _chains(text: str) -> tuple[str, ...]:
 
 def _max_elements(text: str) -> int:
     digits = text.strip()
-    if not (digits.isascii() and digits.isdigit() and 1 <= int(digits[:12]) < 1 << 32 and len(digits) <= 10):
-        raise ActionError(f"maxelem {safe_text(text, 40)!r} is no whole number from 1 to 4294967295")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 10 and int(digits) < 1 << 32):
+        raise ActionError(f"maxelem {safe_text(text, 40)!r} is no whole number up to 4294967295")
     return int(digits)

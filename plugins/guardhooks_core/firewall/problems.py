@@ -6,7 +6,6 @@ import errno
 from typing import Final
 
 from guardhooks import ActionError
-
 from guardhooks_core.firewall.netlink import NetlinkError
 
 NEEDS_PRIVILEGE: Final = "needs CAP_NET_ADMIN: run as root, or give the service that capability"

@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome, hookimpl
-
 from guardhooks_core.firewall.entries import Entries, compare, entries_of
 from guardhooks_core.firewall.names import kernel_name
 from guardhooks_core.firewall.ownership import Ownership
@@ -24,6 +24,10 @@ NAMES: Final = frozenset({
     "ipset", "iptables-ipset", "iptables-ipset-proto4", "iptables-ipset-proto6", "iptables-ipset-proto6-allports",
     "iptables", "iptables-multiport", "iptables-allports", "iptables-new",
 })  # fmt: skip
+
+
+DEFAULT_MAX_ELEMENTS: Final = 1 << 20
+"""A set grows as it fills, so a high limit costs nothing; the kernel's own default (65,536) is soon reached."""
 
 
 class IpsetAction:
@@ -42,7 +46,7 @@ class IpsetAction:
         names = set_names(action.get("name"))
         with self._lock:
             if op is Op.START:
-                parameters = parse_parameters(action)
+                parameters = _parameters(action)
                 self._owners.claim(jail, action, list(names.values()))
                 return self._reconcile(parameters, names, bans)
             if op is Op.STOP:
@@ -51,7 +55,7 @@ class IpsetAction:
                 return self._flush(jail, action, names)
             self._owners.require(jail, action, list(names.values()))
             if op is Op.CHECK:
-                return self._reconcile(parse_parameters(action), names, bans)
+                return self._reconcile(_parameters(action), names, bans)
             return self._change(action, op, names, bans)
 
     def _change(self, action: ActionSpec, op: Op, names: dict[int, str], bans: Sequence[Ban]) -> bool:
@@ -62,7 +66,7 @@ class IpsetAction:
             return True
         for version, entries in entries_of(bans, self._clock()).items():
             if entries:
-                sets.add(names[version], entries, parse_parameters(action).max_elements)
+                sets.add(names[version], entries, _parameters(action).max_elements)
         return True
 
     def _reconcile(self, parameters: Parameters, names: dict[int, str], bans: Sequence[Ban]) -> Outcome:
@@ -89,6 +93,11 @@ class IpsetAction:
             sets.destroy(name)
         self._owners.release(owners)
         return True
+
+
+def _parameters(action: ActionSpec) -> Parameters:
+    parameters = parse_parameters(action)
+    return replace(parameters, max_elements=parameters.max_elements or DEFAULT_MAX_ELEMENTS)
 
 
 def set_names(name: str) -> dict[int, str]:
@@ -128,9 +137,7 @@ def _reconcile_set(parameters: Parameters, version: int, name: str, wanted: Entr
     return len(difference.missing) + len(difference.wrong), len(difference.strangers)
 
 
-def _replace(
-    parameters: Parameters, version: int, name: str, wanted: Entries, held: Entries
-) -> tuple[int, int]:
+def _replace(parameters: Parameters, version: int, name: str, wanted: Entries, held: Entries) -> tuple[int, int]:
     """Give the set another size: a new one is filled and takes the old one's place in one moment."""
     new = kernel_name("f2b-", name, ".new")
     sets.destroy(new)

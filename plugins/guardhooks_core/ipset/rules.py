@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from guardhooks import ActionError, safe_text
-
 from guardhooks_core.firewall.names import fingerprint
 from guardhooks_core.firewall.parameters import Parameters
 from guardhooks_core.firewall.ports import Ports

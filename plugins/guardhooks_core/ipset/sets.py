@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from guardhooks import ActionError
-
 from guardhooks_core.firewall import netlink
 from guardhooks_core.firewall.entries import Entries, Entry
 from guardhooks_core.firewall.netlink import NetlinkError, attribute, attributes, nested, string

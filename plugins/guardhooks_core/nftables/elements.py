@@ -1,0 +1,156 @@
+"""Elements of nftables sets by netlink: read, add, remove, in transactions of many.
+
+libnftables lists and checks on each command; adding one element this way costs the same however full the set is.
+Format: `linux/netfilter/nf_tables.h`. Timeouts are milliseconds in the kernel.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from guardhooks import ActionError
+from guardhooks_core.firewall import netlink
+from guardhooks_core.firewall.entries import Entries, Entry
+from guardhooks_core.firewall.netlink import NetlinkError, attribute, attributes, nested, string
+from guardhooks_core.firewall.problems import explain
+
+_NFTABLES: Final = 10
+_NEW, _GET, _DELETE = (_NFTABLES << 8 | command for command in (12, 13, 14))
+_INET: Final = 1
+_TABLE, _SET, _ELEMENTS = 1, 2, 3
+_ELEMENT: Final = 1
+_KEY, _TIMEOUT, _EXPIRATION = 1, 4, 5
+_VALUE: Final = 1
+_LONGEST: Final = 100 * 365 * 86400.0
+"""Seconds; a longer ban is cut to this, far inside the kernel's 64 bits."""
+_TRANSACTION: Final = 64
+"""Messages of up to 64 KiB in one transaction, so that it fits the socket's buffer."""
+_TRIES: Final = 5
+
+
+class SetMissingError(ActionError):
+    """The set, or its table, is not in the kernel."""
+
+
+class ElementSet:
+    """One set in our table: all its entries have the same prefix length."""
+
+    def __init__(self, table: str, name: str, prefix: int) -> None:
+        self.name = name
+        self._prefix = prefix
+        self._head = string(_TABLE, table) + string(_SET, name)
+
+    def read(self) -> Entries:
+        """What the kernel holds; entries that are over are left out by the kernel.
+
+        :raises SetMissingError: when there is no such set.
+        """
+        try:
+            answers = netlink.dump(netlink.message(_GET, netlink.DUMP, self._head, family=_INET))
+        except NetlinkError as error:
+            raise self._problem(error, "reading") from None
+        found: Entries = {}
+        for answer in answers:
+            for kind, payload in attributes(answer):
+                if kind == _ELEMENTS:
+                    found.update(self._parse(element) for _, element in attributes(payload))
+        return found
+
+    def _parse(self, data: bytes) -> tuple[Entry, float]:
+        fields = dict(attributes(data))
+        key = dict(attributes(fields[_KEY]))[_VALUE]
+        left = int.from_bytes(fields[_EXPIRATION], "big") / 1000 if _EXPIRATION in fields else math.inf
+        return Entry(key, self._prefix), left
+
+    def put(self, entries: Entries) -> None:
+        """Add entries; those that are there get the new timeout, without a moment in which they are not there.
+
+        :raises SetMissingError: when there is no such set.
+        """
+        for _ in range(_TRIES):
+            try:
+                self._send(_NEW, netlink.EXCLUSIVE | netlink.CREATE, entries)
+            except NetlinkError as error:
+                if error.errno != errno.EEXIST:
+                    raise self._problem(error, "adding to") from None
+            else:
+                return
+            held = self.read()
+            self.replace({entry: left for entry, left in entries.items() if entry in held})
+            entries = {entry: left for entry, left in entries.items() if entry not in held}
+            if not entries:
+                return
+        raise ActionError(f"set {self.name} changes while it is written: another program writes to it")
+
+    def replace(self, entries: Entries) -> None:
+        """Give entries that are there another timeout: each leaves and returns in the same transaction."""
+        if not entries:
+            return
+        old = self._messages(_DELETE, 0, entries)
+        new = self._messages(_NEW, netlink.CREATE, entries)
+        try:
+            # A message of deletions holds more entries than one of additions: all of them go in one transaction.
+            self._commit([*old, *new])
+        except NetlinkError as error:
+            if error.errno != errno.ENOENT:
+                raise self._problem(error, "changing") from None
+            # One ended meanwhile; what `put` finds missing it adds.
+            self._send(_NEW, netlink.CREATE, entries)
+
+    def remove(self, entries: Iterable[Entry]) -> None:
+        """Take entries out; what is not there, the set included, is a success."""
+        gone = dict.fromkeys(entries, math.inf)
+        for _ in range(_TRIES):
+            if not gone:
+                return
+            try:
+                self._send(_DELETE, 0, gone)
+            except NetlinkError as error:
+                if error.errno != errno.ENOENT:
+                    raise self._problem(error, "removing from") from None
+            else:
+                return
+            try:
+                held = self.read()
+            except SetMissingError:
+                return
+            gone = {entry: left for entry, left in gone.items() if entry in held}
+        raise ActionError(f"set {self.name} changes while it is written: another program writes to it")
+
+    def _send(self, command: int, flags: int, entries: Entries) -> None:
+        messages = self._messages(command, flags, entries)
+        for start in range(0, len(messages), _TRANSACTION):
+            self._commit(messages[start : start + _TRANSACTION])
+
+    def _messages(self, command: int, flags: int, entries: Entries) -> list[bytes]:
+        timed = command == _NEW
+        items = (nested(_ELEMENT, _element(entry, left, timed=timed)) for entry, left in entries.items())
+        return [
+            netlink.message(
+                command, flags | netlink.ACK, self._head + nested(_ELEMENTS, block), sequence=number, family=_INET
+            )
+            for number, block in enumerate(netlink.blocks(items), 1)
+        ]
+
+    def _commit(self, messages: Sequence[bytes]) -> None:
+        if messages:
+            netlink.transaction(_NFTABLES, messages)
+
+    def _problem(self, error: NetlinkError, doing: str) -> ActionError:
+        what = f"{doing} set {self.name}"
+        if error.errno == errno.ENOENT:
+            return SetMissingError(f"{what}: the set has vanished; it is built anew")
+        if error.errno == errno.ENFILE:
+            return ActionError(f"set {self.name} is full, its maxelem reached: set a greater maxelem= and reload")
+        return explain(error, what)
+
+
+def _element(entry: Entry, left: float, *, timed: bool) -> bytes:
+    key = nested(_KEY, attribute(_VALUE, entry.address))
+    if not timed or math.isinf(left):
+        return key
+    milliseconds = max(1, round(min(left, _LONGEST) * 1000))
+    return key + attribute(_TIMEOUT, milliseconds.to_bytes(8, "big"))
