@@ -83,14 +83,20 @@ class Watch:
         if known is not None:
             return line, known
         date = self.detector.find(line, now)
-        if date is None or (date.time is None and not self.detector.detector.none):
+        if date is None:
             if note:
-                note("No date is found." if date is None else "The date is impossible: the line counts as undated.")
+                note("No date is found.")
             return line, None
-        if date.time is None:
-            return line, self._ages.recent(now) or now
-        self._ages.saw(date.time)
+        recent = self._ages.recent(now)
+        if date.time is None and self.detector.detector.none:
+            return line, recent or now
         text = line[: date.start] + line[date.end :]
+        if date.time is None:
+            if note:
+                note(f"The date {line[date.start : date.end]!r} is impossible: the line counts as undated.")
+            # fail2ban matches the whole line where a recent date stands in for the impossible one.
+            return (text if recent is None else line), None
+        self._ages.saw(date.time)
         if note:
             note(f"The date {line[date.start : date.end]!r} is cut out; the regexes see {text!r}.")
         return text, date.time
@@ -111,9 +117,10 @@ class Watch:
     def _traced(self, hit: Hit, time: float, now: float, note: Note) -> Failure:
         groups, lines, session = self._merged(hit, now)
         who = identify(groups, self.jail.usedns, keep_names=True)
-        helper = bool(session and session.nofail)
+        # Testers take <F-NOFAIL> for a helper line even without a session; in production it then counts.
+        helper = session.nofail if session else bool(groups.get("nofail"))
         if helper:
-            note("It is a helper line of its session: nothing to report.")
+            note("It is a helper line: nothing to report." if session else "<F-NOFAIL> without <F-MLFID>: it counts.")
         elif not who.id:
             note("Nobody is named yet: the failure waits for a line of its session that does.")
             if session:
