@@ -62,6 +62,7 @@ class Collector:
         self._wake = wake
         self._lock = threading.Lock()
         self._closed = False
+        self.started = False
         self.followers: dict[str, Follower] = {}
         self._by_real: dict[str, Follower] = {}
         self._scan = Scan()
@@ -112,6 +113,7 @@ class Collector:
                 else:
                     follower.first_sight(now)
             self._settle()
+            self.started = True
 
     def touch(self, path: str) -> None:
         """A directory entry changed. Called in the observer's threads."""

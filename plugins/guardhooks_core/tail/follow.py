@@ -175,6 +175,7 @@ class Follower:
                 copy.close()
             else:
                 self.retired.append(Retired(copy, now + self._grace))
+                self._add_generations(copy, now)
         reader.seek(0)
 
     def _read_retired(self, now: float) -> bytes:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Sequence
 
 from guardhooks_core.tail.cursor import FileCursor
-from guardhooks_core.tail.reader import LineReader, identity, open_regular
+from guardhooks_core.tail.reader import HEAD_BYTES, LineReader, identity, open_regular
 from guardhooks_core.tail.siblings import family, is_relative, is_rotation_of, siblings
 
 
@@ -58,11 +58,11 @@ def _find_one(path: str, file: FileCursor, places: list[tuple[str, int]], line_l
 def generations_since(path: str, last: LineReader, known: Collection[LineReader], line_limit: int) -> list[LineReader]:
     """Files that had the path for a while after `last` and were rotated away unseen, oldest first, at their starts.
 
-    Such a file is named as a rotation of the log, was written later than `last`, and does not begin like a known one,
-    as a copy of that would.
+    Such a file is named as a rotation of the log, was written no earlier than `last`, and does not begin like a known
+    one, as a copy of that would.
     """
     seen = {reader.identity for reader in known} | {last.identity}
-    heads = {reader.head for reader in known} | {last.head}
+    heads = {head for reader in (*known, last) for head in (reader.head, reader.bytes_at(0, HEAD_BYTES)) if head}
     since = last.stat().st_mtime_ns
     readers = []
     for place, _ in siblings(path):
@@ -71,7 +71,8 @@ def generations_since(path: str, last: LineReader, known: Collection[LineReader]
         reader = _open(place, line_limit)
         if reader is None:
             continue
-        if any(head and reader.bytes_at(0, len(head)) == head for head in heads):
+        start = reader.bytes_at(0, HEAD_BYTES)
+        if any(head.startswith(start) or start.startswith(head) for head in heads):
             reader.close()
         else:
             readers.append(reader)
@@ -90,7 +91,7 @@ def _is_newer(place: str, since: int, seen: Collection[tuple[int, int]]) -> bool
         status = os.stat(place)
     except OSError:
         return False
-    return status.st_mtime_ns > since and status.st_size > 0 and identity(status) not in seen
+    return status.st_mtime_ns >= since and status.st_size > 0 and identity(status) not in seen
 
 
 def _open(place: str, line_limit: int) -> LineReader | None:

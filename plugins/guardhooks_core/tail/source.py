@@ -76,7 +76,7 @@ class FileSource:
     def status(self) -> SourceStatus:
         """What the source is doing now, and the files that it reads."""
         collector = self._collector
-        if collector is None or self._closed:
+        if collector is None or not collector.started or self._closed:
             return SourceStatus(self._key, "waiting", "closed" if self._closed else "not started")
         followers = list(collector.followers.values())
         origins = tuple(follower.path for follower in followers if follower.readers)
