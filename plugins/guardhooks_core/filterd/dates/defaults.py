@@ -96,4 +96,4 @@ def _around_dates(pattern: str) -> Iterator[Entry]:
     for default in DEFAULTS:
         date = {"EPOCH": EPOCH, "TAI64N": TAI64N}.get(default, default)
         date = date.removeprefix(LINE_BEGIN).removeprefix(UNBOUND).removeprefix("^")
-        yield Entry(place.sub(lambda _, date=date: date, pattern), 1, default)
+        yield Entry(place.sub(date.replace("\\", r"\\"), pattern), 1, default)

@@ -34,7 +34,7 @@ def resolve(fields: Fields, calendar: Calendar, now: float) -> Resolved:
             return Resolved(float(int(fields["tai"][2:17], 16)))
         name = fields.get("z") or fields.get("Z")
         return _civil(fields, (parse_zone(name) if name else None) or calendar, now)
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, LookupError, OverflowError, OSError):
         return Resolved(None, now, now)
 
 

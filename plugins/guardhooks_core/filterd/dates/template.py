@@ -18,6 +18,13 @@ _REACH: Final = 1024
 # No date begins so far before that place, nor, in practice, does a pattern around `{DATE}`.
 _BEFORE: Final = 80
 _BEFORE_AROUND: Final = 512
+# What stands behind a date and could make it longer: a fraction, a zone.
+_BEHIND: Final = 64
+# A pattern of the user's own with `*` or `+` may take time that grows with the square of the line, if two of them stand
+# before the date even when it is anchored.
+_OPEN_ENDED: Final = re.compile(r"(?<!\\)[*+]|\{\d*,\}")
+_HEAD: Final = 4096
+_ANCHORED_HEAD: Final = 16384
 _CLOCK: Final = re.compile(r"\d:[0-5]?\d:\d")
 _LOOKS: Final[Mapping[str, re.Pattern[str]]] = {
     "EPOCH": re.compile(r"^\[?\d{10}|audit\("),
@@ -58,6 +65,8 @@ class Template:
         self._pattern: Final = entry.pattern
         self._look: Final = _LOOKS.get(entry.date, _CLOCK) if entry.date else None
         self._before: Final = _BEFORE if entry.stock else _BEFORE_AROUND
+        self._open_ended: Final = 0 if entry.stock else len(_OPEN_ENDED.findall(entry.pattern))
+        self._lead: Final = len(_OPEN_ENDED.findall(re.split(r"%|\(\?P<", entry.pattern, maxsplit=1)[0]))
         self._from_begin = False
         self._cut = 0
         self._regex: re.Pattern[str] | None = None
@@ -85,33 +94,49 @@ class Template:
     def search(self, line: str, year: int, looked: Looked) -> re.Match[str] | None:
         """The leftmost date of this pattern in `line`."""
         regex = self._regex or self.prepare(year)
-        is_long = len(line) > _REACH
-        if self._look is not None and (is_long or not self._from_begin):
+        if len(line) > _REACH:
+            return self._search_long(regex, line, looked)
+        if self._from_begin:
+            return regex.match(line)
+        if self._look is not None and _first(self._look, line, looked) < 0:
+            return None
+        return regex.search(line)
+
+    def _search_long(self, regex: re.Pattern[str], line: str, looked: Looked) -> re.Match[str] | None:
+        """As `search`, but in a part of the line only, so that a hostile line costs little."""
+        begin, end = 0, len(line)
+        if self._look is not None:
             place = _first(self._look, line, looked)
             if place < 0:
                 return None
-            if is_long and not self._from_begin:
+            if not self._from_begin:
                 begin = max(0, place - self._before)
-                near = regex.search(line, begin, begin + self._before + _REACH)
-                # Once more, as the end of the searched part may have passed for the end of the line.
-                return near and regex.match(line, near.start())
-        return regex.match(line) if self._from_begin else regex.search(line)
+                end = begin + self._before + _REACH
+        if self._open_ended:
+            end = min(end, begin + (_ANCHORED_HEAD if self._from_begin and self._lead < 2 else _HEAD))
+        match = regex.match(line, begin, end) if self._from_begin else regex.search(line, begin, end)
+        if match is None or end >= len(line):
+            return match
+        # Once more, as the end of the searched part may have passed for the end of the line.
+        return regex.match(line, match.start(), match.end() + _BEHIND)
 
     def again(self, line: str, year: int, looked: Looked) -> re.Match[str] | None:
         """The date in `line`, sought first where this pattern matched last if the characters around look the same."""
         regex = self._regex or self.prepare(year)
         if self._from_begin:
-            return regex.match(line)
-        if self._edges_alike(_edges(line, self.start, self.end)):
+            return self.search(line, year, looked)
+        if self._same_place(line):
             match = regex.match(line, self._begin)
             if match is not None and match.span(self._cut) == (self.start, self.end):
                 return match
         return self.search(line, year, looked)
 
-    def _edges_alike(self, edges: tuple[str, str, str, str]) -> bool:
-        before, first, final, after = self._edges
-        left = edges[0] == before or (edges[1] == first and not first.isalnum())
-        return left and (edges[3] == after or (edges[2] == final and not final.isalnum()))
+    def _same_place(self, line: str) -> bool:
+        """Whether the characters around the last columns, or inside at their ends, are those of then."""
+        before, first, final, behind = self._edges
+        start, end = self.start, self.end
+        left = line[start - 1 : start] == before or (line[start : start + 1] == first and not first.isalnum())
+        return left and (line[end : end + 1] == behind or (line[end - 1 : end] == final and not final.isalnum()))
 
     def won(self, match: re.Match[str], now: float) -> None:
         """Remember this hit, for the competition with other patterns."""
@@ -120,7 +145,8 @@ class Template:
         self.start, self.end = match.span(self._cut)
         if not self._from_begin:
             self._begin = match.start()
-            self._edges = _edges(match.string, self.start, self.end)
+            line, start, end = match.string, self.start, self.end
+            self._edges = line[start - 1 : start], line[start : start + 1], line[end - 1 : end], line[end : end + 1]
 
     @property
     def rank(self) -> float:
@@ -158,13 +184,14 @@ class Template:
 
     def _minute(self, match: re.Match[str], text: str) -> tuple[str, int]:
         """The matched text without its seconds and their fraction (which does not count), and those seconds."""
-        if "S" not in self._fields or match["S"] is None:
+        seconds = match["S"] if "S" in self._fields else None
+        if seconds is None or not seconds.isdecimal():
             return text, 0
         begin, end = match.span("S")
         if "f" in self._fields and match.start("f") == end + 1:
             end = match.end("f")
         offset = match.start()
-        return f"{text[: begin - offset]}{text[end - offset :]}", int(match["S"])
+        return f"{text[: begin - offset]}{text[end - offset :]}", int(seconds)
 
 
 def _told(match: re.Match[str]) -> dict[str, str]:
@@ -180,8 +207,3 @@ def _first(look: re.Pattern[str], line: str, looked: Looked) -> int:
         found = look.search(line)
         place = looked[look] = -1 if found is None else found.start()
     return place
-
-
-def _edges(line: str, start: int, end: int) -> tuple[str, str, str, str]:
-    """The characters just before, first inside, last inside and just after."""
-    return line[max(0, start - 1) : start], line[start : start + 1], line[max(0, end - 1) : end], line[end : end + 1]

@@ -116,3 +116,24 @@ def test_any_pattern_is_used_or_refused(pattern: str, line: str):
     for text in (line, "2005-08-14 11:55:04 " + line):
         found = detector.find(text, NOW)
         assert found is None or 0 <= found.start <= found.end <= len(text)
+
+
+NEAR_DATES = st.sampled_from(
+    ["Aug 14 11:55:04 ", "14 ſep 2005", "Frı Aug 14 11:55:04 2005", "[31/Feb/2005:29:61:61 +1999]",
+     "２００５-08-14 11:55:04 ", "2005-08-14T11:55:04.1234567890+0200", "@4", "f" * 24, "audit(99999999999.999:1)",
+     "[9999999999]", "1900", "\u2028", "ſat aug  1 ١١:٥٥:٠٤ ", "00000000 00:00:00", "CET", "0", "9", ":", "/", "-", " "]
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.lists(NEAR_DATES | st.text(max_size=3), max_size=6).map("".join), max_size=4),
+    st.sampled_from([(), ("{^LN-BEG}",), ("^x*({DATE})", "%c"), ("(?P<S>\\w+) %b (?P<w>.)",)]),
+)
+def test_any_line_has_a_date_or_none(lines: list[str], patterns: tuple[str, ...]):
+    detector = DateDetector(patterns, timezone="UTC")
+    for line in lines:
+        peeked = detector.peek(line, NOW)
+        found = detector.find(line, NOW)
+        assert peeked == found
+        assert found is None or 0 <= found.start <= found.end <= len(line)
