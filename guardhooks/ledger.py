@@ -102,8 +102,10 @@ class Ledger:
         before it begins. A longer one replaces the present one and keeps its count; else the count is the number of
         remembered bans of this id in this jail, those lifted by hand left out, plus one.
         """
-        prolonged = self._bans.entry(ban.jail, ban.id) is not None
-        stored = self._bans.add(ban, self._clock())
+        now = self._clock()
+        former = self._bans.entry(ban.jail, ban.id)
+        prolonged = former is not None and former.end > now
+        stored = self._bans.add(ban, now)
         if stored is not None:
             self._state.jail(ban.jail).bans += not prolonged
             self._state.dirty_jails.add(ban.jail)

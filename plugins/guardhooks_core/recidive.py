@@ -6,6 +6,7 @@ is forgiven, and a recidive ban starts the count afresh.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
 
 from guardhooks import Ban, Failure, Guard, Jail, Record, hookimpl
@@ -70,7 +71,5 @@ def _recidivist(jail: Jail, new: Sequence[Ban], history: Sequence[Ban], now: flo
 
 def _reason(bans: Sequence[Ban]) -> str:
     """`5 bans: sshd 3, postfix 2`."""
-    numbers: Mapping[str, int] = {
-        name: [b.jail for b in bans].count(name) for name in dict.fromkeys(b.jail for b in bans)
-    }
+    numbers = Counter(ban.jail for ban in bans)
     return f"{len(bans)} bans: " + ", ".join(f"{name} {number}" for name, number in numbers.items())

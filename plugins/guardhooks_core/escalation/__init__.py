@@ -95,10 +95,10 @@ def _grown(jail: Jail, rules: Escalation, bantime: float, count: int) -> float:
 
 def _complain(jail: Jail, error: ValueError) -> None:
     """Say once that a formula is wrong; the default formula takes its place."""
-    text = f"[{jail.name}] bantime.formula: {error}; the default formula is used"
-    if text.split("no value", maxsplit=1)[0] + jail.name not in _complained:
-        _complained.add(text.split("no value", maxsplit=1)[0] + jail.name)
-        logger.error("%s", safe_text(text))
+    key = (jail.name, jail.escalation.formula if jail.escalation else "")
+    if key not in _complained:
+        _complained.add(key)
+        logger.error("[%s] bantime.formula: %s; the default formula is used", jail.name, safe_text(str(error)))
 
 
 def _sooner(jail: Jail, failure: Failure, record: Record) -> list[Ban] | None:

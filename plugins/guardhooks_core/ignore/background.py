@@ -1,0 +1,58 @@
+"""Values that are slow to get (names, own addresses): read in threads, served as they are until the new ones come."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Final, Generic, TypeVar
+
+from guardhooks import safe_text
+
+logger = logging.getLogger("guardhooks.ignore")
+_POOL: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="ignore")
+_RETRY: Final = 60.0
+"""Seconds after which a reading that failed is tried again."""
+
+Value = TypeVar("Value")
+
+
+class Background(Generic[Value]):
+    """A value that `read` gets in a worker thread, refreshed on use when it is older than `age` seconds.
+
+    `value` never blocks. The old value serves on when `read` raises OSError; `what` names it in the log.
+    """
+
+    __slots__ = ("_age", "_clock", "_due", "_job", "_read", "what", "_value")  # noqa: RUF023
+
+    def __init__(
+        self, what: str, read: Callable[[], Value], empty: Value, *, age: float, clock: Callable[[], float]
+    ) -> None:
+        self.what = what
+        self._read = read
+        self._value = empty
+        self._age = age
+        self._clock = clock
+        self._due = clock() + age
+        self._job: Future[None] = _POOL.submit(self._refresh)
+
+    @property
+    def value(self) -> Value:
+        """What is known now."""
+        if not self._due - self._age <= self._clock() < self._due and self._job.done():  # old, or the clock went back
+            self._job = _POOL.submit(self._refresh)
+        return self._value
+
+    def _refresh(self) -> None:
+        try:
+            self._value = self._read()
+        except (OSError, UnicodeError) as error:
+            logger.warning("%s: %s; what was known before serves on", safe_text(self.what), error)
+            self._due = self._clock() + min(self._age, _RETRY)
+        else:
+            self._due = self._clock() + self._age
+
+    @staticmethod
+    def settle(values: Iterable[Background[Value]], seconds: float) -> None:
+        """Give readings under way that many seconds to end."""
+        wait([value._job for value in values], timeout=seconds)  # noqa: SLF001 -- its own

@@ -1,0 +1,116 @@
+"""`ignorecommand`: a shell command of the administrator that is asked about each failure.
+
+What the log said never becomes part of its text: addresses that are some and numbers are put in, every other value is
+handed over in an environment variable `f2bV_NAME` that the text then refers to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+from guardhooks import Failure, canonical, safe_text
+
+TIMEOUT: Final = 60.0
+_VALUE_LIMIT: Final = 8192
+_TAG: Final = re.compile(r"<([A-Za-z][\w-]*)>")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,9})?")
+
+logger = logging.getLogger("guardhooks.ignore")
+
+
+async def ignores(jail: str, command: str, failure: Failure, timeout: float = TIMEOUT) -> bool:  # noqa: ASYNC109
+    """Whether the command exits with 0. Anything but 0 and 1 is logged; after `timeout` seconds it is killed."""
+    text, values = substituted(command, await tag_values(command, failure))
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", text,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, **values}, start_new_session=True,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(timeout):
+            status = await process.wait()
+    except TimeoutError:
+        logger.error("[%s] ignorecommand took longer than %g s and was killed", jail, timeout)
+        return False
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    if status not in (0, 1):
+        logger.error(
+            "[%s] ignorecommand ended with status %d; the failure of %s counts", jail, status, safe_text(failure.id)
+        )
+    return status == 0
+
+
+async def tag_values(text: str, failure: Failure) -> dict[str, str]:
+    """The values of the tags that occur in `text`, as they are; unknown tags have none, unknown `<F-…>` are empty."""
+    names = dict.fromkeys(_TAG.findall(text))
+    plain = _plain_values(failure)
+    values = {name: plain[name]() if name in plain else _field(name, failure) for name in names}
+    if "ip-host" in names:
+        values["ip-host"] = await _host_name(failure.address)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def substituted(text: str, values: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The text to run and the environment variables that it needs."""
+    environment: dict[str, str] = {}
+
+    def replacement(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in values:
+            return match[0]
+        value = values[name].replace("\0", "")[:_VALUE_LIMIT]
+        if (canonical(value) == value and value) or _NUMBER.fullmatch(value):
+            return value
+        variable = "f2bV_" + re.sub(r"\W", "_", name.lower().replace("f-", "F_", 1) if name.startswith("F-") else name)
+        environment[variable] = value.encode("utf-8", "replace").decode()
+        return f"${{{variable}}}"
+
+    return _TAG.sub(replacement, text), environment
+
+
+def _plain_values(failure: Failure) -> dict[str, Callable[[], str]]:
+    return {
+        "ip": lambda: failure.address or failure.id,
+        "fid": lambda: failure.id,
+        "family": lambda: ("inet6" if ":" in failure.address else "inet4") if failure.address else "",
+        "ip-rev": lambda: _reversed(failure.address),
+        "failures": lambda: "1",
+        "time": lambda: str(failure.time),
+        "matches": lambda: "\n".join(failure.matches),
+    }
+
+
+def _field(tag: str, failure: Failure) -> str | None:
+    if not tag.startswith("F-"):
+        return None
+    value = failure.fields.get(tag.removeprefix("F-").lower(), "")
+    return "".join(part or "" for part in value) if isinstance(value, tuple) else value or ""
+
+
+def _reversed(address: str) -> str:
+    if not address:
+        return ""
+    return ipaddress.ip_address(address).reverse_pointer.removesuffix("in-addr.arpa").removesuffix("ip6.arpa")
+
+
+async def _host_name(address: str) -> str:
+    if not address:
+        return ""
+    try:
+        async with asyncio.timeout(5):
+            return (await asyncio.to_thread(socket.gethostbyaddr, address))[0]
+    except OSError:  # TimeoutError is one
+        return ""
