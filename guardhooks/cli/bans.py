@@ -39,10 +39,10 @@ def ban(
     as_json: bool,
     config: Path | None,
     state: Path | None,
-) -> None:
+) -> Exit:
     """Ban addresses or networks in a jail by hand. Ignore lists do not apply.
 
-    Without --for a ban lasts as long as the jail's bantime.
+    Without --for a ban lasts as long as the jail's bantime. Exits with 1 when a ban is not in force.
     """
     banned = list[dict[str, Any]]()
     with Connection(control_socket(config, state)) as daemon:
@@ -52,9 +52,21 @@ def ban(
             banned += cast("dict[str, Any]", answer)["banned"]
     if as_json:
         output.print_json({"banned": banned})
-        return
+    else:
+        _tell_banned(banned)
+    return Exit.FAILED if any(each["state"] != "active" for each in banned) else Exit.DONE
+
+
+def _tell_banned(banned: Sequence[dict[str, Any]]) -> None:
     for each in banned:
-        click.echo(f"[{safe_text(each['jail'])}] banned {safe_text(each['id'])} {_until(each)}")
+        if each["state"] == "active":
+            click.echo(f"[{safe_text(each['jail'])}] banned {safe_text(each['id'])} {_until(each)}")
+        else:
+            complain(
+                f"[{each['jail']}] the ban of {each['id']} is decided but not in force ({each['state']}); "
+                f"it is retried, see `guardhooks status {each['jail']}`",
+                Exit.FAILED,
+            )
 
 
 def _until(ban: dict[str, Any]) -> str:

@@ -25,7 +25,8 @@ _STOP_TIME: Final = 60.0
 def run(*, config: Path | None, state: Path | None, observe: bool, loglevel: str | None, trace_hooks: bool) -> None:
     """Guard this machine, in the foreground.
 
-    The log goes to stderr. SIGTERM and SIGINT stop it (bans stay in force), SIGHUP reloads. As a plain user it observes.
+    The log goes to stderr. SIGTERM and SIGINT stop it (bans stay in force), SIGHUP reloads. As a plain user it only
+    observes.
     """
     from guardhooks import daemon
     from guardhooks.daemon_options import RunOptions

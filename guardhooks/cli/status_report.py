@@ -39,7 +39,7 @@ def overview(report: Report) -> list[str]:
         lines.append(paint("observing: bans are decided and logged, nobody is kept out", "warn"))
     lines.append("")
     lines += _jail_table(report["jails"]) if report["jails"] else ["no jail is enabled: nothing is guarded"]
-    advice = [line for jail in report["jails"] for line in _advice(jail, f"{safe_text(jail['name'])}: ")]
+    advice = [line for jail in report["jails"] for line in _advice(jail)]
     advice += [_complaint(problem) for problem in report["problems"]]
     if advice:
         lines += ["", *advice]
@@ -81,9 +81,10 @@ def _places(names: Sequence[str]) -> str:
     return ", ".join([*names[:_PLACES_SHOWN], *more]) or "-"
 
 
-def _advice(jail: Report, prefix: str = "") -> list[str]:
+def _advice(jail: Report) -> list[str]:
     """What is wrong with a jail, one line each."""
-    lines = [_complaint(prefix + problem) for problem in jail["problems"]]
+    prefix = f"[{jail['name']}] "
+    lines = [_complaint(problem if prefix in problem else prefix + problem) for problem in jail["problems"]]
     for action in jail["actions"]:
         if action["state"] in {"failing", "unserved"}:
             why = action["reason"] or "no plugin serves it"
@@ -142,7 +143,7 @@ def _ban_table(bans: Sequence[Report], *, matches: bool) -> list[str]:
         ]
         for ban in bans
     ]
-    head, *lines = columns(["Banned", "Left", "Since", "Failures", "Time", "State", "Reason"], rows, right=(3, 4))
+    head, *lines = columns(["Banned", "Left", "Since", "Failures", "Nth", "State", "Reason"], rows, right=(3, 4))
     if not matches:
         return [head, *lines]
     shown = [

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import math
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Final, Protocol
 
@@ -21,11 +23,24 @@ _ID_LIMIT: Final = 512
 """Longest id in characters."""
 
 
+_IN_FORCE_TIME: Final = 5.0
+"""Seconds to wait until actions have done a ban by hand, so that the answer can tell."""
+_LOOK_AGAIN: Final = 0.01
+
+
+class Enforcement(Protocol):
+    """Knows how far a ban has come: `active`, `pending` or `failing`."""
+
+    def state(self, jail: str, id: str) -> str: ...
+
+
 class ControlledGuard(Protocol):
     """The part of `guardhooks.Guard` that commands use."""
 
     @property
     def jails(self) -> Mapping[str, Jail]: ...
+    @property
+    def enforcer(self) -> Enforcement: ...
     async def ban(
         self, jail: str, id: str, *, length: float | None = None, reason: str = "by hand", force: bool = False
     ) -> Ban: ...
@@ -123,7 +138,18 @@ class _Commands:
         for each in ids:
             _refuse_everybody(each)
         bans = [await self._guard.ban(jail, each, length=length, force=force) for each in ids]
-        return {"banned": [_told(ban) for ban in bans]}
+        states = await self._settled(bans)
+        return {"banned": [{**_told(ban), "state": state} for ban, state in zip(bans, states, strict=True)]}
+
+    async def _settled(self, bans: Sequence[Ban]) -> list[str]:
+        """How far the bans have come, once none is pending or when it takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_IN_FORCE_TIME):
+                while any(  # noqa: ASYNC110 -- for a moment only, and not worth an event for each ban
+                    self._guard.enforcer.state(ban.jail, ban.id) == "pending" for ban in bans
+                ):
+                    await asyncio.sleep(_LOOK_AGAIN)
+        return [self._guard.enforcer.state(ban.jail, ban.id) for ban in bans]
 
     async def unban(self, arguments: Mapping[str, object]) -> object:
         """Never an error for one that is not banned: those are listed as `absent`."""

@@ -20,6 +20,14 @@ class RecordingGuard:
     jails: Mapping[str, Jail] = field(default_factory=lambda: {"sshd": Jail("sshd"), "postfix": Jail("postfix")})
     held: dict[tuple[str, str], Ban] = field(default_factory=dict)
     forced: bool = False
+    states: list[str] = field(default_factory=lambda: ["active"])
+
+    @property
+    def enforcer(self) -> RecordingGuard:
+        return self
+
+    def state(self, jail: str, id: str) -> str:
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
 
     async def ban(
         self, jail: str, id: str, *, length: float | None = None, reason: str = "by hand", force: bool = False
@@ -72,7 +80,16 @@ def test_bans_are_made_in_canonical_spelling_and_told(guard: RecordingGuard) -> 
     assert set(guard.held) == {("sshd", "192.0.2.1"), ("sshd", "2001:db8::1"), ("sshd", "198.51.100.0/24")}
     assert answer["banned"][0] == {  # type: ignore[index]
         "id": "192.0.2.1", "jail": "sshd", "start": 1000.0, "end": 1060.0, "length": 60.0, "count": 1,
+        "state": "active",
     }  # fmt: skip
+
+
+def test_the_answer_waits_until_it_is_known_whether_a_ban_is_in_force(guard: RecordingGuard) -> None:
+    guard.states = ["pending", "pending", "failing"]
+
+    answer = ask(guard, "ban", jail="sshd", ids=["192.0.2.1"])
+
+    assert answer["banned"][0]["state"] == "failing"  # type: ignore[index]
 
 
 def test_minus_one_bans_for_ever(guard: RecordingGuard) -> None:

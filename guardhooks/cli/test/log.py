@@ -11,14 +11,13 @@ import io
 import lzma
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
-
-import click
 
 from guardhooks.errors import ConfigError, GuardhooksError
 
@@ -54,7 +53,7 @@ def open_log(text: str, encoding: str | None) -> Iterator[LogLines]:
     """
     recoded = encoding is not None and _is_wide(encoding)
     if text == "-":
-        yield _lines("standard input", click.get_binary_stream("stdin"), encoding, recoded=recoded)
+        yield _lines("standard input", sys.stdin.buffer, encoding, recoded=recoded)
         return
     path = Path(text) if "\0" not in text and "\n" not in text and len(os.fsencode(text)) < 4096 else None
     if path is not None and _exists(path):
