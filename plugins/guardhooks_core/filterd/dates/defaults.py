@@ -13,6 +13,8 @@ _DEFAULT: Final = "{DEFAULT}"
 _DATE: Final = "{DATE}"
 _ISO8601: Final = r"%ExY-?%Exm-?%Exd[T ]%ExH:?%ExM:?%ExS(?:[.,]%f)?(?:\s*%z)?"
 _ANCHORED_WEIGHT: Final = 100
+# As part of another pattern an epoch number may stand anywhere, unlike with the default pattern.
+ANY_EPOCH: Final = "{EPOCH}"
 
 DEFAULTS: Final = (
     r"%ExY(?P<_sep>[-/.])%m(?P=_sep)%d(?:T|  ?)%H:%M:%S(?:[.,]%f)?(?:\s*%z)?",
@@ -94,6 +96,7 @@ def _anchored(*, inherent: bool) -> Iterator[Entry]:
 def _around_dates(pattern: str) -> Iterator[Entry]:
     place = re.compile(re.escape(_DATE), re.NOFLAG if "%" in pattern else re.IGNORECASE)
     for default in DEFAULTS:
-        date = {"EPOCH": EPOCH, "TAI64N": TAI64N}.get(default, default)
+        kind = ANY_EPOCH if default == "EPOCH" else default
+        date = {ANY_EPOCH: EPOCH, "TAI64N": TAI64N}.get(kind, kind)
         date = date.removeprefix(LINE_BEGIN).removeprefix(UNBOUND).removeprefix("^")
-        yield Entry(place.sub(date.replace("\\", r"\\"), pattern), 1, default)
+        yield Entry(place.sub(date.replace("\\", r"\\"), pattern), 1, kind)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from guardhooks_core.filterd.dates.defaults import Entry
+from guardhooks_core.filterd.dates.defaults import ANY_EPOCH, Entry
 from guardhooks_core.filterd.dates.fields import Resolved, resolve
 from guardhooks_core.filterd.dates.language import compile_pattern, human_name
 from guardhooks_core.filterd.dates.zones import Calendar
@@ -28,6 +28,7 @@ _ANCHORED_HEAD: Final = 16384
 _CLOCK: Final = re.compile(r"\d:[0-5]?\d:\d")
 _LOOKS: Final[Mapping[str, re.Pattern[str]]] = {
     "EPOCH": re.compile(r"^\[?\d{10}|audit\("),
+    ANY_EPOCH: re.compile(r"\d{10}"),
     "TAI64N": re.compile("@[0-9a-f]"),
     r"%ExY%Exm%Exd(?:-|T|  ?)%ExH:?%ExM:?%ExS(?:[.,]%f)?(?:\s*%z)?": re.compile(r"2\d{7}"),
 }

@@ -142,6 +142,14 @@ def test_a_date_far_behind_in_a_long_line_is_found_whole(date: str, filler: str)
         assert utc(found) == "2005-08-14 11:55:04"
 
 
+@pytest.mark.parametrize("pattern", ["date={DATE}", "^[^=]*date={DATE}", "date=({DATE})"])
+@pytest.mark.parametrize("date", ["1124020504", "@4000000042ff32d80d5a6c34", "Aug 14 2005 11:55:04", "20050814 115504"])
+def test_a_default_inside_an_own_pattern_is_found_in_long_lines_too(pattern: str, date: str):
+    detector = DateDetector([pattern], timezone="UTC")
+    for line in (f"x date={date} y", f"{'word ' * 1000}date={date} y", f"x date={date} {'1:1:1 ' * 1000}"):
+        assert utc(detector.find(line, NOW))[:10] == "2005-08-14"
+
+
 def test_what_was_learnt_never_changes_the_time_of_an_unambiguous_line():
     random = Random(1)
     lines = [
