@@ -60,6 +60,11 @@ class Definition:
             place = self.store.sections.get("Init", {}).get(key) or self._scope.find(key)
             raise SettingError(as_problem(error, place, fatal=True)) from None
 
+    @property
+    def missing(self) -> list[str]:
+        """Tags put together from others (`<mdre-<mode>>`) that the values asked for so far want and nobody defines."""
+        return self._substitute.missing
+
     def known(self, name: str) -> str | None:
         """What `<known/name>` means: the value in `[Init]`, else the layer below, else what the file itself says."""
         if name in self.init:

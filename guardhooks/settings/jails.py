@@ -92,7 +92,12 @@ def _filter_spec(options: Options, found: Filter | None) -> FilterSpec | None:
     instead = {key: options.text(key) for key in FILTER_OPTIONS if options.has(key)}
     if found is None:
         return None
-    return _at(options.scope, "filter", lambda: filter_spec(found, instead))
+    spec = _at(options.scope, "filter", lambda: filter_spec(found, instead))
+    for tag in found.definition.missing:
+        message = f"wants <{tag}>, which nothing defines, so the rules that it stands for are missing"
+        error = ConfigError(message)
+        options.problems.append(as_problem(error, options.scope.find("filter"), fatal=False))
+    return spec
 
 
 def _sources(options: Options, spec: FilterSpec | None, backend: str) -> tuple[SourceSpec, ...]:

@@ -53,9 +53,13 @@ class Store:
 
 
 class Reader:
-    """Reads base names of one directory; every file is read once, however often it is included."""
+    """Reads base names; every file is read once, however often it is included.
 
-    def __init__(self) -> None:
+    :param lenders: configuration directories whose `filter.d` and `action.d` lend included files that are missing.
+    """
+
+    def __init__(self, *lenders: Path) -> None:
+        self._lenders = lenders
         self._parsed: dict[Path, IniFile] = {}
         self._stores: dict[Path, Store] = {}
 
@@ -92,18 +96,34 @@ class Reader:
             raise ConfigError(f"{path}: too many files are included, one from another")
         file = self._parse(path)
         chain = (*chain, path)
-        for target in _targets(file, "before", store.problems):
+        for target in self._targets(file, "before", store.problems):
             self._include_target(store, target, chain)
         store.merge(file)
-        for target in _targets(file, "after", store.problems):
+        for target in self._targets(file, "after", store.problems):
             self._include_target(store, target, chain)
 
+    def _targets(self, file: IniFile, key: str, problems: list[Problem]) -> Iterator[Path]:
+        """The files that `before` or `after` names; a missing one is reported unless optional by custom."""
+        value = file.sections.get("INCLUDES", {}).get(key)
+        for name in _included(file, value, problems) if value else ():
+            target = self._lent(file.path.parent / name, name)
+            optional = target.suffix == ".local" or target.name.startswith("paths-overrides")
+            if value and not optional and not _exists(target):
+                problems.append(problem_at(value, f"the included file {target} does not exist"))
+            yield target
+
+    def _lent(self, target: Path, name: str) -> Path:
+        """The same file of a lender where the target itself is missing."""
+        kind = target.parent.name
+        if kind not in ("filter.d", "action.d") or _exists(target):
+            return target
+        return next((lender / kind / name for lender in self._lenders if _exists(lender / kind / name)), target)
+
     def _include_target(self, store: Store, target: Path, chain: tuple[Path, ...]) -> None:
-        for path in (target, target.with_suffix(".local")):
-            if path not in chain and path.exists():
+        sibling = target.parent / f"{target.stem}.local"
+        for path in dict.fromkeys((target, sibling)):
+            if path not in chain and _exists(path):
                 self._try_include(store, path, chain)
-            if target.suffix == ".local":
-                return
 
     def _parse(self, path: Path) -> IniFile:
         if path not in self._parsed:
@@ -122,20 +142,20 @@ def candidates(base: Path) -> Iterator[Path]:
             yield from sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
 
 
-def _targets(file: IniFile, key: str, problems: list[Problem]) -> Iterator[Path]:
-    """The files that `[INCLUDES] before` or `after` names; a missing one is reported unless optional by custom."""
-    value = file.sections.get("INCLUDES", {}).get(key)
-    if value is None:
-        return
+def _exists(path: Path) -> bool:
+    """Whether it is there and can be seen; names that no file can have are not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _included(file: IniFile, value: Value, problems: list[Problem]) -> list[str]:
+    """The file names in an `[INCLUDES]` value; they may refer to other keys of that file alone."""
     own = {name: dict(file.sections[name]) for name in ("DEFAULT", "INCLUDES") if name in file.sections}
     try:
         names = Scope(Store(own), "INCLUDES").text(value)
     except ConfigError as error:
         problems.append(as_problem(error, value, fatal=True))
-        return
-    for name in filter(None, map(str.strip, names.split("\n"))):
-        target = file.path.parent / name
-        optional = target.suffix == ".local" or target.name.startswith("paths-overrides")
-        if not target.exists() and not optional:
-            problems.append(problem_at(value, f"the included file {target} does not exist"))
-        yield target
+        return []
+    return [name.strip() for name in names.split("\n") if name.strip()]

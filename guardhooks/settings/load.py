@@ -16,8 +16,8 @@ from guardhooks.settings.ini import Value
 from guardhooks.settings.jails import JailFiles, build_jail, is_enabled
 from guardhooks.settings.layers import Reader, Store
 from guardhooks.settings.model import Settings
-from guardhooks.settings.options import references, unknown_options
-from guardhooks.settings.problems import as_problem, did_you_mean
+from guardhooks.settings.options import mistyped_defaults, references, unknown_options
+from guardhooks.settings.problems import SettingError, as_problem, did_you_mean
 from guardhooks.settings.sources import has_journal
 
 DIALECT: Final = "1.1.2"
@@ -45,7 +45,7 @@ def load(directory: Path, *, journal: bool | None = None) -> Settings:
 
     :param journal: whether this machine keeps a systemd journal; found out if None.
     """
-    reader = Reader()
+    reader = Reader(PACKAGED)
     files = _jail_files(reader, directory, journal=journal)
     daemon = read_daemon(reader, directory)
     problems = [*daemon.problems]
@@ -66,7 +66,7 @@ def load(directory: Path, *, journal: bool | None = None) -> Settings:
 
 def load_jail(directory: Path, name: str) -> Jail:
     """One jail, switched on or not. Raises ConfigError if there is none of that name or it cannot run."""
-    files = _jail_files(Reader(), directory, journal=None)
+    files = _jail_files(Reader(PACKAGED), directory, journal=None)
     if name not in _names(files.store):
         raise ConfigError(f"{directory}: there is no jail {name!r}{did_you_mean(name, _names(files.store))}")
     return build_jail(files, name, [])
@@ -82,9 +82,9 @@ def load_filter(directory: Path, text: str, *, logtype: str = "file") -> FilterS
     name, _ = parse_brackets(text)
     path = Path(name)
     if path.suffix == ".conf" and path.is_file():
-        library = Library(Reader(), directory, filters=path.absolute().parent)
+        library = Library(Reader(directory, PACKAGED), directory, filters=path.absolute().parent)
         return filter_spec(find_filter(library, text.strip().replace(name, path.stem, 1), logtype))
-    return filter_spec(find_filter(Library(Reader(), directory), text.strip(), logtype))
+    return filter_spec(find_filter(Library(Reader(PACKAGED), directory), text.strip(), logtype))
 
 
 def _jail_files(reader: Reader, directory: Path, *, journal: bool | None) -> JailFiles:
@@ -118,10 +118,21 @@ def _load_jails(files: JailFiles, problems: list[Problem]) -> tuple[list[Jail], 
     jails: list[Jail] = []
     broken: dict[str, tuple[Problem, ...]] = {}
     by_section = _by_section(files.store, problems)
+
+    def switched_on(name: str) -> bool:
+        try:
+            return is_enabled(files, name)
+        except SettingError as error:
+            if error.problem.section != "DEFAULT":
+                raise
+            problems.append(error.problem)  # once for all jails, not once for each
+            return False
+
+    problems += mistyped_defaults(files.store, files.referred)
     for name in _names(files.store):
         own = by_section.get(name, [])
         try:
-            if is_enabled(files, name):
+            if switched_on(name):
                 jails.append(build_jail(files, name, own))
             else:
                 problems += [*own, *unknown_options(files.store.sections[name], files.referred)]

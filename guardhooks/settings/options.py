@@ -174,3 +174,15 @@ def unknown_options(section: Mapping[str, Value], referred: frozenset[str]) -> I
         near = did_you_mean(name, sorted(known))
         if "." not in name or near:
             yield problem_at(value, f"no such option{near}")
+
+
+def mistyped_defaults(store: Store, referred: frozenset[str]) -> Iterator[Problem]:
+    """A problem for each key of `[DEFAULT]` that nothing refers to and that is almost the name of an option.
+
+    Other unknown keys there are variables that no jail happens to use.
+    """
+    known = RECOGNISED | OWN
+    for key, value in store.defaults.items():
+        near = "" if key in known | referred | _VARIABLES else did_you_mean(key, sorted(known), likeness=0.85)
+        if near:
+            yield problem_at(value, f"no such option{near}")

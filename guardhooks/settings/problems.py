@@ -37,7 +37,7 @@ def as_problem(error: ConfigError, value: Value | None = None, *, fatal: bool) -
     return problem_at(value, message, fatal=fatal) if value else Problem(message, fatal=fatal)
 
 
-def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+def did_you_mean(word: str, allowed: Iterable[str], likeness: float = 0.7) -> str:
     """`; did you mean 'enabled'?`, or nothing where no allowed name is near."""
-    near = get_close_matches(word.lower(), list(allowed), n=1, cutoff=0.7)
+    near = get_close_matches(word.lower(), list(allowed), n=1, cutoff=likeness)
     return f"; did you mean {near[0]!r}?" if near else ""

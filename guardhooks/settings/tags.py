@@ -26,9 +26,12 @@ class Substitution:
         self._lookup = lookup
         self._done: dict[str, str | None] = {}
         self._active: list[str] = []
+        self._as_written: set[str] = set()
+        self._composed: set[str] = set()
 
     def __call__(self, text: str) -> str:
         """The text with all tags replaced that can be. Raises ConfigError for one that leads to itself or grows mad."""
+        self._as_written.update(_TAG.findall(text))
         for _ in range(MAX_DEPTH):
             if "<" not in text:
                 return text
@@ -38,11 +41,17 @@ class Substitution:
             text = replaced
         raise ConfigError(f"tags are still not settled after {MAX_DEPTH} rounds: {text[:80]!r}")
 
+    @property
+    def missing(self) -> list[str]:
+        """Tags that were put together from others (`<mdre-<mode>>`) and then stood for nothing."""
+        return sorted(tag for tag in self._composed - self._as_written if self._done.get(tag) is None)
+
     def _round(self, text: str) -> str:
         size = len(text)
 
         def replacement(match: re.Match[str]) -> str:
             nonlocal size
+            self._composed.add(match[1])
             value = self._value(match[1])
             if value is None:
                 return match[0]
