@@ -151,7 +151,8 @@ class Store:
         """Shrink the file, a little at a time, when many of its pages are free."""
         (free,) = self.connection.execute("PRAGMA freelist_count").fetchone()
         if free > 1000:
-            self.connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+            # One step frees one page, and `execute` would take only the first.
+            self.connection.executescript("PRAGMA incremental_vacuum(1000)")
 
 
 def _lock(path: Path) -> int:

@@ -1,0 +1,152 @@
+"""The ledger file on disk: who may use it, and what happens when it is damaged, foreign, locked or full."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from guardhooks import Ban, Failure, Jail, StateError
+from guardhooks.ledger import Ledger
+
+
+def clock() -> float:
+    return 1000.0
+
+
+def opened(path: Path) -> Ledger:
+    return Ledger.open(path, clock=clock)
+
+
+def written(path: Path, bans: int = 1) -> None:
+    async def write() -> None:
+        ledger = opened(path)
+        for number in range(bans):
+            ledger.add(Ban(f"id {number}", "j", 1000, 600, matches=("x" * 50,)))
+        await ledger.close()
+
+    asyncio.run(write())
+
+
+def closed(ledger: Ledger) -> None:
+    asyncio.run(ledger.close())
+
+
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "ledger.sqlite"
+    written(path)
+    ledger = opened(path)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    closed(ledger)
+    assert set(modes.values()) == {0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_second_ledger_on_the_file_is_refused(tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "l")
+    with pytest.raises(StateError, match=r"in use by another guardhooks; .*--state"):
+        opened(tmp_path / "l")
+    closed(ledger)
+    closed(opened(tmp_path / "l"))
+
+
+def test_others_may_read_while_it_is_in_use(tmp_path: Path) -> None:
+    written(tmp_path / "l")
+    ledger = opened(tmp_path / "l")
+    reader = sqlite3.connect(f"file:{tmp_path / 'l'}?mode=ro", uri=True)
+    assert reader.execute("SELECT id FROM bans").fetchall() == [("id 0",)]
+    reader.close()
+    closed(ledger)
+
+
+@pytest.mark.parametrize("damage", [b"this is no database at all, but text" * 100, "middle"], ids=["text", "pages"])
+def test_a_damaged_file_is_kept_and_a_new_one_begun(tmp_path: Path, damage: bytes | str) -> None:
+    path = tmp_path / "ledger.sqlite"
+    written(path, 2000)
+    content = path.read_bytes()
+    broken = damage if isinstance(damage, bytes) else content[:4096] + os.urandom(len(content) - 4096)
+    path.write_bytes(broken)
+    ledger = opened(path)
+    (note,) = ledger.notes
+    (kept,) = tmp_path.glob("ledger.sqlite.damaged-*")
+    assert kept.name in note
+    assert kept.read_bytes() == broken
+    assert ledger.active() == []
+    ledger.add(Ban("new", "j", 1000, 600))
+    closed(ledger)
+    ledger = opened(path)
+    assert ([ban.id for ban in ledger.active()], ledger.notes) == (["new"], ())
+    closed(ledger)
+
+
+def test_a_foreign_database_is_left_alone(tmp_path: Path) -> None:
+    foreign = sqlite3.connect(tmp_path / "l")
+    foreign.execute("CREATE TABLE accounts (x)")
+    foreign.commit()
+    foreign.close()
+    before = (tmp_path / "l").read_bytes()
+    with pytest.raises(StateError, match="another program"):
+        opened(tmp_path / "l")
+    assert (tmp_path / "l").read_bytes() == before
+
+
+def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
+    written(tmp_path / "l")
+    newer = sqlite3.connect(tmp_path / "l")
+    newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(StateError, match="newer guardhooks"):
+        opened(tmp_path / "l")
+
+
+def test_a_folder_in_its_place_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "l").mkdir()
+    with pytest.raises(StateError, match=r"cannot open the ledger: .*--state"):
+        opened(tmp_path / "l")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError, match="cannot open the ledger"):
+        opened(tmp_path / "file" / "l")
+
+
+def test_a_full_disk_is_reported_and_the_changes_wait(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        ledger = opened(tmp_path / "l")
+        assert ledger._store is not None
+        (pages,) = ledger._store.connection.execute("PRAGMA page_count").fetchone()
+        ledger._store.connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+        for number in range(2000):
+            ledger.add(Ban(f"id {number}", "j", 1000, 600))
+        with pytest.raises(StateError, match="free some disk space"):
+            await ledger.flush()
+        ledger._store.connection.execute("PRAGMA max_page_count = 1000000")
+        await ledger.close()
+
+    asyncio.run(scenario())
+    ledger = opened(tmp_path / "l")
+    assert len(ledger.active()) == 2000
+    closed(ledger)
+
+
+def test_the_file_shrinks_when_the_flood_is_over(tmp_path: Path) -> None:
+    path = tmp_path / "l"
+    now = [1000.0]
+
+    async def scenario() -> None:
+        ledger = Ledger.open(path, clock=lambda: now[0])
+        jail = Jail("j", findtime=60)
+        for number in range(30_000):
+            ledger.count(jail, Failure("j", f"a rather long identity {number}", 1000.0, matches=("y" * 200,)))
+        await ledger.flush()
+        now[0] = 2000.0
+        for _ in range(10):
+            ledger.expire(now[0])
+            ledger.count(jail, Failure("j", "somebody", now[0]))
+            await ledger.flush()
+        await ledger.close()
+
+    asyncio.run(scenario())
+    assert path.stat().st_size < 4_500_000  # 11 MB at the height of the flood
