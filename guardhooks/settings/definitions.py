@@ -8,6 +8,7 @@ from typing import Final
 
 import guardhooks
 from guardhooks.errors import ConfigError
+from guardhooks.settings.ini import Value
 from guardhooks.settings.interpolation import Scope
 from guardhooks.settings.layers import Reader, Store
 from guardhooks.settings.problems import SettingError, as_problem
@@ -57,8 +58,11 @@ class Definition:
             raw = self._raw(key)
             return None if raw is None else self._substitute(raw)
         except ConfigError as error:
-            place = self.store.sections.get("Init", {}).get(key) or self._scope.find(key)
-            raise SettingError(as_problem(error, place, fatal=True)) from None
+            raise SettingError(as_problem(error, self.place(key), fatal=True)) from None
+
+    def place(self, key: str) -> Value | None:
+        """Where `key` is written, without the bracket options."""
+        return self.store.sections.get("Init", {}).get(key) or self._scope.find(key)
 
     @property
     def missing(self) -> list[str]:

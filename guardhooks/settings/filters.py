@@ -10,10 +10,13 @@ from guardhooks.errors import ConfigError
 from guardhooks.model import NO_OPTIONS, FilterSpec, Problem
 from guardhooks.settings.brackets import parse_brackets
 from guardhooks.settings.definitions import Definition, Library
-from guardhooks.settings.problems import SettingError, did_you_mean
+from guardhooks.settings.problems import SettingError, did_you_mean, error_at
 
 FILTER_OPTIONS: Final = ("prefregex", "failregex", "ignoreregex", "maxlines", "datepattern", "journalmatch")
 """What a filter says; a jail may say it instead. (`usedns` too, but that is the jail's to hold.)"""
+
+MOST_LINES: Final = 10_000
+"""The largest `maxlines`."""
 
 _LISTS: Final = frozenset({"failregex", "ignoreregex", "journalmatch"})
 
@@ -85,7 +88,7 @@ def filter_spec(found: Filter, instead: Mapping[str, str] = NO_OPTIONS) -> Filte
         failregex=lines(values["failregex"]),
         ignoreregex=lines(values["ignoreregex"]),
         datepattern=lines(values["datepattern"]),
-        maxlines=_maxlines(values["maxlines"]),
+        maxlines=_maxlines(found, values["maxlines"]),
         journalmatch=lines(values["journalmatch"]),
         options=found.options,
     )
@@ -105,9 +108,10 @@ def _value(found: Filter, key: str, instead: Mapping[str, str]) -> str:
     return f"{own}\n{instead[key]}" if key in _LISTS else own
 
 
-def _maxlines(text: str) -> int:
+def _maxlines(found: Filter, text: str) -> int:
     if not text:
         return 1
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= 10000:
-        raise ConfigError(f"maxlines: {text!r} is not a number of lines from 1 to 10000")
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_LINES:
+        message = f"{text!r} is not a number of lines from 1 to {MOST_LINES}"
+        raise error_at(found.definition.place("maxlines"), message)
     return int(text)

@@ -32,7 +32,7 @@ class Value:
     line: int = 0
     section: str = ""
     key: str = ""
-    previous: Value | None = None
+    previous: Value | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from guardhooks.settings import options as read
 from guardhooks.settings.actions import build_actions
 from guardhooks.settings.brackets import parse_options
 from guardhooks.settings.definitions import Library
-from guardhooks.settings.filters import FILTER_OPTIONS, Filter, Known, filter_spec, find_filter
+from guardhooks.settings.filters import FILTER_OPTIONS, MOST_LINES, Filter, Known, filter_spec, find_filter
 from guardhooks.settings.interpolation import Scope
 from guardhooks.settings.layers import Store
 from guardhooks.settings.options import Options
@@ -90,6 +90,8 @@ def _options_with(files: JailFiles, name: str, found: Filter | None, problems: l
 
 def _filter_spec(options: Options, found: Filter | None) -> FilterSpec | None:
     instead = {key: options.text(key) for key in FILTER_OPTIONS if options.has(key)}
+    if "maxlines" in instead:
+        instead["maxlines"] = str(options.value("maxlines", read.integer(1, MOST_LINES), 1))
     if found is None:
         return None
     spec = _at(options.scope, "filter", lambda: filter_spec(found, instead))

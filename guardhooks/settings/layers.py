@@ -18,7 +18,7 @@ from guardhooks.settings.interpolation import Scope
 from guardhooks.settings.problems import SettingError, as_problem, problem_at
 
 MAX_FILES: Final = 500
-"""Files that one base name may be read from, includes counted each time."""
+"""Files of one base name, includes counted each time, after which no further include is followed."""
 MAX_CHAIN: Final = 30
 """Files that may include one another in a row."""
 

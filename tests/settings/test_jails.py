@@ -1,0 +1,277 @@
+"""From a jail section to a `Jail`: values, defaults, sources, and what one mistake costs (sections 1.8 to 1.12)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from guardhooks import PERMANENT, ConfigError, Escalation, Jail, SourceSpec
+from guardhooks.settings import Settings, load, load_filter, load_jail
+
+from .conftest import Write
+
+
+def jail(settings: Settings, name: str = "j") -> Jail:
+    return next(jail for jail in settings.jails if jail.name == name)
+
+
+INCREMENT = """bantime.increment = 1
+bantime.factor = 24*60
+bantime.multipliers = 1 2 4
+bantime.maxtime = 1d
+bantime.rndtime = 5m
+bantime.overalljails = yes
+bantime.formula = ban.Time * 2"""
+
+
+def local(text: str) -> dict[str, str]:
+    return {"jail.local": f"[j]\n{text}\n"}
+
+
+def test_defaults_are_upstreams(write: Write) -> None:
+    found = jail(load(write({})))
+    assert (found.maxretry, found.maxmatches, found.findtime, found.bantime) == (3, 5, 600, 600)
+    assert (found.usedns, found.ignoreself, found.ignoreip, found.escalation) == ("warn", True, (), None)
+    assert (found.logencoding, found.ipv4prefix, found.ipv6prefix, found.problems) == ("auto", 32, 64, ())
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ("maxretry = 7", "maxretry", 7),
+        ("findtime = 1h 30m", "findtime", 5400),
+        ("bantime = -1", "bantime", PERMANENT),
+        ("bantime = 1w", "bantime", 604800),
+        ("usedns = RAW", "usedns", "raw"),
+        ("ignoreself = No", "ignoreself", False),
+        ("ignoreip = 1.2.3.4/8, ::1\n  file:/x host", "ignoreip", ("1.2.3.4/8", "::1", "file:/x", "host")),
+        ("ignorecommand = /bin/x <ip>", "ignorecommand", "/bin/x <ip>"),
+        ('ignorecache = key="<ip>", max-count=5', "ignorecache", {"key": "<ip>", "max-count": "5"}),
+        ("logencoding = latin-1", "logencoding", "latin-1"),
+        ("logtimezone = UTC+0200", "logtimezone", "UTC+0200"),
+        ("ipv6prefix = 128", "ipv6prefix", 128),
+        ("ipv4prefix = 24", "ipv4prefix", 24),
+        ("plugins = -mail +x", "plugins", ("-mail", "+x")),
+        ("bantime.increment = on", "escalation", Escalation()),
+        (
+            INCREMENT,
+            "escalation",
+            Escalation(1440, "ban.Time * 2", (1, 2, 4), 86400, 300, overalljails=True),
+        ),
+    ],
+)
+def test_option(write: Write, line: str, name: str, value: object) -> None:
+    found = jail(load(write(local(line))))
+    assert getattr(found, name) == value
+    assert found.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "says", "name", "value"),
+    [
+        ("maxretry = five", "maxretry", "'five' is not a whole number", "maxretry", 3),
+        ("maxretry = 5m", "maxretry", "not a whole number", "maxretry", 3),
+        ("maxretry = 0", "maxretry", "from 1 to", "maxretry", 3),
+        ("findtime = 5mins", "findtime", "unknown unit 'mins'", "findtime", 600),
+        ("bantime = -5", "bantime", "-1 (for ever)", "bantime", 600),
+        ("bantime = %(nope)s", "bantime", "not set anywhere", "bantime", 600),
+        ("usedns = wran", "usedns", "did you mean 'warn'", "usedns", "warn"),
+        ("ignoreself = y", "ignoreself", "neither true nor false", "ignoreself", True),
+        ("logencoding = utf-9", "logencoding", "not a text encoding", "logencoding", "auto"),
+        ("ipv6prefix = 129", "ipv6prefix", "from 0 to 128", "ipv6prefix", 64),
+        ("plugins = mail", "plugins", "-NAME", "plugins", ()),
+        ("ignorecache = max-count=5", "ignorecache", "lacks its key", "ignorecache", {}),
+        ("maxlines = many", "maxlines", "1 is used instead", "maxretry", 3),
+        ("backend = sytemd", "backend", "did you mean 'systemd'", "maxretry", 3),
+        ("maxretri = 4", "maxretri", "did you mean 'maxretry'", "maxretry", 3),
+        ("enable = true", "enable", "did you mean 'enabled'", "maxretry", 3),
+        ("frobnicate = 1", "frobnicate", "no such option", "maxretry", 3),
+        ("maxretry = 4\nmaxretry = 5", "maxretry", "line 2 already", "maxretry", 5),
+    ],
+)
+def test_a_wrong_value_degrades_its_jail(  # noqa: PLR0917 -- the table's columns
+    write: Write, line: str, key: str, says: str, name: str, value: object
+) -> None:
+    directory = write(local(line))
+    found = jail(load(directory))
+    [problem] = found.problems
+    assert (problem.file, problem.section, problem.key) == (f"{directory}/jail.local", "j", key)
+    assert problem.line >= 2
+    assert not problem.fatal
+    assert says in problem.message
+    assert getattr(found, name) == value
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("filter = g", "no filter 'g'"),
+        ("filter = f[a]", "expected option=value"),
+        ("filter = f\n  f", "one filter only"),
+        ("filter = %(nope)s", "not set anywhere"),
+        ("failregex = 5% <HOST>", "must be followed by"),
+        ("logpath = %(nope)s", "not set anywhere"),
+        ("ignoreip = %(nope)s", "not set anywhere"),
+        ("enabled = y", "neither true nor false"),
+        ("enabled = %(nope)s", "not set anywhere"),
+        ("filter = f[maxlines=many]", "is not a number of lines"),
+    ],
+)
+def test_what_a_jail_cannot_do_without_breaks_it_alone(write: Write, line: str, says: str) -> None:
+    good = "[good]\nenabled = true\nfilter = f\naction = a\nlogpath = /x\n"
+    directory = write({"jail.local": f"[j]\n{line}\n{good}"})
+    settings = load(directory)
+    assert [found.name for found in settings.jails] == ["good"]
+    [problem] = settings.broken["j"]
+    assert problem.fatal
+    assert problem.line
+    assert problem.file == f"{directory}/jail.local"
+    assert says in problem.message
+    if "enabled" not in line:
+        with pytest.raises(ConfigError, match=r"jail\.local:"):
+            load_jail(directory, "j")
+
+
+def test_a_jail_that_is_off_is_only_looked_at_for_typing_errors(write: Write) -> None:
+    off = "[j]\nenable = true\nenabled = false\nfilter = %(nope)s\n[k]\nport = 1\nmaxretry = x\n"
+    settings = load(write({"jail.conf": off}))
+    assert (settings.jails, settings.broken) == ((), {})
+    assert [(problem.key, problem.line) for problem in settings.problems] == [("enable", 2)]
+
+
+def test_a_bad_default_is_told_once(write: Write) -> None:
+    settings = load(write({"jail.local": "[DEFAULT]\nenabled = yeah\nbantme = 1h\n[k]\n[l]\n"}))
+    assert [problem.key for problem in settings.problems] == ["bantme", "enabled"]
+    assert settings.broken == {}
+
+
+def test_a_key_with_a_dot_is_left_to_plugins(write: Write) -> None:
+    found = jail(load(write(local("geoip.countries = %(x)s\nx = CN"))))
+    assert found.problems == ()
+    assert found.options["geoip.countries"] == "CN"
+
+
+@pytest.mark.parametrize(
+    ("logpath", "sources"),
+    [
+        ("/var/log/x", [SourceSpec("/var/log/x")]),
+        ("/var/log/x tail", [SourceSpec("/var/log/x", start="tail")]),
+        ("/a HEAD\n  /b*.log\n  /a", [SourceSpec("/a"), SourceSpec("/b*.log")]),
+        ("/var/log/my app.log", [SourceSpec("/var/log/my app.log")]),
+        ("/var/log/my app.log tail", [SourceSpec("/var/log/my app.log", start="tail")]),
+        ("tail", [SourceSpec("tail")]),
+    ],
+)
+def test_logpath(write: Write, logpath: str, sources: list[SourceSpec]) -> None:
+    assert list(jail(load(write(local(f"logpath = {logpath}")))).sources) == sources
+
+
+def test_an_empty_logpath_is_told(write: Write) -> None:
+    [problem] = jail(load(write(local("logpath =")))).problems
+    assert "nothing to read" in problem.message
+
+
+def test_systemd_reads_one_journal_with_all_its_matches(write: Write) -> None:
+    lines = "backend = systemd[rotated=on]\njournalmatch = _A=1 + _B=2\n  _C=3"
+    assert jail(load(write(local(lines)))).sources == (
+        SourceSpec("_A=1 + _B=2\n_C=3", kind="journal", backend="systemd[rotated=on]"),
+    )
+
+
+def test_auto_takes_the_journal_only_where_no_file_is_there(write: Write) -> None:
+    prefix = "[Definition]\nfailregex = ^<p_<logtype>><HOST>\np_file = F\np_journal = J\njournalmatch = _A=1\n"
+    directory = write({"filter.d/f.conf": prefix})
+    there = write(local(f"logpath = {directory}/gone\n  {directory}/here*"))
+    for journal, present, kind, letter in (
+        (True, False, "journal", "J"),
+        (False, False, "file", "F"),
+        (True, True, "file", "F"),
+    ):
+        if present:
+            (there / "here.log").touch()
+        found = jail(load(there, journal=journal))
+        assert {source.kind for source in found.sources} == {kind}
+        assert found.filter is not None
+        assert found.filter.failregex == (f"^{letter}<HOST>",)
+    (there / "here.log").unlink()
+    write(local(f"logpath = {there}/gone\nsystemd_if_nologs = false"))
+    assert jail(load(there, journal=True)).sources[0].kind == "file"
+
+
+def test_a_jail_may_say_what_its_filter_says(write: Write) -> None:
+    filter_ = "[Definition]\nfailregex = ^f <HOST>\nignoreregex = ^i\ndatepattern = ^%%Y\nusedns = no\n_own = 1\n"
+    lines = (
+        "failregex = %(known/failregex)s\n  ^j <HOST> %(known/_own)s\n"
+        "ignoreregex =\ndatepattern = %(known/datepattern)s x"
+    )
+    found = jail(load(write({"filter.d/f.conf": filter_, **local(lines)})))
+    assert found.filter is not None
+    assert found.filter.failregex == ("^f <HOST>", "^j <HOST> 1")
+    assert found.filter.ignoreregex == ()
+    assert found.filter.datepattern == ("^%Y x",)
+    assert found.usedns == "no"
+
+
+@pytest.mark.parametrize(("filter_", "usedns"), [("f", "yes"), ("f[usedns=raw]", "raw")])
+def test_usedns_of_the_brackets_wins_over_the_jail_and_that_over_the_filter(
+    write: Write, filter_: str, usedns: str
+) -> None:
+    files = {"filter.d/f.conf": "[Definition]\nfailregex = <HOST>\nusedns = no\n"}
+    assert jail(load(write({**files, **local(f"filter = {filter_}\nusedns = yes")}))).usedns == usedns
+
+
+def test_a_list_in_brackets_stands_before_that_of_the_jail(write: Write) -> None:
+    found = jail(load(write(local('filter = f[failregex="^b <HOST>"]\nfailregex = ^j <HOST>'))))
+    assert found.filter is not None
+    assert found.filter.failregex == ("^b <HOST>", "^j <HOST>")
+
+
+def test_an_unknown_mode_is_told(write: Write) -> None:
+    filter_ = "[Definition]\nfailregex = ^<HOST> <r-<mode>>\nr-normal = x\nmode = normal\n"
+    directory = write({"filter.d/f.conf": filter_, **local("filter = f[mode=norml]")})
+    [problem] = jail(load(directory)).problems
+    assert "<r-norml>" in str(problem)
+
+
+def test_load_filter_takes_a_name_with_options_or_a_path(write: Write) -> None:
+    text = "[INCLUDES]\nbefore = base.conf\n[Definition]\nfailregex = %(x)s <HOST> <logtype>\n"
+    directory = write({"filter.d/base.conf": "[Definition]\nx = 1\n", "mine/own.conf": text})
+    assert load_filter(directory, "f").failregex == ("^bad <HOST>$",)
+    own = load_filter(directory, f"{directory}/mine/own.conf[x=2]", logtype="journal")
+    assert (own.name, own.failregex) == ("own", ("2 <HOST> journal",))
+    for wrong in ("gone", f"{directory}/gone.conf", "f[x", "f" * 300, "a\nb"):
+        with pytest.raises(ConfigError):
+            load_filter(directory, wrong)
+
+
+def test_load_jail_finds_jails_that_are_off_and_names_the_nearest(write: Write) -> None:
+    directory = write({"jail.conf": "[sshd]\nenabled = false\nfilter = f\naction =\n"})
+    assert load_jail(directory, "sshd").filter is not None
+    with pytest.raises(ConfigError, match="did you mean 'sshd'"):
+        load_jail(directory, "shd")
+
+
+def test_daemon_settings(write: Write) -> None:
+    own = (
+        "[Guardhooks]\nloglevel = notice\nsocket = /run/g.sock\nstate = /var/lib/g\nhistory_age = 2d\nreconcile = 1m\n"
+    )
+    settings = load(write({"guardhooks.conf": f"{own}[Plugins]\ndisable = mail, x\n", "fail2ban.conf": "[x\n"}))
+    assert (settings.loglevel, settings.socket, settings.state) == ("NOTICE", Path("/run/g.sock"), Path("/var/lib/g"))
+    assert (settings.history_age, settings.reconcile, settings.disabled_plugins) == (172800, 60, ("mail", "x"))
+    assert settings.problems == ()
+
+
+def test_daemon_settings_of_fail2ban(write: Write) -> None:
+    text = "[DEFAULT]\nloglevel = HEAVYDEBUG\ndbpurgeage = 3d\ndbfile = None\n[Definition]\nlogtarget = SYSLOG\n"
+    settings = load(write({"fail2ban.conf": text}))
+    assert (settings.loglevel, settings.history_age, settings.problems) == ("DEBUG", 259200, ())
+
+
+def test_wrong_daemon_settings_are_told(write: Write) -> None:
+    text = "[Guardhooks]\nloglevel = LOUD\nsocet = /x\nsocket = x\n[Plugin]\ndisable = a\n"
+    settings = load(write({"guardhooks.conf": text}))
+    assert {problem.key for problem in settings.problems} == {"loglevel", "socet", "socket", "disable"}
+    assert (settings.loglevel, settings.socket) == ("INFO", None)
+    assert math.isfinite(settings.history_age)
