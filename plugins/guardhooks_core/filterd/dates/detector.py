@@ -82,7 +82,7 @@ class DateDetector:
         if self._year != year_for(today.year):
             self._year = year_for(today.year)
             for template in self._templates:
-                template.prepare(self._year)
+                template.forget()
 
     def _choose(self, line: str) -> _Hit | None:
         looked: Looked = {}

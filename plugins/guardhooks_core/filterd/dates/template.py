@@ -27,7 +27,7 @@ _HEAD: Final = 4096
 _ANCHORED_HEAD: Final = 16384
 _CLOCK: Final = re.compile(r"\d:[0-5]?\d:\d")
 _LOOKS: Final[Mapping[str, re.Pattern[str]]] = {
-    "EPOCH": re.compile(r"^\[?\d{10}|audit\("),
+    "EPOCH": re.compile(r"^\W{0,2}\d{10}|audit\("),
     ANY_EPOCH: re.compile(r"\d{10}"),
     "TAI64N": re.compile("@[0-9a-f]"),
     r"%ExY%Exm%Exd(?:-|T|  ?)%ExH:?%ExM:?%ExS(?:[.,]%f)?(?:\s*%z)?": re.compile(r"2\d{7}"),
@@ -88,6 +88,10 @@ class Template:
         self._regex = compiled.regex
         return compiled.regex
 
+    def forget(self) -> None:
+        """Compile anew at the next use, perhaps for another year."""
+        self._regex = None
+
     def columns(self, match: re.Match[str]) -> tuple[int, int]:
         """Begin and end of what `match` cuts out."""
         return match.span(self._cut)
@@ -97,11 +101,9 @@ class Template:
         regex = self._regex or self.prepare(year)
         if len(line) > _REACH:
             return self._search_long(regex, line, looked)
-        if self._from_begin:
-            return regex.match(line)
         if self._look is not None and _first(self._look, line, looked) < 0:
             return None
-        return regex.search(line)
+        return regex.match(line) if self._from_begin else regex.search(line)
 
     def _search_long(self, regex: re.Pattern[str], line: str, looked: Looked) -> re.Match[str] | None:
         """As `search`, but in a part of the line only, so that a hostile line costs little."""
@@ -125,7 +127,7 @@ class Template:
         """The date in `line`, sought first where this pattern matched last if the characters around look the same."""
         regex = self._regex or self.prepare(year)
         if self._from_begin:
-            return self.search(line, year, looked)
+            return regex.match(line) if len(line) <= _REACH else self._search_long(regex, line, looked)
         if self._same_place(line):
             match = regex.match(line, self._begin)
             if match is not None and match.span(self._cut) == (self.start, self.end):

@@ -107,7 +107,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(PIECES | st.text(max_size=3), max_size=8).map("".join), st.text(max_size=40))
 def test_any_pattern_is_used_or_refused(pattern: str, line: str):
     try:
@@ -126,7 +126,7 @@ NEAR_DATES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(
     st.lists(st.lists(NEAR_DATES | st.text(max_size=3), max_size=6).map("".join), max_size=4),
     st.sampled_from([(), ("{^LN-BEG}",), ("^x*({DATE})", "%c"), ("(?P<S>\\w+) %b (?P<w>.)",)]),
