@@ -93,8 +93,7 @@ def build_action(
         raise SettingError(fatal)
     definition = Definition(store, options, visible, _LEFT_FOR_THE_BAN)
     spec = ActionSpec(name, options["actname"], _options(definition), _properties(definition), str(_file(store, name)))
-    undefined = [f"action {text!r} wants <{tag}>, which nothing defines" for tag in definition.missing]
-    return spec, [*store.problems, *(Problem(message, section=jail, key="action") for message in undefined)]
+    return spec, list(store.problems)
 
 
 def _suffix(name: str, jail: str) -> str:

@@ -65,7 +65,7 @@ def test_includes_that_multiply_end(write: Write) -> None:
     store = Reader().store(write({**files, "b.conf": "[INCLUDES]\nbefore = i0.conf\n[s]\na = 1\n"}) / "b")
     assert store is not None
     assert len(store.files) <= MAX_FILES + MAX_CHAIN
-    assert "too many files" in str(store.problems[0])
+    assert any("too many files" in str(problem) for problem in store.problems)
 
 
 def test_a_missing_include_is_told_unless_it_is_optional(write: Write) -> None:
