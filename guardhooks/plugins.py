@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import pluggy
 
@@ -54,28 +54,34 @@ _Wrapper: TypeAlias = Generator[None, list[Ban] | None, list[Ban] | None]
 logger = logging.getLogger("guardhooks.plugins")
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One call of a hook: for which jail (empty: none in particular), with what, and of which type answers must be."""
+class _Call(NamedTuple):
+    """One call of a hook: for which jail (empty: none in particular), with what, and of which type answers must be.
+
+    `values` are all arguments of the hook, in the order of its specification.
+    """
 
     hook: str
     jail: str
-    values: Mapping[str, object]
+    values: tuple[object, ...]
     expected: type = object
 
 
 @dataclass(frozen=True, slots=True)
 class Implementation:
-    """One plugin's implementation of one hook."""
+    """One plugin's implementation of one hook; `call` takes all arguments of the hook and passes on those it wants."""
 
     plugin: str
-    function: Callable[..., Any]
-    arguments: tuple[str, ...]
+    call: Callable[..., Any]
     wrapper: bool
     is_async: bool
 
-    def __call__(self, values: Mapping[str, object]) -> Any:  # noqa: ANN401 -- what a plugin returns is checked after
-        return self.function(*[values[name] for name in self.arguments])
+
+def _passing(function: Callable[..., Any], wanted: Sequence[str], offered: Sequence[str]) -> Callable[..., Any]:
+    """`function` for all arguments of a hook; called for every failure, so nothing is looked up by name then."""
+    if tuple(wanted) == tuple(offered):
+        return function
+    places = [offered.index(name) for name in wanted]
+    return lambda *values: function(*[values[place] for place in places])
 
 
 class Plugins:
@@ -136,11 +142,11 @@ class Plugins:
     # --- the hooks, in the order of the flow --------------------------------------------------------------------------
 
     def on_start(self, guard: Guard) -> None:
-        self._tell("on_start", None, {"guard": guard})
+        self._tell("on_start", None, (guard,))
 
     def log_source(self, jail: Jail, spec: SourceSpec) -> LogSource:
         """:raises ConfigError: when the spec cannot be right, or no plugin reads it."""
-        call = _Call("log_source", jail.name, {"jail": jail, "spec": spec}, LogSource)
+        call = _Call("log_source", jail.name, (jail, spec), LogSource)
         for implementation in self._chain("log_source", jail):
             source: LogSource | None = self._ask(implementation, call)
             if source is not None:
@@ -155,7 +161,7 @@ class Plugins:
             asked = [jail for jail in left if self._serves(implementation.plugin, jail)]
             if not asked:
                 continue
-            call = _Call("line_matcher", "", {"source": source, "jails": asked}, LineMatcher)
+            call = _Call("line_matcher", "", (source, asked), LineMatcher)
             matcher: LineMatcher | None = self._ask(implementation, call)
             if matcher is not None:
                 matchers.append(matcher)
@@ -174,14 +180,14 @@ class Plugins:
         except Exception as error:  # the plugin boundary
             implementation = self._matcher_of[id(matcher)]
             for jail in matcher.jails:
-                self._fault(implementation, _Call("line_matcher", jail, {}), error)
+                self._fault(implementation, _Call("line_matcher", jail, ()), error)
             if any((implementation.plugin, jail) in self.faults.off for jail in matcher.jails):
                 raise PluginError(f"the line matcher of plugin {implementation.plugin} is switched off") from error
         return failures
 
     def on_failure(self, jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
         """What the first plugin that ignores the failure says. Awaitable only if an async plugin had to be asked."""
-        call = _Call("on_failure", jail.name, {"jail": jail, "failure": failure}, Ignore)
+        call = _Call("on_failure", jail.name, (jail, failure), Ignore)
         chain = self._chain("on_failure", jail)
         for index, implementation in enumerate(chain):
             if implementation.is_async:
@@ -199,7 +205,7 @@ class Plugins:
         return None
 
     def decide_ban(self, jail: Jail, failure: Failure, record: Record) -> list[Ban]:
-        call = _Call("decide_ban", jail.name, {"jail": jail, "failure": failure, "record": record}, list)
+        call = _Call("decide_ban", jail.name, (jail, failure, record), list)
         chain = self._chain("decide_ban", jail)
         opened = [(w, self._open_wrapper(w, call)) for w in chain if w.wrapper]
         result: list[Ban] | None = None
@@ -215,7 +221,7 @@ class Plugins:
 
     def _open_wrapper(self, wrapper: Implementation, call: _Call) -> _Wrapper | None:
         try:
-            generator: _Wrapper = wrapper(call.values)
+            generator: _Wrapper = wrapper.call(*call.values)
             next(generator)
         except Exception as error:  # noqa: BLE001 -- the plugin boundary
             self._fault(wrapper, call, error)
@@ -246,8 +252,7 @@ class Plugins:
         Plain functions run in `executor`.
         :raises ActionError: when it could not be done.
         """
-        values = {"jail": jail, "action": action, "op": op, "bans": tuple(bans)}
-        call = _Call("execute_action", jail.name, values, Outcome)
+        call = _Call("execute_action", jail.name, (jail, action, op, tuple(bans)), Outcome)
         fault = ""
         for implementation in self._chain("execute_action", jail):
             try:
@@ -268,10 +273,11 @@ class Plugins:
         self, implementation: Implementation, call: _Call, executor: Executor | None
     ) -> Outcome | None:
         if implementation.is_async:
-            answer = await implementation(call.values)
+            answer = await implementation.call(*call.values)
         else:
-            answer = await asyncio.get_running_loop().run_in_executor(executor, implementation, call.values)
-        self._traced(implementation, call, answer)
+            answer = await asyncio.get_running_loop().run_in_executor(executor, implementation.call, *call.values)
+        if self._trace:
+            self._traced(implementation, call, answer)
         if answer is None or isinstance(answer, Outcome):
             return answer
         if answer is True:
@@ -279,16 +285,16 @@ class Plugins:
         raise _wrong_type(answer, Outcome)
 
     def on_ban(self, jail: Jail, ban: Ban) -> None:
-        self._tell("on_ban", jail, {"jail": jail, "ban": ban})
+        self._tell("on_ban", jail, (jail, ban))
 
     def on_unban(self, jail: Jail, ban: Ban) -> None:
-        self._tell("on_unban", jail, {"jail": jail, "ban": ban})
+        self._tell("on_unban", jail, (jail, ban))
 
     def on_stop(self, guard: Guard) -> None:
-        self._tell("on_stop", None, {"guard": guard})
+        self._tell("on_stop", None, (guard,))
 
     def add_commands(self, cli: click.Group) -> None:
-        self._tell("add_commands", None, {"cli": cli})
+        self._tell("add_commands", None, (cli,))
 
     # --- who is asked -------------------------------------------------------------------------------------------------
 
@@ -317,16 +323,17 @@ class Plugins:
         key = (hook, jail.name if jail else "")
         chain = self._chains.get(key)
         if chain is None:
-            every = [self._implementation(each) for each in reversed(getattr(self._manager.hook, hook).get_hookimpls())]
+            caller = getattr(self._manager.hook, hook)
+            offered = caller.spec.argnames
+            every = [self._implementation(each, offered) for each in reversed(caller.get_hookimpls())]
             chain = self._chains[key] = tuple(e for e in every if jail is None or self._serves(e.plugin, jail))
         return chain
 
     @staticmethod
-    def _implementation(hookimpl: pluggy.HookImpl) -> Implementation:
+    def _implementation(hookimpl: pluggy.HookImpl, offered: Sequence[str]) -> Implementation:
         return Implementation(
             plugin=hookimpl.plugin_name,
-            function=hookimpl.function,
-            arguments=tuple(hookimpl.argnames),
+            call=_passing(hookimpl.function, hookimpl.argnames, offered),
             wrapper=hookimpl.wrapper,
             is_async=iscoroutinefunction(hookimpl.function),
         )
@@ -346,14 +353,14 @@ class Plugins:
 
     # --- one call -----------------------------------------------------------------------------------------------------
 
-    def _tell(self, hook: str, jail: Jail | None, values: Mapping[str, object]) -> None:
+    def _tell(self, hook: str, jail: Jail | None, values: tuple[object, ...]) -> None:
         call = _Call(hook, jail.name if jail else "", values)
         for implementation in self._chain(hook, jail):
             self._ask(implementation, call)
 
     def _ask(self, implementation: Implementation, call: _Call) -> Any:  # noqa: ANN401 -- `call.expected`, or None
         try:
-            answer = implementation(call.values)
+            answer = implementation.call(*call.values)
         except ConfigError:
             raise
         except Exception as error:  # noqa: BLE001 -- the plugin boundary
@@ -363,7 +370,7 @@ class Plugins:
 
     async def _ask_async(self, implementation: Implementation, call: _Call) -> Any:  # noqa: ANN401 -- as _ask
         try:
-            answer = implementation(call.values)
+            answer = implementation.call(*call.values)
             if implementation.is_async:
                 answer = await answer
         except Exception as error:  # noqa: BLE001 -- the plugin boundary
@@ -372,7 +379,8 @@ class Plugins:
         return self._checked(implementation, call, answer)
 
     def _checked(self, implementation: Implementation, call: _Call, answer: object) -> object:
-        self._traced(implementation, call, answer)
+        if self._trace:
+            self._traced(implementation, call, answer)
         if answer is None or isinstance(answer, call.expected):
             return answer
         self._fault(implementation, call, _wrong_type(answer, call.expected))
@@ -385,10 +393,10 @@ class Plugins:
         if self.faults.record(implementation.plugin, call.hook, call.jail, error, may_switch_off=may_switch_off):
             self._chains.clear()
 
-    def _traced(self, implementation: Implementation, call: _Call, answer: object) -> None:
-        if self._trace:
-            told = safe_text(", ".join(f"{name}={call.values[name]!r}" for name in implementation.arguments), 300)
-            logger.info("trace: %s.%s(%s) -> %s", implementation.plugin, call.hook, told, safe_text(repr(answer)))
+    @staticmethod
+    def _traced(implementation: Implementation, call: _Call, answer: object) -> None:
+        told = safe_text(", ".join(map(repr, call.values)), 300)
+        logger.info("trace: %s.%s(%s) -> %s", implementation.plugin, call.hook, told, safe_text(repr(answer)))
 
 
 def _wrong_type(answer: object, expected: type) -> PluginError:
