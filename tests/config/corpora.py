@@ -1,0 +1,75 @@
+"""Reads the plain-text corpora and asks the real matcher about their lines."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from guardhooks import Chunk, Failure, Jail, LineMatcher
+from guardhooks.settings import load_filter
+from guardhooks_core.filterd.matcher import FilterMatcher
+
+HERE: Final = Path(__file__).parent
+CONFIG: Final = HERE.parent.parent / "config"
+SAMPLES: Final = HERE.parent.parent.parent / "shared" / "samples"
+NOW: Final = 1_795_362_015.0  # 2026-11-22 15:40:15 UTC
+_OPTIONS: Final = {"mode", "logtype", "publickey", "pam", "_jailname"}
+_DEFAULT_MODE: Final = {"postfix": "more"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One block of a corpus: what the last of `lines` must be taken for with these options of the filter."""
+
+    place: str
+    address: str
+    options: Mapping[str, str]
+    lines: tuple[str, ...]
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+def cases(path: Path) -> Iterator[Case]:
+    """The cases of one corpus file, one for each mode that a block names."""
+    blocks = re.finditer(r"^([+-])(.*)\n((?:.+\n?)+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    for block in blocks:
+        sign, heading, lines = block[1], shlex.split(block[2]), tuple(block[3].rstrip("\n").split("\n"))
+        address = heading.pop(0) if sign == "+" else ""
+        words = dict(word.split("=", 1) for word in heading)
+        options = {key: value for key, value in words.items() if key in _OPTIONS}
+        fields = {key: value for key, value in words.items() if key not in _OPTIONS}
+        modes = options.pop("mode", _DEFAULT_MODE.get(path.stem, "normal"))
+        for mode in modes.split(","):
+            place = f"{path.stem}:{mode}: {lines[-1]}"
+            yield Case(place, address, {"mode": mode, **options}, lines, fields)
+
+
+@cache
+def _jail(name: str, options: tuple[tuple[str, str], ...], usedns: str) -> Jail:
+    text = ", ".join(f'{key}="{value}"' for key, value in options)
+    logtype = dict(options).get("logtype", "file")
+    return Jail(name, filter=load_filter(CONFIG, f"{name}[{text}]", logtype=logtype), usedns=usedns)
+
+
+def matcher(name: str, options: Mapping[str, str], usedns: str = "no") -> LineMatcher:
+    """A fresh matcher of our filter `name` with these bracket options."""
+    made = FilterMatcher([_jail(name, tuple(sorted(options.items())), usedns)], clock=lambda: NOW)
+    assert not made.problems, made.problems
+    return made
+
+
+def failures(matcher: LineMatcher, lines: Iterable[str | bytes]) -> list[Failure]:
+    """What the matcher finds in these lines, written just now."""
+    encoded = (line if isinstance(line, bytes) else line.encode() for line in lines)
+    data = b"".join(line + b"\n" for line in encoded)
+    return [failure for failure in matcher.feed(Chunk(data, "corpus", NOW)) if not failure.nofail]
+
+
+def modes(name: str) -> list[str]:
+    """All modes that the filter file documents, in its order."""
+    text = (CONFIG / "filter.d" / f"{name}.conf").read_text(encoding="utf-8")
+    return re.findall(r"^mode-(\w+) *=", text, re.MULTILINE) or ["normal"]
