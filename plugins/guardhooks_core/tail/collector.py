@@ -106,7 +106,7 @@ class Collector:
                     lost = follower.resume(saved[path], now, elsewhere)
                     if lost and lost[-1] is saved[path][-1]:
                         log.warning(
-                            "%s: the file that was read before is gone; its lines after byte %d were not seen",
+                            "%s: the file read before is gone; what it held behind byte %d, if anything, was not seen",
                             safe_text(path),
                             lost[-1].position,
                         )

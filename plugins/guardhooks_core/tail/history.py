@@ -76,6 +76,7 @@ def generations_since(path: str, last: LineReader, known: Collection[LineReader]
             reader.close()
         else:
             readers.append(reader)
+            seen.add(reader.identity)
     return sorted(readers, key=lambda reader: reader.stat().st_mtime_ns)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -26,7 +27,10 @@ def is_rotation_of(name: str, base: str) -> bool:
 
 
 def siblings(path: str) -> Iterator[tuple[str, int]]:
-    """Path and inode of every uncompressed entry beside the file at `path` (beside its target too, if it is a link)."""
+    """Path and inode of every uncompressed file beside the one at `path` (beside its target too, if it is a link).
+
+    A renamed link leads to a rotated file elsewhere, so links count with what they lead to.
+    """
     seen = set()
     for place in (path, os.path.realpath(path)):
         directory = os.path.dirname(place)
@@ -38,8 +42,9 @@ def siblings(path: str) -> Iterator[tuple[str, int]]:
         except OSError:
             continue
         for entry in entries:
-            if not is_compressed(entry.name) and not entry.is_symlink():
-                yield entry.path, entry.inode()
+            if not is_compressed(entry.name):
+                with contextlib.suppress(OSError):  # a dangling link, or gone since
+                    yield entry.path, entry.stat().st_ino if entry.is_symlink() else entry.inode()
 
 
 def is_relative(candidate: str, path: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,8 @@ from guardhooks import Chunk, Position, StartAt
 from guardhooks_core.tail.collector import Options
 from guardhooks_core.tail.source import FileSource
 from guardhooks_core.tail.watch import SHARED, Watcher
+
+_DESCRIPTORS = Path("/proc/self/fd")
 
 
 class Clock:
@@ -83,6 +84,10 @@ class Tail:
             except TimeoutError:
                 continue
 
+    async def more_than(self, count: int) -> None:
+        """Wait until more than so many chunks have come."""
+        await self.until(lambda: len(self.chunks) > count)
+
     async def has(self, text: bytes) -> None:
         """Wait until exactly this has come."""
         await self.until(lambda: len(self.text) >= len(text))
@@ -105,12 +110,12 @@ def tail() -> type[Tail]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_open() -> Iterator[None]:
-    before = set(os.listdir("/proc/self/fd"))
+    before = len(list(_DESCRIPTORS.iterdir()))
     yield
     assert not [thread for thread in threading.enumerate() if type(thread).__module__.startswith("watchdog")]
-    assert len(os.listdir("/proc/self/fd")) <= len(before)
+    assert len(list(_DESCRIPTORS.iterdir())) <= before
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Path]:
+def log(tmp_path: Path) -> Path:
     return tmp_path / "auth.log"

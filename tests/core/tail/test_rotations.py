@@ -15,9 +15,14 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.core.tail.conftest import Tail
+
+TailType: TypeAlias = "type[Tail]"
 
 LINES = 1_000_000
 ROTATIONS = 50
@@ -127,7 +132,7 @@ class Writer(threading.Thread):
 
 
 @pytest.mark.timeout(50)
-async def test_every_line_once_and_in_order(tail: Any, log: Path) -> None:
+async def test_every_line_once_and_in_order(tail: TailType, log: Path) -> None:
     progress = Progress()
     writer = Writer(log, progress)
     reader = tail(log, sweep=0.1)
@@ -141,7 +146,7 @@ async def test_every_line_once_and_in_order(tail: Any, log: Path) -> None:
                 goal = min(LINES, (restarts + 1) * LINES // (RESTARTS + 1))
                 restarts += 1
                 while count < goal:
-                    await reader.until(lambda seen=checked: len(reader.chunks) > seen)
+                    await reader.more_than(checked)
                     for chunk in reader.chunks[checked:]:
                         lines = chunk.data.count(b"\n")
                         assert chunk.data == b"".join(b"%07d\n" % number for number in range(count, count + lines))
