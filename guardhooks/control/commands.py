@@ -137,9 +137,20 @@ class _Commands:
             raise RequestError('ban needs a "jail"', "usage")
         for each in ids:
             _refuse_everybody(each)
-        bans = [await self._guard.ban(jail, each, length=length, force=force) for each in ids]
+        bans = await self._ban_all([self._guard.ban(jail, each, length=length, force=force) for each in ids])
         states = await self._settled(bans)
         return {"banned": [{**_told(ban), "state": state} for ban, state in zip(bans, states, strict=True)]}
+
+    async def _ban_all(self, asked: Sequence[Awaitable[Ban]]) -> list[Ban]:
+        """All at once, so that they share what is slow. One that is refused does not stop the others."""
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        bans = [answer for answer in answers if isinstance(answer, Ban)]
+        for answer in answers:
+            if isinstance(answer, GuardhooksError) and bans:
+                raise RequestError(f"{answer}; the other {len(bans)} are banned", "refused") from answer
+            if isinstance(answer, BaseException):
+                raise answer
+        return bans
 
     async def _settled(self, bans: Sequence[Ban]) -> list[str]:
         """How far the bans have come, once none is pending or when it takes too long."""

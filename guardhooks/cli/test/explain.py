@@ -40,7 +40,7 @@ def _verdict(trace: LineTrace) -> str:
     if trace.ignoreregex >= 0:
         return paint(f"ignored, by ignoreregex {trace.ignoreregex + 1}", "warn")
     if not trace.failures:
-        return paint("missed: no failregex matches", "dim")
+        return paint("missed", "dim")
     if all(failure.nofail for failure in trace.failures):
         return paint("helps: it matched, and no failure is counted yet", "warn")
     return paint("matched", "good")

@@ -54,6 +54,8 @@ def _find(directory: Path, text: str, *, logtype: str) -> tuple[Jail, str]:
     if file is not None:
         spec = load_filter(directory, f"{file}{bracket}{options}", logtype=logtype)
         return Jail(spec.name, spec), f"filter {text}"
+    if "/" in name:
+        raise ConfigError(f"there is no filter file {name!r} (.conf), neither here nor in {directory}")
     name = name.removesuffix(".conf").removesuffix(".local")
     if _is_filter(directory, name):
         spec = load_filter(directory, f"{name}{bracket}{options}", logtype=logtype)
@@ -72,7 +74,7 @@ def _filter_file(directory: Path, name: str) -> Path | None:
 
 
 def _is_filter(directory: Path, name: str) -> bool:
-    return "/" not in name and Library(Reader(), directory).store("filter.d", name) is not None
+    return Library(Reader(), directory).store("filter.d", name) is not None
 
 
 def _jail_names(directory: Path) -> list[str]:
@@ -83,8 +85,6 @@ def _jail_names(directory: Path) -> list[str]:
 
 
 def _unknown(directory: Path, name: str) -> str:
-    if "/" in name:
-        return f"there is no filter file {name!r} (.conf), neither here nor in {directory}"
     known = dict.fromkeys([*Library(Reader(), directory).names("filter.d"), *_jail_names(directory)])
     near = get_close_matches(name, known, 3)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "a regex needs an id group such as <HOST>"
