@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from guardhooks import Chunk, ConfigError, Failure, Jail, LineTrace, Problem
 
 from .ages import SharedDetector
 from .dates import DateDetector
 from .decoding import Decoder
+from .plan import Plan
 from .watch import Watch
 
 
 class FilterMatcher:
     """Serves every jail of a source that has a filter."""
 
-    def __init__(self, jails: Sequence[Jail], *, clock: Callable[[], float] = time.time) -> None:
-        """`clock` gives now, in seconds, where a date must be judged and no chunk has come yet."""
+    def __init__(
+        self, jails: Sequence[Jail], *, clock: Callable[[], float] = time.time, prefilter: bool = True
+    ) -> None:
+        """`clock` gives now, in seconds, where a date must be judged and no chunk has come yet.
+
+        Without `prefilter`, every line is matched in full: slow, and by definition right.
+        """
+        self._prefilter = prefilter
         self._clock = clock
         self._now: float | None = None
         self._problems: dict[str, list[Problem]] = {jail.name: [] for jail in jails if jail.filter}
@@ -70,15 +78,31 @@ class FilterMatcher:
 
     def feed(self, chunk: Chunk) -> Iterator[Failure]:
         """The failures in these lines, in order."""
-        self._now = chunk.received
-        for number, raw in enumerate(_lines(chunk.data)):
-            known = chunk.times[number] if chunk.times else None
+        self._now = now = chunk.received
+        data = chunk.data if chunk.data.endswith(b"\n") else chunk.data + b"\n"
+        number = counted = 0
+        for start, end, calls in self._plan.lines(data):
+            known = None
+            if chunk.times:
+                number += data.count(b"\n", counted, start)
+                counted = start
+                known = chunk.times[number]
             texts: dict[str, str] = {}
-            for watch, decoder in self._watches:
+            for watch, decoder, only in calls:
                 text = texts.get(decoder.name)
                 if text is None:
-                    text = texts[decoder.name] = decoder.decode(raw)
-                yield from watch.feed(text, known, chunk.received, live=chunk.live, only=None)
+                    text = texts[decoder.name] = decoder.decode(data[start:end])
+                yield from watch.feed(text, known, now, live=chunk.live, only=only)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        """Made when the first chunk comes: testers and bisecting need none."""
+        return Plan(self._watches, plain=not self._prefilter)
+
+    @property
+    def costly(self) -> Mapping[str, Sequence[str]]:
+        """By jail, the regexes and settings that no prefilter can serve, so that every line is matched."""
+        return self._plan.costly
 
     def time_of(self, line: bytes) -> float | None:
         """The time written in the line, as the first jail that finds one reads it."""
