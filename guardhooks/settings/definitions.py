@@ -116,7 +116,7 @@ class Library:
 
     def store(self, kind: str, name: str) -> Store | None:
         """The files of `kind` (`filter.d`, `action.d`) and name; None where nobody has any. Raises ConfigError."""
-        if len(name) > _LONGEST_NAME or not name.isprintable():
+        if not _is_file_name(name):
             return None
         for folder in self._folders(kind):
             store = self._reader.store(folder / name)
@@ -137,4 +137,9 @@ class Library:
     def python_file(self, name: str) -> str:
         """Path of the action `NAME.py`, empty where there is none."""
         path = self._directory / "action.d" / name
-        return str(path) if name.isprintable() and len(name) <= _LONGEST_NAME and path.is_file() else ""
+        return str(path) if _is_file_name(name) and path.is_file() else ""
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether a file can be called so; a value of several lines, for example, is no name."""
+    return name.isprintable() and len(name) <= _LONGEST_NAME and bool(Path(name).name)

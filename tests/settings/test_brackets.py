@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardhooks import ConfigError
@@ -71,6 +71,7 @@ def test_actions_are_split_outside_of_brackets(text: str, words: list[str]) -> N
     assert list(split_words(text)) == words
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="n[]=,\"' a1\n?/", max_size=80))
 def test_any_text_gives_options_or_a_config_error(text: str) -> None:
     assert "".join("".join(split_words(text)).split()) == "".join(text.split())

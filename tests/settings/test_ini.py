@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardhooks import ConfigError
@@ -90,6 +90,7 @@ def test_what_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
         assert str(path) in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400) | st.text(alphabet="[]=: ;#%\n\tab\r", max_size=200).map(str.encode))
 def test_any_bytes_can_be_parsed(data: bytes) -> None:
     file = parse_ini(data, Path("x"))

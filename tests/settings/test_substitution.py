@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardhooks import ConfigError
@@ -138,12 +138,14 @@ def test_tags_do_not_grow_without_end() -> None:
 TEXT = st.text(alphabet="%()s<>/abk-", max_size=30)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b", "ab", "k", "-"]), TEXT), TEXT)
 def test_any_tags_end(values: dict[str, str], text: str) -> None:
     with suppress(ConfigError):
         assert len(substitution(values)(text)) <= 2 * MAX_SIZE
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b", "ab", "k"]), TEXT, min_size=1), TEXT)
 def test_any_references_end(values: dict[str, str], default: str) -> None:
     lines = "".join(f"{key} = {value}\n" for key, value in values.items())

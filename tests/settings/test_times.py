@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardhooks import ConfigError
@@ -42,6 +42,7 @@ def test_factor_knows_no_units() -> None:
         parse_number("1h")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.text(alphabet="0123456789.+-*/() hmd", max_size=60))
 def test_it_ends_with_a_number_or_a_config_error(text: str) -> None:
     with suppress(ConfigError):
