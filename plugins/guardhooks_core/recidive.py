@@ -6,6 +6,7 @@ is forgiven, and a recidive ban starts the count afresh.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Generator, Sequence
 
@@ -56,16 +57,20 @@ def _recidivist(jail: Jail, new: Sequence[Ban], history: Sequence[Ban], now: flo
     here = [ban for ban in history if ban.jail == jail.name]
     if any(ban.end > now for ban in here):
         return None
-    since = max([now - jail.findtime, *(ban.start for ban in here)])
+    last = max((ban.start for ban in here), default=-math.inf)
     others = {other.name for other in _recidive_jails.get(id(jail), ())}
-    earlier = [ban for ban in history if ban.jail not in others and ban.start >= since and "lifted" not in ban.notes]
+    earlier = [
+        ban
+        for ban in history
+        if ban.jail not in others and now - jail.findtime <= ban.start > last and "lifted" not in ban.notes
+    ]
     bans = [*earlier, *new]
     if len(bans) < max(1, jail.maxretry):
         return None
-    last = new[-1]
+    trigger = new[-1]
     return Ban(
-        id=last.id, jail=jail.name, start=now, length=jail.bantime, failures=len(bans), reason=_reason(bans),
-        matches=last.matches, fields=last.fields, notes=last.notes,
+        id=trigger.id, jail=jail.name, start=now, length=jail.bantime, failures=len(bans), reason=_reason(bans),
+        matches=trigger.matches, fields=trigger.fields, notes=trigger.notes,
     )  # fmt: skip
 
 
