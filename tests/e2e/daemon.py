@@ -9,13 +9,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.here import Here
 from tests.e2e.range import Host, end, environment
 
 
 class Daemon:
     """`guardhooks run -c DIR --state DIR` on a host; returns from its construction when the daemon is ready."""
 
-    def __init__(self, host: Host, config: Path, state: Path, *options: str, patience: float = 30.0) -> None:
+    def __init__(self, host: Host | Here, config: Path, state: Path, *options: str, patience: float = 30.0) -> None:
         self.host, self.config, self.state = host, config, state
         self._lines: list[str] = []
         self._news = threading.Condition()

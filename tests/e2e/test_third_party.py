@@ -5,12 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import queue
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.e2e.daemon import Daemon
+from tests.e2e.here import Here, plain_config
 
 OFFENDER = "198.51.100.7"
 BYSTANDER = "198.51.100.8"
@@ -43,20 +43,12 @@ def wheel(folder: Path, module: str) -> Path:
     return path
 
 
-class Daemon:
-    """`guardhooks run` with the plugin installed beside it; what it logs is read as it comes."""
+class Site:
+    """A place where the plugin is installed beside guardhooks, and the daemon that runs there."""
 
     def __init__(self, folder: Path, module: str, *, logpath: str = "", action: str = "observe") -> None:
-        self.folder = folder
         self.log = folder / "auth.log"
         self.log.touch()
-        config = folder / "config"
-        (config / "filter.d").mkdir(parents=True)
-        (config / "filter.d" / "plain.conf").write_text("[Definition]\nfailregex = ^\\s*login failed from <ADDR>$\n")
-        (config / "jail.conf").write_text(
-            f"[plain]\nenabled = true\nfilter = plain\nmaxretry = 3\nbantime = 1h\n"
-            f"logpath = {logpath or self.log}\naction = {action}\n"
-        )
         site = folder / "site"
         install = [
             sys.executable,
@@ -69,77 +61,36 @@ class Daemon:
             "--no-index",
         ]
         subprocess.run([*install, "--target", str(site), str(wheel(folder, module))], check=True)
-        self._environment = {**os.environ, "PYTHONPATH": str(site), "ACME": str(folder)}
-        self._lines: queue.Queue[str] = queue.Queue()
-        self.seen: list[str] = []
-        self.process = subprocess.Popen(
-            self._command("run", "-c", str(config)), stderr=subprocess.PIPE, text=True, env=self._environment
-        )
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "guardhooks", words[0], "--state", str(self.folder / "state"), *words[1:]]
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self._lines.put(line)
-
-    def wait_log(self, predicate: Callable[[str], bool]) -> str:
-        """The next line of the daemon's log for which it holds."""
-        end = time.monotonic() + 30
-        while True:
-            try:
-                line = self._lines.get(timeout=max(0.0, end - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"not said; said was: {''.join(self.seen)}") from None
-            self.seen.append(line)
-            if predicate(line):
-                return line
+        config = plain_config(folder / "config", logpath or self.log, action=action)
+        self.daemon = Daemon(Here(PYTHONPATH=str(site), ACME=str(folder)), config, folder / "state")
 
     def fail(self, address: str, times: int) -> None:
         """So many failed logins, dated now."""
         with self.log.open("a") as log:
-            for _ in range(times):
-                log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} login failed from {address}\n")
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} login failed from {address}\n" * times)
+
+    def wait_ban(self, address: str) -> None:
+        """Wait until the ban is reported."""
+        self.daemon.wait_for_log(f"[plain] Ban {address}")
 
     def banned(self) -> list[str]:
         return [ban["id"] for ban in self.status()["banned"]]
 
-    def status(self) -> dict[str, Any]:
-        done = subprocess.run(
-            self._command("status", "plain", "--json"),
-            capture_output=True,
-            text=True,
-            check=True,
-            env=self._environment,
-        )
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
+    def status(self) -> Any:  # noqa: ANN401 -- the JSON of the status command
+        return self.daemon.ask("status", "plain")
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
-    started: list[Daemon] = []
+def site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    started: list[Site] = []
 
-    def start(module: str, **options: str) -> Daemon:
-        started.append(Daemon(tmp_path, module, **options))
-        started[-1].wait_log(lambda line: " ready: " in line)
+    def start(module: str, **options: str) -> Site:
+        started.append(Site(tmp_path, module, **options))
         return started[-1]
 
     yield start
     for each in started:
-        each.close()
-
-
-def banned(address: str) -> Callable[[str], bool]:
-    return lambda line: f"[plain] Ban {address}" in line
+        each.daemon.kill()
 
 
 LOG_SOURCE = """
@@ -247,52 +198,52 @@ RAISING = """
 """
 
 
-def test_log_source(daemon: Callable[..., Daemon]) -> None:
-    running = daemon(LOG_SOURCE, logpath="pigeon://loft")
-    running.wait_log(banned(OFFENDER))
+def test_log_source(site: Callable[..., Site]) -> None:
+    running = site(LOG_SOURCE, logpath="pigeon://loft")
+    running.wait_ban(OFFENDER)
     assert [source["key"] for source in running.status()["sources"]] == ["pigeon://loft"]
 
 
-def test_line_matcher(daemon: Callable[..., Daemon]) -> None:
-    running = daemon(LINE_MATCHER)
+def test_line_matcher(site: Callable[..., Site]) -> None:
+    running = site(LINE_MATCHER)
     running.fail(BYSTANDER, 3)
     with running.log.open("a") as log:
         log.write(f"foe {OFFENDER}\n" * 3)
-    running.wait_log(banned(OFFENDER))
+    running.wait_ban(OFFENDER)
     assert running.banned() == [OFFENDER]
 
 
-def test_on_failure(daemon: Callable[..., Daemon]) -> None:
-    running = daemon(ON_FAILURE)
+def test_on_failure(site: Callable[..., Site]) -> None:
+    running = site(ON_FAILURE)
     running.fail(BYSTANDER, 3)
     running.fail(OFFENDER, 3)
-    running.wait_log(lambda line: f"Ignore {BYSTANDER} by a friend" in line)
-    running.wait_log(banned(OFFENDER))
+    running.daemon.wait_for_log(f"Ignore {BYSTANDER} by a friend")
+    running.wait_ban(OFFENDER)
     assert running.banned() == [OFFENDER]
 
 
-def test_decide_ban(daemon: Callable[..., Daemon]) -> None:
-    running = daemon(DECIDE_BAN)
+def test_decide_ban(site: Callable[..., Site]) -> None:
+    running = site(DECIDE_BAN)
     running.fail(OFFENDER, 1)
-    running.wait_log(banned(OFFENDER))
+    running.wait_ban(OFFENDER)
     (ban,) = running.status()["banned"]
     assert ban["end"] - ban["start"] == 4242.0
     assert ban["reason"] == "acme says so"
 
 
-def test_execute_action(daemon: Callable[..., Daemon], tmp_path: Path) -> None:
-    running = daemon(EXECUTE_ACTION, action='edge[zone="dmz"]')
+def test_execute_action(site: Callable[..., Site], tmp_path: Path) -> None:
+    running = site(EXECUTE_ACTION, action='edge[zone="dmz"]')
     running.fail(OFFENDER, 3)
-    running.wait_log(banned(OFFENDER))
+    running.wait_ban(OFFENDER)
     told = [json.loads(line) for line in (tmp_path / "edge.jsonl").read_text().splitlines()]
     assert told[0] == ["plain", "dmz", "start", []]
     assert ["plain", "dmz", "ban", [OFFENDER]] in told
 
 
-def test_a_plugin_that_raises_on_every_call_does_not_stop_a_ban(daemon: Callable[..., Daemon]) -> None:
-    running = daemon(RAISING)
+def test_a_plugin_that_raises_on_every_call_does_not_stop_a_ban(site: Callable[..., Site]) -> None:
+    running = site(RAISING)
     running.fail(OFFENDER, 3)
-    running.wait_log(banned(OFFENDER))
+    running.wait_ban(OFFENDER)
     running.fail(BYSTANDER, 3)
-    running.wait_log(banned(BYSTANDER))
+    running.wait_ban(BYSTANDER)
     assert "acme" in running.status()["plugins_off"]

@@ -1,0 +1,39 @@
+"""This very machine as a host: for daemons that observe, which need neither root nor a network."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.e2e.range import environment
+
+
+class Here:
+    """Runs commands where the tests run, with some environment variables of their own."""
+
+    def __init__(self, **variables: str) -> None:
+        self._variables = [f"{name}={value}" for name, value in variables.items()]
+
+    def command(self, *argv: str | Path) -> list[str]:
+        """The command line that runs `argv`; `env` becomes the command, so the process id is the command's."""
+        return ["env", *self._variables, *map(str, argv)]
+
+    def run(self, *argv: str | Path, check: bool = True, timeout: float = 20.0) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        done = subprocess.run(
+            self.command(*argv), capture_output=True, text=True, check=False, timeout=timeout, env=environment()
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+
+def plain_config(folder: Path, log: str | Path, *, maxretry: int = 3, action: str = "observe") -> Path:
+    """A configuration with one jail `plain` whose filter knows `login failed from ADDRESS`."""
+    (folder / "filter.d").mkdir(parents=True)
+    (folder / "filter.d" / "plain.conf").write_text("[Definition]\nfailregex = ^\\s*login failed from <ADDR>$\n")
+    (folder / "jail.conf").write_text(
+        "[plain]\nenabled = true\nfilter = plain\nbantime = 1h\nignoreself = false\n"
+        f"maxretry = {maxretry}\nlogpath = {log}\naction = {action}\n"
+    )
+    return folder
