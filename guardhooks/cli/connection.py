@@ -11,7 +11,7 @@ from guardhooks import state_folders
 from guardhooks.control import client
 
 _DIRECTORIES: Final = (Path("/etc/guardhooks"), Path("/etc/fail2ban"))
-_NAMES_A_PLACE: Final = re.compile(rb"^\s*(?:socket|state)\s*[=:]\s*\S|^\[INCLUDES\]", re.MULTILINE)
+_NAMES_A_PLACE: Final = re.compile(rb"^[ \t]*(?:socket|state)[ \t]*[=:][ \t]*[^\s#;]|^\[INCLUDES\]", re.MULTILINE)
 
 
 def ask(config: Path | None, state: Path | None, command: str, **arguments: object) -> object:
