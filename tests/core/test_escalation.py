@@ -78,6 +78,6 @@ def test_known_offenders_are_banned_sooner() -> None:
 
     assert bans(0, 4) is None
     assert bans(1, 2) is None
-    (ban,) = bans(1, 3) or ()
+    [ban] = bans(1, 3) or []
     assert ban.length == 1200
     assert bans(4, 1)

@@ -13,7 +13,7 @@ FAILURE = Failure("sshd", "192.0.2.1", 100.0, matches=("line",), fields={"user":
 def test_one_ban_when_the_window_is_full() -> None:
     jail = Jail("sshd", maxretry=3, findtime=600, bantime=PERMANENT)
     assert decide_ban(jail, FAILURE, Record("192.0.2.1", (1.0, 2.0), 2)) is None
-    (ban,) = decide_ban(jail, FAILURE, Record("192.0.2.1", (1.0, 2.0, 100.0), 7, ("a", "b"))) or ()
+    [ban] = decide_ban(jail, FAILURE, Record("192.0.2.1", (1.0, 2.0, 100.0), 7, ("a", "b"))) or []
     assert (ban.id, ban.jail, ban.start, ban.length, ban.failures) == ("192.0.2.1", "sshd", 100.0, PERMANENT, 7)
     assert (ban.matches, ban.fields, ban.notes) == (("a", "b"), {"user": "x"}, {"country": "NL"})
     assert ban.reason == "3 failures in 10m"
@@ -22,7 +22,7 @@ def test_one_ban_when_the_window_is_full() -> None:
 @pytest.mark.parametrize("maxretry", [1, 0, -1])
 def test_a_limit_of_one_or_less_bans_at_once(maxretry: int) -> None:
     jail = Jail("sshd", maxretry=maxretry, findtime=5400)
-    (ban,) = decide_ban(jail, FAILURE, Record("192.0.2.1", (100.0,), 1)) or ()
+    [ban] = decide_ban(jail, FAILURE, Record("192.0.2.1", (100.0,), 1)) or []
     assert (ban.reason, ban.matches) == ("1 failure in 1h 30m", ("line",))
 
 
