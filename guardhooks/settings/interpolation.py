@@ -40,7 +40,7 @@ class Scope:
         self.section = section
         self.overrides = overrides
         self.known = known
-        self._done: dict[int, str] = {}
+        self._done: dict[int, tuple[Value, str]] = {}  # by identity; holding the value keeps its id from being reused
 
     def find(self, key: str) -> Value | None:
         """Where `key` is written, without the overrides."""
@@ -65,9 +65,9 @@ class Scope:
     def _expand(self, value: Value, chain: tuple[Value, ...]) -> str:
         if "%" not in value.text:
             return value.text
-        if id(value) not in self._done:  # values live as long as the store
-            self._done[id(value)] = self._replace_all(value, chain)
-        return self._done[id(value)]
+        if id(value) not in self._done:
+            self._done[id(value)] = (value, self._replace_all(value, chain))
+        return self._done[id(value)][1]
 
     def _replace_all(self, value: Value, chain: tuple[Value, ...]) -> str:
         parts: list[str] = []

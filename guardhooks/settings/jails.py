@@ -175,8 +175,11 @@ def _usedns(options: Options, found: Filter | None) -> str:
     words = read.choice("yes", "warn", "no", "raw")
     if found is None or (options.has("usedns") and "usedns" not in found.options):
         return options.value("usedns", words, "warn")
-    text = found.definition.get("usedns")
-    return "warn" if text is None else _at(options.scope, "filter", lambda: words(text))
+    try:
+        return words(found.definition.get("usedns") or "warn")
+    except ConfigError as error:
+        options.problems.append(as_problem(error, found.definition.place("usedns"), fatal=False))
+        return "warn"
 
 
 def _ignorecache(text: str) -> Mapping[str, str]:

@@ -92,7 +92,7 @@ def _jail_files(reader: Reader, directory: Path, *, journal: bool | None) -> Jai
     if store is None:
         raise ConfigError(f"{directory}: holds neither jail.conf nor jail.local, so there is no jail to run")
     defaults = store.sections.setdefault("DEFAULT", {})
-    for key, text in (("fail2ban_version", DIALECT), ("fail2ban_confpath", str(directory))):
+    for key, text in (("fail2ban_version", DIALECT), ("fail2ban_confpath", str(directory.absolute()))):
         defaults[key] = Value(text.replace("%", "%%"), section="DEFAULT", key=key)
     journal = has_journal() if journal is None else journal
     return JailFiles(store, Library(reader, directory), references(store), journal)

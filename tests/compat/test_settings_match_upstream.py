@@ -201,3 +201,99 @@ def test_modes_and_options_of_filters_mean_what_upstream_says(tmp_path: Path) ->
              f"logpath = {folder}/jail.conf\n" for number, text in enumerate(texts))  # fmt: skip
     (folder / "jail.local").write_text("".join(jails))
     assert len(check(folder)) == len(texts)
+
+
+HAND_WRITTEN = {
+    "filter.d/f.conf": r"""
+[INCLUDES]
+before = base.conf
+[DEFAULT]
+dd = fromdefault
+[Definition]
+base = B
+failregex = ^file <HOST> <mode> %(base)s <agents>$
+
+            ^two <HOST> <Base> <lt_<logtype>/p> <LT_<logtype>/p> %(__name__)s <lt_file/__p>
+ignoreregex = ^ign <known/base> ; a note
+datepattern = {^LN-BEG}%%Y
+    second
+journalmatch = _A="f g" + _B=2
+    _C=3
+prefregex = ^x
+usedns = no
+mode = defmode
+addr = own
+[lt_file]
+p = LTFILE <base> %(dd)s
+[LT_file]
+p = UPPER
+[Init]
+agents = init <ADDR>
+maxlines = 3
+""",
+    "filter.d/base.conf": "[DEFAULT]\nlogtype = journal\n[Definition]\nbase = A\n[lt_file]\n__p = base <mode>\n",
+    "filter.d/base.local": "[lt_file]\n__p = %(known/__p)s local\n",
+    "filter.d/f.d/z.local": "[Definition]\nprefregex = %(known/prefregex)s z\n",
+    "action.d/a.conf": r"""
+[DEFAULT]
+indef = D%(x)s
+x = dx
+bantime = defban
+[Definition]
+x = definx
+actionban = ban <ip> <port> <name> %(x)s <x> <indef> <initv> <logpath> <bantime> %(bantime)s <maxretry> <other>
+ second line # kept
+  third ; dropped
+# gone
+  fourth
+actionunban = unban <q> <Q> <known/port> <nolist> <Known/port> %(findtime)s
+actionstart_on_demand = no
+norestored = Yes
+other = o
+logpath = /dev/null
+[Init]
+port = P%(x)s
+initv = I<port>%(x)s %(bantime)s
+Upper = u
+timeout = 5m
+""",
+    "jail.conf": r"""
+[DEFAULT]
+backend = polling
+bantime = 600
+findtime = 1h 30m
+maxretry = 3
+extra = E %(__name__)s
+[j]
+enabled = true
+filter = f[mode= "quoted", x='s q', agents="bad|<known/agents>"]
+failregex = %(known/failregex)s
+ ^jail <HOST> %(known/base)s %(other/extra)s %(default/maxretry)s
+logpath = LOG
+action = a[port= "1 2", q=a b ,Q=3,initv=<known/initv>]
+maxretry = 7
+[k]
+enabled = on
+filter = f
+logpath = LOG
+action = a[name=k-tcp,z=it's,]  a[name=other]
+   a[actname=zz]  [w="]"]
+ignoreregex =
+datepattern = jail
+usedns = yes
+[other]
+extra = O %(bantime)s
+""",
+    "jail.d/z.conf": "[k]\nmaxretry = 9\n[j]\nmaxretry = %(known/maxretry)s7\n",
+    "jail.d/z.local": "[k]\nmaxretry = %(known/maxretry)s9\n",
+}
+
+
+def test_a_hand_written_configuration_means_what_upstream_says(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    for name, text in HAND_WRITTEN.items():
+        path = tmp_path / "etc" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("LOG", str(log)))
+    assert check(tmp_path / "etc") == {"j", "k"}

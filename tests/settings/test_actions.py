@@ -90,6 +90,7 @@ def test_an_action_without_any_file_is_left_to_plugins(write: Write) -> None:
     [
         ("a b[x]", ["a"], "'b' is left out: [x]: expected"),
         ("a\nb[x=%(nope)s]", ["a"], "%(nope)s is not set"),
+        ("a[port=%(port)s]\nb[x=%(nope)s]\nc[port=%(port)s]\nd[y=%(port)s]", ["a", "c", "d"], "%(nope)s is not set"),
         ("a[x=1] a[x=2]", ["a"], "actname 'a' already"),
         ("bad a", ["a"], "'bad' is left out: <loop> refers to itself"),
         ("wrong a", ["a"], "%(nope)s is not set"),
