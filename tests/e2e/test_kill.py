@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.daemon import Daemon
 from tests.e2e.here import Here, plain_config
 from tests.e2e.range import wait_for
@@ -43,6 +45,7 @@ def reported(daemon: Daemon) -> set[str]:
     return {line.split("[plain] Ban ")[1].strip() for line in daemon.log.splitlines() if "[plain] Ban " in line}
 
 
+@pytest.mark.timeout(1500)
 def test_no_reported_ban_is_lost_and_no_line_counts_twice(tmp_path: Path) -> None:
     log = tmp_path / "auth.log"
     log.touch()
