@@ -1,0 +1,101 @@
+"""Commands that plugins bring."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner, Result
+
+from guardhooks.cli.group import GuardhooksGroup, cli
+from tests.cli.running import Site
+
+HOOK = """\
+import click
+import guardhooks
+
+
+@guardhooks.hookimpl
+def add_commands(cli):
+    @cli.command()
+    @click.argument("word")
+    def shout(word):
+        "Say it louder."
+        click.echo(word.upper())
+
+    @cli.command()
+    def ping():
+        "Not ours."
+        click.echo("hijacked")
+"""
+
+
+@pytest.fixture(autouse=True)
+def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test meets the group as a fresh process does."""
+    monkeypatch.setattr(GuardhooksGroup, "_asked_plugins", False)
+    monkeypatch.setattr(cli, "commands", {})
+    monkeypatch.setattr(cli, "_asked_plugins", False, raising=False)
+
+
+@pytest.fixture
+def hooked(site: Site) -> Site:
+    (site.config / "hooks.d").mkdir()
+    (site.config / "hooks.d" / "shouting.py").write_text(HOOK)
+    (site.config / "hooks.d" / "shouting.py").chmod(0o600)
+    (site.config / "hooks.d").chmod(0o700)
+    return site
+
+
+def run(site: Site, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["-c", str(site.config), *arguments])
+
+
+def test_a_plugin_brings_its_own_command(hooked: Site) -> None:
+    result = run(hooked, "shout", "hello")
+
+    assert (result.exit_code, result.stdout) == (0, "HELLO\n")
+
+
+def test_help_lists_it_after_ours(hooked: Site) -> None:
+    shown = run(hooked, "--help").stdout
+
+    assert "Say it louder." in shown
+    assert shown.index("  version") < shown.index("  shout")
+    assert shown.count("  ping") == 1
+
+
+def test_our_own_commands_cannot_be_taken(hooked: Site) -> None:
+    run(hooked, "--help")
+
+    result = run(hooked, "ping", "--state", str(hooked.state))
+
+    assert result.exit_code == 4
+    assert "hijacked" not in result.stdout
+
+
+def test_wrong_usage_of_it_is_told_as_of_ours(hooked: Site) -> None:
+    result = run(hooked, "shout")
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("guardhooks: error: Missing argument 'WORD'.")
+
+
+def test_near_names_are_looked_for_among_its_commands_too(hooked: Site) -> None:
+    assert "did you mean 'shout'?" in run(hooked, "shot").stderr
+
+
+def test_a_disabled_plugin_brings_nothing(hooked: Site) -> None:
+    (hooked.config / "guardhooks.conf").write_text("[Plugins]\ndisable = shouting\n")
+
+    assert run(hooked, "shout", "hello").exit_code == 2
+
+
+def test_help_works_whatever_the_configuration(site: Site) -> None:
+    (site.config / "hooks.d").mkdir(mode=0o700)
+    (site.config / "hooks.d" / "broken.py").write_text("import nothing_of_that_name\n")
+    shown = run(site, "--help")
+    assert shown.exit_code == 0
+    assert "Exit codes:" in shown.stdout
+
+    lost = CliRunner().invoke(cli, ["-c", str(site.config / "nope"), "--help"])
+    assert lost.exit_code == 0
+    assert "Exit codes:" in lost.stdout

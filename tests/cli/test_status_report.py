@@ -1,0 +1,100 @@
+"""The texts of `status`, above all when something is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from guardhooks.cli import output
+from guardhooks.cli.status_report import is_degraded, one_jail, overview
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "colour_wanted", lambda: False)
+
+
+def jail(**changes: object) -> dict[str, Any]:
+    return {
+        "name": "sshd", "state": "running", "filter": "sshd",
+        "sources": [{"key": "/var/log/auth.log", "state": "reading", "detail": "", "origins": ["/var/log/auth.log"]}],
+        "failures": {"tracked": 2, "total": 31}, "bans": {"current": 1, "total": 4},
+        "actions": [{"name": "nftables", "actname": "nftables", "state": "active", "note": "table inet guardhooks",
+                     "reason": ""}],
+        "problems": [], "plugins_off": [], **changes,
+    }  # fmt: skip
+
+
+def guard(*jails: dict[str, Any], **changes: object) -> dict[str, Any]:
+    return {
+        "version": "0.1.0", "pid": 42, "config": "/etc/guardhooks", "started": 0.0, "observing": False,
+        "jails": list(jails), "problems": [], **changes,
+    }  # fmt: skip
+
+
+def test_a_healthy_guard_is_a_table_and_nothing_else() -> None:
+    lines = overview(guard(jail(), jail(name="postfix")))
+
+    assert lines[-2].split() == ["sshd", "running", "2", "31", "1", "4", "nftables", "/var/log/auth.log"]
+    assert lines[-1].startswith("postfix")
+    assert not is_degraded(guard(jail()))
+
+
+def test_a_failing_action_says_why_and_that_it_is_retried() -> None:
+    action = {"name": "ipset", "actname": "ipset", "state": "failing", "note": "", "reason": "ipset: no permission"}
+    report = guard(jail(state="degraded", actions=[action]))
+
+    lines = overview(report)
+
+    assert "ipset (failing)" in lines[4]
+    assert lines[-1] == "! [sshd] action ipset: ipset: no permission; it is retried"
+    assert is_degraded(report)
+
+
+def test_a_failed_source_says_why() -> None:
+    source = {"key": "/var/log/x", "state": "failed", "detail": "permission denied", "origins": []}
+
+    assert overview(guard(jail(state="degraded", sources=[source])))[-1] == (
+        "! [sshd] source /var/log/x: permission denied"
+    )
+
+
+def test_problems_are_named_once_with_their_jail_and_what_to_do() -> None:
+    lines = overview(guard(jail(state="degraded", problems=["a.conf:3: [sshd] port: no port", "regex 2 is left out"])))
+
+    assert lines[-3:] == [
+        "! a.conf:3: [sshd] port: no port",
+        "! [sshd] regex 2 is left out",
+        "When it is mended: guardhooks reload",
+    ]
+
+
+def test_many_sources_are_cut_short() -> None:
+    sources = [{"key": f"/{n}", "state": "reading", "detail": "", "origins": []} for n in range(10)]
+
+    assert overview(guard(jail(sources=sources)))[-1].endswith("/0, /1, /2, and 7 more")
+
+
+def test_no_jail_is_said_in_words() -> None:
+    assert overview(guard())[-1] == "no jail is enabled: nothing is guarded"
+
+
+def test_bans_are_listed_by_their_end_with_matches_when_asked_for() -> None:
+    bans = [
+        {"id": "192.0.2.1", "start": 0.0, "end": None, "remaining": None, "count": 3, "failures": 5, "state": "active",
+         "reason": "5 failures", "matches": []},
+        {"id": "192.0.2.2", "start": 0.0, "end": 99.0, "remaining": 65.0, "count": 1, "failures": 5, "state": "pending",
+         "reason": "5 failures", "matches": ["evil \x1b[2J line"]},
+    ]  # fmt: skip
+    report = jail(maxretry=5, findtime=600.0, bantime=None, banned=bans)
+
+    lines = one_jail(report, matches=True)
+
+    assert "  rule      5 failures in 10m: banned forever" in lines
+    first, match, last = lines[-3:]
+    assert first.split()[:3] == ["192.0.2.2", "1m", "5s"]
+    assert "pending" in first
+    assert match == "    evil \\x1b[2J line"
+    assert last.split()[:2] == ["192.0.2.1", "forever"]
+    assert len(one_jail(report)) == len(lines) - 1
