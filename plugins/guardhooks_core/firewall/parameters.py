@@ -57,7 +57,7 @@ def parse_parameters(action: ActionSpec) -> Parameters:
         ports = _ports(action, protocols)
         if ports:
             protocols = _with_ports(protocols)
-        return Parameters(
+        parameters = Parameters(
             name=action.get("name"),
             protocols=protocols,
             ports=ports,
@@ -67,8 +67,17 @@ def parse_parameters(action: ActionSpec) -> Parameters:
             new_only=action.name.endswith("-new"),
             max_elements=_max_elements(action.get("maxelem", "0")),
         )
+        _check_reset(parameters)
     except ActionError as error:
         raise ActionError(f"action {action.actname}: {error}") from None
+    else:
+        return parameters
+
+
+def _check_reset(parameters: Parameters) -> None:
+    verdicts = (parameters.verdict4, parameters.verdict6)
+    if any(verdict.reject == "tcp-reset" for verdict in verdicts) and parameters.protocols != ("tcp",):
+        raise ActionError("blocktype tcp-reset works for protocol=tcp only: use DROP, or another way to reject")
 
 
 def _get(action: ActionSpec, key: str, version: int) -> str:
@@ -108,7 +117,7 @@ def _ports(action: ActionSpec, protocols: tuple[str, ...]) -> Ports:
         raise ActionError(f"type {safe_text(kind, 40)!r} is unknown: {', '.join(_TYPES)}")
     if kind == "allports":
         return ()
-    return parse_ports(action.get("port", "ssh"), protocols or ("tcp", "udp"))
+    return parse_ports(action.get("port", "ssh"), dict.fromkeys([*protocols, "tcp", "udp"]))
 
 
 def _chains(text: str) -> tuple[str, ...]:

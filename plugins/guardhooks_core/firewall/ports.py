@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 from guardhooks import ActionError, safe_text
@@ -14,7 +14,7 @@ Ports: TypeAlias = tuple[tuple[int, int], ...]
 _LAST: Final = 65535
 
 
-def parse_ports(text: str, protocols: Sequence[str] = ("tcp", "udp")) -> Ports:
+def parse_ports(text: str, protocols: Iterable[str] = ("tcp", "udp")) -> Ports:
     """The ports of a comma or blank separated list of numbers, service names and ranges (`a:b`, `a-b`).
 
     The whole range (`0:65535`, `1:65535`) is every port: an empty tuple. Service names are looked up in
@@ -29,7 +29,7 @@ def parse_ports(text: str, protocols: Sequence[str] = ("tcp", "udp")) -> Ports:
     return () if any(first <= 1 and last == _LAST for first, last in ranges) else ranges
 
 
-def _range(part: str, protocols: Sequence[str]) -> tuple[int, int]:
+def _range(part: str, protocols: Iterable[str]) -> tuple[int, int]:
     if part.replace("-", "").replace(":", "").isdigit() and part.isascii():
         first, separator, last = part.partition(":" if ":" in part else "-")
         low = _number(first or "0", part)
@@ -44,7 +44,7 @@ def _range(part: str, protocols: Sequence[str]) -> tuple[int, int]:
     return low, high
 
 
-def _port(text: str, protocols: Sequence[str]) -> int:
+def _port(text: str, protocols: Iterable[str]) -> int:
     if text.isascii() and text.isdigit():
         return _number(text, text)
     for protocol in protocols:

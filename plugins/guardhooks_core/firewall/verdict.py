@@ -25,7 +25,7 @@ _SPELLINGS: Final = {
     **{kind: kind for kind in _ICMP},
 }  # fmt: skip
 _REJECT: Final = re.compile(
-    r"reject(?: +(?:--reject-with +|with +)(?:(?:icmpx|icmpv6|icmp6|icmp)(?: +type)? +)?(?P<kind>[a-z0-9-]+(?: reset)?))?",
+    r"reject(?: (?:--reject-with|with) (?:(?:icmpx|icmpv6|icmp6|icmp)(?: type)? )?(?P<kind>[a-z0-9-]+(?: reset)?))?",
     re.IGNORECASE,
 )
 

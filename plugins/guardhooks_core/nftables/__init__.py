@@ -1,7 +1,7 @@
 """Bans in nftables: a table `inet guardhooks` of our own, a chain and sets for each action.
 
-Serves `nftables`, `nftables-multiport` and `nftables-allports` with fail2ban's parameters; `chain`, `table` and the hook
-are not taken from them, since the table is our own. Structure goes through libnftables, elements through netlink.
+Serves `nftables`, `nftables-multiport` and `nftables-allports` with fail2ban's parameters; `chain`, `table` and the
+hook are not taken from them, since the table is our own. Structure goes through libnftables, elements through netlink.
 """
 
 from __future__ import annotations

@@ -16,10 +16,9 @@ from guardhooks_core.firewall import netlink
 from guardhooks_core.firewall.entries import Entries, Entry
 from guardhooks_core.firewall.netlink import NetlinkError, attribute, attributes, nested, string
 from guardhooks_core.firewall.problems import explain
+from guardhooks_core.nftables.reading import INET, NFTABLES
 
-_NFTABLES: Final = 10
-_NEW, _GET, _DELETE = (_NFTABLES << 8 | command for command in (12, 13, 14))
-_INET: Final = 1
+_NEW, _GET, _DELETE = (NFTABLES << 8 | command for command in (12, 13, 14))
 _TABLE, _SET, _ELEMENTS = 1, 2, 3
 _ELEMENT: Final = 1
 _KEY, _TIMEOUT, _EXPIRATION = 1, 4, 5
@@ -49,7 +48,7 @@ class ElementSet:
         :raises SetMissingError: when there is no such set.
         """
         try:
-            answers = netlink.dump(netlink.message(_GET, netlink.DUMP, self._head, family=_INET))
+            answers = netlink.dump(netlink.message(_GET, netlink.DUMP, self._head, family=INET))
         except NetlinkError as error:
             raise self._problem(error, "reading") from None
         found: Entries = {}
@@ -130,14 +129,14 @@ class ElementSet:
         items = (nested(_ELEMENT, _element(entry, left, timed=timed)) for entry, left in entries.items())
         return [
             netlink.message(
-                command, flags | netlink.ACK, self._head + nested(_ELEMENTS, block), sequence=number, family=_INET
+                command, flags | netlink.ACK, self._head + nested(_ELEMENTS, block), sequence=number, family=INET
             )
             for number, block in enumerate(netlink.blocks(items), 1)
         ]
 
     def _commit(self, messages: Sequence[bytes]) -> None:
         if messages:
-            netlink.transaction(_NFTABLES, messages)
+            netlink.transaction(NFTABLES, messages)
 
     def _problem(self, error: NetlinkError, doing: str) -> ActionError:
         what = f"{doing} set {self.name}"

@@ -1,7 +1,8 @@
-"""libnftables in process, by ctypes: JSON commands in, JSON out. No process is started.
+"""libnftables in process, by ctypes: commands as JSON, no process is started.
 
 Format: `libnftables-json(5)`. A context lives for one call, so nothing is shared between threads or namespaces, and
-its cache of the kernel's rules is never stale. Sets are listed without their elements.
+its cache of the kernel's rules is never stale. It only builds: reading is done by netlink, since a listing by
+libnftables reads all elements of all sets, even where it does not print them.
 """
 
 from __future__ import annotations
@@ -18,20 +19,15 @@ from guardhooks_core.firewall.problems import NEEDS_PRIVILEGE, PrivilegeError, T
 Command: TypeAlias = Mapping[str, object]
 
 _LIBRARY: Final = "libnftables.so.1"
-_JSON, _NUMERIC_PRIORITY, _TERSE, _HANDLE = 1 << 4, 1 << 8, 1 << 11, 1 << 3
-_FLAGS: Final = _JSON | _NUMERIC_PRIORITY | _TERSE | _HANDLE
-
-
-class NotThereError(ActionError):
-    """The table, chain or set that a command names does not exist."""
+_JSON, _TERSE = 1 << 4, 1 << 11
 
 
 class NotSupportedError(ActionError):
     """The kernel cannot do what a command asks for."""
 
 
-def run(commands: Sequence[Command]) -> list[dict[str, Any]]:
-    """Have commands done in one transaction, all or none; the objects that a `list` command returns.
+def run(commands: Sequence[Command]) -> None:
+    """Have commands done in one transaction, all or none.
 
     :raises ActionError: when libnftables is missing, or it or the kernel refuses.
     """
@@ -40,26 +36,21 @@ def run(commands: Sequence[Command]) -> list[dict[str, Any]]:
     if not context:
         raise ActionError("libnftables: no memory")
     try:
-        library.nft_ctx_output_set_flags(context, _FLAGS)
+        library.nft_ctx_output_set_flags(context, _JSON | _TERSE)
         library.nft_ctx_buffer_output(context)
         library.nft_ctx_buffer_error(context)
         code = library.nft_run_cmd_from_buffer(context, json.dumps({"nftables": commands}).encode())
-        output = library.nft_ctx_get_output_buffer(context) or b""
         problem = library.nft_ctx_get_error_buffer(context) or b""
     finally:
         library.nft_ctx_free(context)
     if code:
         raise _error(problem.decode(errors="replace"))
-    listed: list[dict[str, Any]] = json.loads(output)["nftables"] if output.strip() else []
-    return listed
 
 
 def _error(text: str) -> ActionError:
     said = safe_text(" ".join(text.split()), 300) or "refused without a reason"
     if "Operation not permitted" in said or "Permission denied" in said:
         return PrivilegeError(f"nftables {NEEDS_PRIVILEGE}")
-    if "No such file or directory" in said:
-        return NotThereError(f"nftables: {said}")
     if "Operation not supported" in said:
         return NotSupportedError(f"nftables: {said}")
     if "JSON support not compiled" in said or "Protocol not supported" in said or "Address family not" in said:
@@ -79,7 +70,6 @@ def _library() -> ctypes.CDLL:
         "nft_ctx_output_set_flags": (None, [ctypes.c_void_p, ctypes.c_uint]),
         "nft_ctx_buffer_output": (ctypes.c_int, [ctypes.c_void_p]),
         "nft_ctx_buffer_error": (ctypes.c_int, [ctypes.c_void_p]),
-        "nft_ctx_get_output_buffer": (ctypes.c_char_p, [ctypes.c_void_p]),
         "nft_ctx_get_error_buffer": (ctypes.c_char_p, [ctypes.c_void_p]),
         "nft_run_cmd_from_buffer": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_char_p]),
     }

@@ -11,10 +11,8 @@ entry in another set, intervals never overlap, and adding costs the same however
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from guardhooks_core.firewall.entries import Entries, entry_text
 from guardhooks_core.firewall.names import fingerprint, kernel_name
@@ -27,7 +25,7 @@ PREROUTING: Final = ("prerouting",)
 LOCAL_AND_FORWARDED: Final = ("input", "forward")
 """Where rejection goes on kernels before 5.9, which cannot reject in prerouting."""
 
-_PRIORITIES: Final = {"prerouting": -110, "input": -10, "forward": -10}
+PRIORITIES: Final = {"prerouting": -110, "input": -10, "forward": -10}
 _NAME_LIMIT: Final = 64
 _FIELDS: Final = {4: ("ip", "ipv4_addr"), 6: ("ip6", "ipv6_addr")}
 
@@ -37,20 +35,6 @@ class Shape(NamedTuple):
 
     version: int
     prefix: int
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What of an action stands in the kernel: `sets` by shape with their size, the marks of its rules in order,
-    the handles of the jumps to its chain by base chain, and which base chains and other chains there are.
-    """
-
-    chain: bool = False
-    sets: dict[Shape, int] = field(default_factory=dict)
-    rules: tuple[str, ...] = ()
-    jumps: dict[str, list[int]] = field(default_factory=dict)
-    bases: frozenset[str] = frozenset()
-    others: bool = False
 
 
 def chain_name(name: str) -> str:
@@ -63,25 +47,9 @@ def set_name(chain: str, shape: Shape) -> str:
     return f"{chain}-{shape.version}-{shape.prefix}"
 
 
-def parse_held(listed: Iterable[dict[str, Any]], chain: str) -> Held:
-    """What a listing of the table says about the action with that chain."""
-    shaped = re.compile(rf"{re.escape(chain)}-([46])-(\d+)")
-    chains: set[str] = set()
-    sets: dict[Shape, int] = {}
-    rules: list[str] = []
-    jumps: dict[str, list[int]] = {}
-    for entry in listed:
-        if found := entry.get("chain"):
-            chains.add(found["name"])
-        elif (found := entry.get("set")) and (match := shaped.fullmatch(found["name"])):
-            sets[Shape(int(match[1]), int(match[2]))] = found.get("size", 0)
-        elif found := entry.get("rule"):
-            if found["chain"] == chain:
-                rules.append(found.get("comment", ""))
-            elif {"jump": {"target": chain}} in found["expr"]:
-                jumps.setdefault(found["chain"], []).append(found["handle"])
-    bases = frozenset(chains & _PRIORITIES.keys())
-    return Held(chain in chains, sets, tuple(rules), jumps, bases, bool(chains - bases - {chain}))
+def jump_mark(chain: str) -> str:
+    """The comment of the jumps to an action's chain."""
+    return f"guardhooks-jump-{fingerprint(chain)}"
 
 
 def wanted_rules(parameters: Parameters, chain: str, shapes: Iterable[Shape]) -> dict[str, list[object]]:
@@ -119,8 +87,8 @@ def _source(chain: str, shape: Shape) -> object:
     address: object = {"payload": {"protocol": protocol, "field": "saddr"}}
     bits = 128 if shape.version == 6 else 32
     if shape.prefix < bits:
-        mask = ipaddress.ip_network(f"{'::' if shape.version == 6 else '0.0.0.0'}/{shape.prefix}").netmask
-        address = {"&": [address, str(mask)]}
+        mask = ((1 << shape.prefix) - 1) << (bits - shape.prefix)
+        address = {"&": [address, str(ipaddress.ip_address(mask.to_bytes(bits // 8, "big")))]}
     return _match(address, f"@{set_name(chain, shape)}")
 
 
@@ -132,7 +100,7 @@ def frame(chain: str, hooks: Sequence[str]) -> list[Command]:
     """Table, base chains and the action's chain; what is there already stays as it is."""
     commands: list[Command] = [{"add": {"table": {"family": FAMILY, "name": TABLE}}}]
     for hook in hooks:
-        base = {"type": "filter", "hook": hook, "prio": _PRIORITIES[hook], "policy": "accept"}
+        base = {"type": "filter", "hook": hook, "prio": PRIORITIES[hook], "policy": "accept"}
         commands.append(_add_chain(hook, base))
     return [*commands, _add_chain(chain, {})]
 
@@ -183,7 +151,17 @@ def flush_chain(chain: str) -> Command:
 
 def add_jump(base: str, chain: str) -> Command:
     """Send the packets of a base chain through the action's chain."""
-    return {"add": {"rule": {"family": FAMILY, "table": TABLE, "chain": base, "expr": [{"jump": {"target": chain}}]}}}
+    return {
+        "add": {
+            "rule": {
+                "family": FAMILY,
+                "table": TABLE,
+                "chain": base,
+                "expr": [{"jump": {"target": chain}}],
+                "comment": jump_mark(chain),
+            }
+        }
+    }
 
 
 def delete_jump(base: str, handle: int) -> Command:
@@ -197,4 +175,3 @@ def delete_chain(chain: str) -> Command:
 
 
 DELETE_TABLE: Final[Command] = {"delete": {"table": {"family": FAMILY, "name": TABLE}}}
-LIST_TABLE: Final[Command] = {"list": {"table": {"family": FAMILY, "name": TABLE}}}

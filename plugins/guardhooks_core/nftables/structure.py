@@ -7,15 +7,16 @@ from collections.abc import Iterable, Mapping
 from guardhooks_core.firewall.entries import Entries
 from guardhooks_core.firewall.parameters import Parameters
 from guardhooks_core.nftables import library, ruleset
-from guardhooks_core.nftables.library import Command, NotSupportedError, NotThereError
-from guardhooks_core.nftables.ruleset import Held, Shape
+from guardhooks_core.nftables.library import Command, NotSupportedError
+from guardhooks_core.nftables.reading import Held, read
+from guardhooks_core.nftables.ruleset import Shape
 
 
 class Structure:
     """Remembers only which sets it has seen, to spare a look at the kernel for each ban, and where rejecting works."""
 
     def __init__(self) -> None:
-        self._reject_hooks = ruleset.PREROUTING
+        self._reject_hooks: tuple[str, ...] = ruleset.PREROUTING
         self._known: dict[str, frozenset[Shape]] = {}
 
     def build(self, parameters: Parameters, chain: str, wanted: Mapping[Shape, Entries]) -> tuple[int, list[Shape]]:
@@ -34,7 +35,7 @@ class Structure:
     def require(self, parameters: Parameters, chain: str, wanted: Mapping[Shape, Entries]) -> None:
         """Make sets for prefix lengths that the action has not had before."""
         if not self._known.get(chain, frozenset()).issuperset(wanted):
-            self.build(parameters, chain, dict.fromkeys(wanted, {}))
+            self.build(parameters, chain, {shape: {} for shape in wanted})
 
     def remove(self, chain: str) -> None:
         """Remove all that was built for the action; the table too, when nothing else is left in it."""
@@ -84,15 +85,6 @@ class Structure:
         self._known[chain] = frozenset(shapes)
         repaired = len(set(rules) - set(held.rules)) + len(missing) + len(resized) + len(jumps) + len(stale)
         return repaired, shapes
-
-
-def read(chain: str) -> Held:
-    """What the kernel has of the action with that chain; an empty answer when there is no table."""
-    try:
-        listed = library.run([ruleset.LIST_TABLE])
-    except NotThereError:
-        return Held()
-    return ruleset.parse_held(listed, chain)
 
 
 def _rejects(parameters: Parameters) -> bool:

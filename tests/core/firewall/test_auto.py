@@ -1,0 +1,102 @@
+"""`auto` takes the first firewall that works, says which and why, and observes only where there is no way at all."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import pytest
+from guardhooks_core import observe
+from guardhooks_core.auto import AutoAction
+from guardhooks_core.firewall.problems import PrivilegeError, ToolMissingError
+
+from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome
+
+JAIL = Jail(name="sshd")
+ACTION = ActionSpec(name="auto", actname="auto", options={"name": "sshd", "port": "22"})
+BAN = Ban("192.0.2.1", "sshd", 0.0, 600.0)
+
+
+class RecordingGuard:
+    """Does what each firewall is scripted to do, and wraps errors as the host does."""
+
+    def __init__(self, **errors: ActionError) -> None:
+        self.errors = errors
+        self.asked: list[tuple[str, Op]] = []
+
+    async def execute(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome:
+        self.asked.append((action.name, op))
+        assert action.options == ACTION.options
+        if action.name in self.errors:
+            error = self.errors[action.name]
+            raise ActionError(f"{action.name}: {error}") from error
+        return Outcome(added=len(bans), note=f"{action.name} is here")
+
+
+@pytest.fixture
+def run() -> Callable[..., tuple[AutoAction, RecordingGuard, Callable[..., Outcome | None]]]:
+    def start(**errors: ActionError) -> tuple[AutoAction, RecordingGuard, Callable[..., Outcome | None]]:
+        auto, guard = AutoAction(), RecordingGuard(**errors)
+        auto.on_start(guard)
+        return auto, guard, lambda op, *bans: asyncio.run(auto.execute_action(JAIL, ACTION, op, bans))
+
+    return start
+
+
+def test_nftables_comes_first_and_stays(run: Callable[..., tuple]) -> None:
+    _, guard, act = run()
+    outcome = act(Op.START, BAN)
+    assert outcome == Outcome(added=1, note="auto → nftables; ipset not tried; nftables is here")
+    for op in (Op.BAN, Op.UNBAN, Op.CHECK, Op.FLUSH):
+        act(op, BAN)
+    assert [name for name, _ in guard.asked] == ["nftables"] * 5
+
+
+def test_ipset_takes_over_from_a_failing_nftables_and_says_why(run: Callable[..., tuple]) -> None:
+    _, guard, act = run(nftables=ActionError("broken"))
+    assert "auto → ipset; nftables failed (nftables: broken)" in act(Op.START).note
+    act(Op.BAN, BAN)
+    assert guard.asked[-1] == ("ipset", Op.BAN)
+
+
+@pytest.mark.parametrize("kind", [PrivilegeError, ToolMissingError])
+def test_without_any_way_it_observes_loudly(
+    run: Callable[..., tuple], kind: type[ActionError], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, guard, act = run(nftables=kind("no nft"), ipset=kind("no ipset"))
+    outcome = act(Op.START, BAN)
+    assert "NOTHING IS BANNED" in outcome.note
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert any("no nft" in text and "no ipset" in text for text in warnings)
+    act(Op.BAN, BAN)
+    assert guard.asked[-1] == ("observe", Op.BAN)
+
+
+def test_a_tool_that_fails_is_never_answered_by_observing(run: Callable[..., tuple]) -> None:
+    _, guard, act = run(nftables=ToolMissingError("no nft"), ipset=ActionError("set is full"))
+    with pytest.raises(ActionError, match="no nft.*set is full"):
+        act(Op.START, BAN)
+    assert "observe" not in [name for name, _ in guard.asked]
+    with pytest.raises(ActionError, match="not started"):
+        act(Op.BAN, BAN)
+
+
+def test_a_new_start_chooses_anew(run: Callable[..., tuple]) -> None:
+    _, guard, act = run(nftables=ActionError("broken"))
+    act(Op.START)
+    guard.errors.clear()
+    assert "auto → nftables" in act(Op.START).note
+
+
+def test_other_actions_are_not_its_business() -> None:
+    assert asyncio.run(AutoAction().execute_action(JAIL, ActionSpec("ipset", "ipset"), Op.BAN, [BAN])) is None
+    assert observe.execute_action(JAIL, ACTION, Op.BAN, [BAN]) is None
+
+
+def test_observe_says_whom_it_would_ban(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "guardhooks.observe")
+    hostile = Ban("bob\x1b[2J\nroot", "sshd", 0.0, 600.0)
+    assert observe.execute_action(JAIL, ActionSpec("observe", "observe"), Op.BAN, [BAN, hostile])
+    assert [record.getMessage() for record in caplog.records] == [
+        "[sshd] would ban 192.0.2.1",
+        r"[sshd] would ban bob\x1b[2J\nroot",
+    ]
