@@ -58,7 +58,7 @@ class BanList:
 
     def __init__(self, history_age: float) -> None:
         self.dirty: dict[int, Entry | None] = {}
-        self._history_age = history_age
+        self.history_age = history_age
         self._number = 0
         self._active: dict[str, dict[str, Entry]] = {}
         self._ends: list[Entry] = []
@@ -228,7 +228,7 @@ class BanList:
     def _remember(self, entry: Entry) -> None:
         entry.over = True
         self._over[entry.id] = (*self._over.get(entry.id, ()), entry)
-        heapq.heappush(self._forget_at, (entry.end + max(self._history_age, entry.length), entry.number, entry))
+        heapq.heappush(self._forget_at, (entry.end + max(self.history_age, entry.length), entry.number, entry))
 
     def _forget(self, entry: Entry) -> None:
         left = tuple(other for other in self._over[entry.id] if other is not entry)

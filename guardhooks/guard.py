@@ -67,10 +67,11 @@ class Guard:
         self.ledger = Ledger.open(ledger_file, clock=clock, history_age=self._history_age())
         self._executor = ThreadPoolExecutor(16, thread_name_prefix="guardhooks")
         self.enforcer = Enforcer(self._execute, self.ledger.active, self._report, settings.reconcile)
+        self._resolver = Resolver(clock=clock)
         self._pipeline = Pipeline(
             plugins=plugins,
             ledger=self.ledger,
-            resolver=Resolver(clock=clock),
+            resolver=self._resolver,
             clock=clock,
             executor=self._executor,
             apply=self._apply,
@@ -116,6 +117,7 @@ class Guard:
         if self._housekeeping is not None:
             self._housekeeping.cancel()
         await self.sources.close()
+        self._resolver.close()
         faults = await self.enforcer.close(list(self.jails), Op.FLUSH if flush else Op.STOP)
         if flush:
             for ban in self.ledger.active():
@@ -139,6 +141,7 @@ class Guard:
         self._pipeline.plugins = self.sources.plugins = plugins
         kept = {name: replace(old[name], problems=why) for name, why in settings.broken.items() if name in old}
         self.jails = {**self._jails_of(settings), **kept}
+        self.ledger.remember(self._history_age())
         plugins.on_start(self)
         gone = [name for name in old if name not in self.jails]
         for name, jail in self.jails.items():

@@ -150,6 +150,10 @@ class Ledger:
         """
         return self._bans.history(id)
 
+    def remember(self, history_age: float) -> None:
+        """From now on remember bans for so many seconds after their end; see `open`."""
+        self._state.bans.history_age = history_age
+
     # --- positions and totals ----------------------------------------------------------------------------------------
 
     def positions(self, source: str) -> dict[str, Position]:
