@@ -62,8 +62,8 @@ def find_filter(library: Library, text: str, logtype: str, visible: Mapping[str,
     name, options = parse_brackets(text)
     store = library.store("filter.d", name)
     if store is None:
-        hint = "one filter only is possible" if "\n" in name else "see filter.d"
-        raise ConfigError(f"there is no filter {name!r}{did_you_mean(name, library.names('filter.d'))} ({hint})")
+        hint = "; one filter only is possible" if "\n" in name else did_you_mean(name, library.names("filter.d"))
+        raise ConfigError(f"there is no filter {name!r} in filter.d{hint}")
     fatal = next((problem for problem in store.problems if problem.fatal), None)
     if fatal:
         raise SettingError(fatal)

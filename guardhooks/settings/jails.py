@@ -16,7 +16,7 @@ from guardhooks.settings.filters import FILTER_OPTIONS, MOST_LINES, Filter, Know
 from guardhooks.settings.interpolation import Scope
 from guardhooks.settings.layers import Store
 from guardhooks.settings.options import Options
-from guardhooks.settings.problems import SettingError, as_problem, problem_at
+from guardhooks.settings.problems import SettingError, as_problem, did_you_mean, problem_at
 from guardhooks.settings.sources import any_file, file_sources, journal_source, read_backend
 from guardhooks.settings.times import parse_duration, parse_number
 
@@ -96,8 +96,8 @@ def _filter_spec(options: Options, found: Filter | None) -> FilterSpec | None:
         return None
     spec = _at(options.scope, "filter", lambda: filter_spec(found, instead))
     for tag in found.definition.missing:
-        message = f"wants <{tag}>, which nothing defines, so the rules that it stands for are missing"
-        error = ConfigError(message)
+        near = did_you_mean(tag, found.definition)
+        error = ConfigError(f"wants <{tag}>, which nothing defines, so the rules behind it are missing{near}")
         options.problems.append(as_problem(error, options.scope.find("filter"), fatal=False))
     return spec
 

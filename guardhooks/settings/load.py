@@ -69,7 +69,7 @@ def load_jail(directory: Path, name: str) -> Jail:
     files = _jail_files(Reader(PACKAGED), directory, journal=None)
     if name not in _names(files.store):
         raise ConfigError(f"{directory}: there is no jail {name!r}{did_you_mean(name, _names(files.store))}")
-    return build_jail(files, name, [])
+    return build_jail(files, name, list(_by_section(files.store, []).get(name, [])))
 
 
 def jail_names(directory: Path) -> list[str]:
