@@ -230,6 +230,26 @@ def test_a_broken_jail_shows_with_its_reason_and_degrades(site: Site) -> None:
         assert site.guardhooks("status", "third").stdout.startswith("third: broken\n")
 
 
+def test_a_socket_in_use_stops_the_start_and_nothing_is_half_started(site: Site, tmp_path: Path) -> None:
+    socket = tmp_path / "control.sock"
+    (site.config / "guardhooks.conf").write_text(f"[Guardhooks]\nsocket = {socket}\n")
+    second = Site(site.config, tmp_path / "second", site.log)
+    with site.running():
+        run = second.guardhooks("run", "--observe")
+        assert run.returncode == 5
+        assert f"guardhooks: error: socket {socket} is in use by another daemon" in run.stderr
+        assert "Traceback" not in run.stderr
+        assert " ready: " not in run.stderr
+        assert site.guardhooks("ping").returncode == 0
+
+
+def test_two_daemons_run_side_by_side(site: Site, tmp_path: Path) -> None:
+    second = Site(site.config, tmp_path / "second", site.log)
+    with site.running(), second.running():
+        assert site.guardhooks("ban", "app", "192.0.2.1").returncode == 0
+        assert json.loads(second.guardhooks("status", "app", "--json").stdout)["banned"] == []
+
+
 def test_the_configured_socket_is_found_by_clients(site: Site, tmp_path: Path) -> None:
     socket = tmp_path / "elsewhere" / "control.sock"
     (site.config / "guardhooks.conf").write_text(f"[Guardhooks]\nsocket = {socket}\n")

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guardhooks.cli.group import cli
 from guardhooks.cli.test.log import LINE_LIMIT, whole_lines
@@ -249,6 +251,16 @@ def test_a_compressed_log_is_read(site: Site, tmp_path: Path) -> None:
     assert len(lines(run(site, str(packed), "app", "--json"))) == 5
 
 
+def test_a_damaged_log_is_told_behind_what_could_be_read(site: Site, tmp_path: Path) -> None:
+    packed = tmp_path / "app.log.1.gz"
+    packed.write_bytes(gzip.compress(LOG.encode())[:-9])
+
+    result = run(site, str(packed), "app", "--json")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"guardhooks: error: log file '{packed}' cannot be read to its end: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
@@ -291,10 +303,13 @@ def test_one_bad_regex_is_told_and_the_others_are_tested(site: Site) -> None:
     assert result.exit_code == 3
 
 
-def test_lines_stay_whole_however_they_come() -> None:
-    blocks = [b"a", b"b\nc", b"", b"\n\nd\ne", b"f"]
+@given(st.lists(st.text("a\r\n\0", max_size=8).map(str.encode)))
+def test_lines_stay_whole_however_they_come(blocks: list[bytes]) -> None:
+    text = b"".join(blocks)
+    came = list(whole_lines(iter(blocks)))
 
-    assert b"".join(whole_lines(iter(blocks))) == b"ab\nc\n\nd\nef\n"
+    assert b"".join(came) == (text + b"\n" if text and not text.endswith(b"\n") else text)
+    assert all(block.endswith(b"\n") for block in came)
 
 
 def test_a_line_without_end_takes_bounded_memory_and_keeps_its_head() -> None:

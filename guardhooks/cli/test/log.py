@@ -12,9 +12,10 @@ import lzma
 import os
 import re
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
@@ -55,40 +56,42 @@ def open_log(text: str, encoding: str | None) -> Iterator[LogLines]:
     if text == "-":
         yield _lines("standard input", sys.stdin.buffer, encoding, recoded=recoded)
         return
-    path = Path(text) if "\0" not in text and "\n" not in text and len(os.fsencode(text)) < 4096 else None
-    if path is not None and _exists(path):
-        with _open(path) as file:
-            yield _lines(text, file, encoding, recoded=recoded)
+    if _exists(text):
+        with _open(text) as file:
+            lines = _lines(text, file, encoding, recoded=recoded)
+            yield replace(lines, blocks=_readable(text, lines.blocks))
     elif _LOOKS_LIKE_A_PATH.fullmatch(text):
         raise ConfigError(f"there is no log file {text!r}; a log line in quotes would hold more than a path")
     else:
         yield _lines("a line of the command line", io.BytesIO(os.fsencode(text)), None, recoded=recoded)
 
 
-def _exists(path: Path) -> bool:
+def _exists(text: str) -> bool:
     try:
-        return path.exists()
-    except OSError:  # a log line in quotes can be too long for the name of a file
+        return Path(text).exists()
+    except (OSError, ValueError):  # a log line in quotes can be too long for the name of a file
         return False
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[BinaryIO]:
+def _open(text: str) -> BinaryIO:
+    path = Path(text)
     if path.is_dir():
-        raise ConfigError(f"{str(path)!r} is a folder; name a log file in it")
+        raise ConfigError(f"{text!r} is a folder; name a log file in it")
     try:
-        opener = _OPENERS.get(path.suffix, _plain)
-        with cast("BinaryIO", opener(path)) as file:
-            yield file
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise GuardhooksError(f"log file {str(path)!r} cannot be read: {reason}") from error
+        return cast("BinaryIO", _OPENERS.get(path.suffix, _plain)(path))
+    except OSError as error:
+        raise GuardhooksError(f"log file {text!r} cannot be opened: {error.strerror}") from error
 
 
 def _plain(path: Path) -> BinaryIO:
     return path.open("rb")
+
+
+def _readable(text: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield from blocks
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise GuardhooksError(f"log file {text!r} cannot be read to its end: {error}") from error
 
 
 def _is_wide(encoding: str) -> bool:
