@@ -15,7 +15,7 @@ from guardhooks.settings.problems import did_you_mean
 
 _BACKENDS: Final = ("auto", "polling", "pyinotify", "systemd")
 _FORMER: Final = frozenset({"gamin"})
-_JOURNALS: Final = (Path("/run/systemd/journal"), Path("/run/log/journal"), Path("/var/log/journal"))
+_JOURNALS: Final = (Path("/run/log/journal"), Path("/var/log/journal"))
 
 
 def read_backend(text: str) -> str:
@@ -52,5 +52,5 @@ def any_file(sources: Sequence[SourceSpec]) -> bool:
 
 
 def has_journal() -> bool:
-    """Whether this machine keeps a systemd journal."""
-    return any(path.is_dir() for path in _JOURNALS)
+    """Whether this machine keeps a systemd journal; an empty folder is left where systemd is installed but not run."""
+    return any(any(path.glob("*/*.journal")) for path in _JOURNALS)
