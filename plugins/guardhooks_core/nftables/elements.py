@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import math
-from collections.abc import Iterable, Sequence
+import struct
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from guardhooks import ActionError
@@ -23,6 +25,8 @@ _TABLE, _SET, _ELEMENTS = 1, 2, 3
 _ELEMENT: Final = 1
 _KEY, _TIMEOUT, _EXPIRATION = 1, 4, 5
 _VALUE: Final = 1
+_TIMED_OVERHEAD: Final = 36
+"""Bytes of an element with timeout and expiration besides its key: five headers and two numbers of 64 bits."""
 _LONGEST: Final = 100 * 365 * 86400.0
 """Seconds; a longer ban is cut to this, far inside the kernel's 64 bits."""
 _TRANSACTION: Final = 64
@@ -55,8 +59,25 @@ class ElementSet:
         for answer in answers:
             for kind, payload in attributes(answer):
                 if kind == _ELEMENTS:
-                    found.update(self._parse(element) for _, element in attributes(payload))
+                    found.update(self._parse_alike(payload) or map(self._parse, _payloads(payload)))
         return found
+
+    def _parse_alike(self, data: bytes) -> Entries:
+        """All elements of a block in one go when each has a key and a timeout and nothing else; else nothing.
+
+        Much faster than attribute by attribute, which counts when a hundred thousand are compared at intervals.
+        """
+        length = int.from_bytes(data[:2], sys.byteorder)
+        width = length - _TIMED_OVERHEAD
+        if width not in (4, 16) or len(data) % length:
+            return {}
+        rows = list(struct.iter_unpack(f">12s{width}s4s8x4sQ", data))
+        head, _, timeout, expiration, _ = rows[0]
+        if _kind(timeout) != _TIMEOUT or _kind(expiration) != _EXPIRATION:
+            return {}
+        if any(row[0] != head or row[2] != timeout or row[3] != expiration for row in rows):
+            return {}
+        return {Entry(row[1], self._prefix): row[4] / 1000 for row in rows}
 
     def _parse(self, data: bytes) -> tuple[Entry, float]:
         fields = dict(attributes(data))
@@ -145,6 +166,14 @@ class ElementSet:
         if error.errno == errno.ENFILE:
             return ActionError(f"set {self.name} is full, its maxelem reached: set a greater maxelem= and reload")
         return explain(error, what)
+
+
+def _kind(header: bytes) -> int:
+    return int.from_bytes(header[2:], sys.byteorder)
+
+
+def _payloads(data: bytes) -> Iterator[bytes]:
+    return (payload for _, payload in attributes(data))
 
 
 def _element(entry: Entry, left: float, *, timed: bool) -> bytes:

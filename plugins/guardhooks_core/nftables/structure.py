@@ -15,8 +15,8 @@ from guardhooks_core.nftables.ruleset import Shape
 class Structure:
     """Remembers only which sets it has seen, to spare a look at the kernel for each ban, and where rejecting works."""
 
-    def __init__(self) -> None:
-        self._reject_hooks: tuple[str, ...] = ruleset.PREROUTING
+    def __init__(self, reject_hooks: tuple[str, ...] = ruleset.PREROUTING) -> None:
+        self._reject_hooks = reject_hooks
         self._known: dict[str, frozenset[Shape]] = {}
 
     def build(self, parameters: Parameters, chain: str, wanted: Mapping[Shape, Entries]) -> tuple[int, list[Shape]]:

@@ -11,6 +11,8 @@ from typing import Any
 from guardhooks import ActionError, ActionSpec, Ban, GuardhooksError, Jail, Op, Outcome
 from guardhooks_core.ipset import IpsetAction
 from guardhooks_core.nftables import NftablesAction
+from guardhooks_core.nftables.ruleset import LOCAL_AND_FORWARDED
+from guardhooks_core.nftables.structure import Structure
 
 _plugins: list[NftablesAction | IpsetAction] = []
 
@@ -21,10 +23,10 @@ def restart() -> None:
 
 
 def act(
-    name: str, options: dict[str, str], op: str, bans: list[tuple[str, float]], jail: str = "sshd"
+    name: str, options: dict[str, str], op: str, bans: list[tuple[str, float]], *, jail: str = "sshd", at: float = 0.0
 ) -> dict[str, Any]:
     action = ActionSpec(name=name, actname=name, options={"name": jail, **options})
-    made = [Ban(id_, jail, time.time(), float(length)) for id_, length in bans]
+    made = [Ban(id_, jail, at or time.time(), float(length)) for id_, length in bans]
     for plugin in _plugins:
         answer = plugin.execute_action(Jail(name=jail), action, Op(op), made)
         if answer is True:
@@ -32,6 +34,13 @@ def act(
         if isinstance(answer, Outcome):
             return {"added": answer.added, "removed": answer.removed, "note": answer.note}
     raise ActionError("nobody serves it")
+
+
+def pretend_old_kernel() -> None:
+    """As if the kernel had refused to reject in prerouting."""
+    for plugin in _plugins:
+        if isinstance(plugin, NftablesAction):
+            plugin._structure = Structure(LOCAL_AND_FORWARDED)
 
 
 def become_nobody() -> None:

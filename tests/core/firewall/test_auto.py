@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import pytest
+
+from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome
 from guardhooks_core import observe
 from guardhooks_core.auto import AutoAction
 from guardhooks_core.firewall.problems import PrivilegeError, ToolMissingError
-
-from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome
 
 JAIL = Jail(name="sshd")
 ACTION = ActionSpec(name="auto", actname="auto", options={"name": "sshd", "port": "22"})
@@ -32,18 +33,27 @@ class RecordingGuard:
         return Outcome(added=len(bans), note=f"{action.name} is here")
 
 
+Started: TypeAlias = Callable[..., tuple[RecordingGuard, Callable[..., Outcome]]]
+
+
 @pytest.fixture
-def run() -> Callable[..., tuple[AutoAction, RecordingGuard, Callable[..., Outcome | None]]]:
-    def start(**errors: ActionError) -> tuple[AutoAction, RecordingGuard, Callable[..., Outcome | None]]:
+def run() -> Started:
+    def start(**errors: ActionError) -> tuple[RecordingGuard, Callable[..., Outcome]]:
         auto, guard = AutoAction(), RecordingGuard(**errors)
         auto.on_start(guard)
-        return auto, guard, lambda op, *bans: asyncio.run(auto.execute_action(JAIL, ACTION, op, bans))
+
+        def act(op: Op, *bans: Ban) -> Outcome:
+            outcome = asyncio.run(auto.execute_action(JAIL, ACTION, op, bans))
+            assert outcome is not None
+            return outcome
+
+        return guard, act
 
     return start
 
 
-def test_nftables_comes_first_and_stays(run: Callable[..., tuple]) -> None:
-    _, guard, act = run()
+def test_nftables_comes_first_and_stays(run: Started) -> None:
+    guard, act = run()
     outcome = act(Op.START, BAN)
     assert outcome == Outcome(added=1, note="auto → nftables; ipset not tried; nftables is here")
     for op in (Op.BAN, Op.UNBAN, Op.CHECK, Op.FLUSH):
@@ -51,8 +61,8 @@ def test_nftables_comes_first_and_stays(run: Callable[..., tuple]) -> None:
     assert [name for name, _ in guard.asked] == ["nftables"] * 5
 
 
-def test_ipset_takes_over_from_a_failing_nftables_and_says_why(run: Callable[..., tuple]) -> None:
-    _, guard, act = run(nftables=ActionError("broken"))
+def test_ipset_takes_over_from_a_failing_nftables_and_says_why(run: Started) -> None:
+    guard, act = run(nftables=ActionError("broken"))
     assert "auto → ipset; nftables failed (nftables: broken)" in act(Op.START).note
     act(Op.BAN, BAN)
     assert guard.asked[-1] == ("ipset", Op.BAN)
@@ -60,9 +70,9 @@ def test_ipset_takes_over_from_a_failing_nftables_and_says_why(run: Callable[...
 
 @pytest.mark.parametrize("kind", [PrivilegeError, ToolMissingError])
 def test_without_any_way_it_observes_loudly(
-    run: Callable[..., tuple], kind: type[ActionError], caplog: pytest.LogCaptureFixture
+    run: Started, kind: type[ActionError], caplog: pytest.LogCaptureFixture
 ) -> None:
-    _, guard, act = run(nftables=kind("no nft"), ipset=kind("no ipset"))
+    guard, act = run(nftables=kind("no nft"), ipset=kind("no ipset"))
     outcome = act(Op.START, BAN)
     assert "NOTHING IS BANNED" in outcome.note
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
@@ -71,17 +81,17 @@ def test_without_any_way_it_observes_loudly(
     assert guard.asked[-1] == ("observe", Op.BAN)
 
 
-def test_a_tool_that_fails_is_never_answered_by_observing(run: Callable[..., tuple]) -> None:
-    _, guard, act = run(nftables=ToolMissingError("no nft"), ipset=ActionError("set is full"))
-    with pytest.raises(ActionError, match="no nft.*set is full"):
+def test_a_tool_that_fails_is_never_answered_by_observing(run: Started) -> None:
+    guard, act = run(nftables=ToolMissingError("no nft"), ipset=ActionError("set is full"))
+    with pytest.raises(ActionError, match=r"no nft.*set is full"):
         act(Op.START, BAN)
     assert "observe" not in [name for name, _ in guard.asked]
     with pytest.raises(ActionError, match="not started"):
         act(Op.BAN, BAN)
 
 
-def test_a_new_start_chooses_anew(run: Callable[..., tuple]) -> None:
-    _, guard, act = run(nftables=ActionError("broken"))
+def test_a_new_start_chooses_anew(run: Started) -> None:
+    guard, act = run(nftables=ActionError("broken"))
     act(Op.START)
     guard.errors.clear()
     assert "auto → nftables" in act(Op.START).note

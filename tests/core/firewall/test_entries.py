@@ -4,14 +4,14 @@ import math
 import socket
 
 import pytest
-from guardhooks_core.firewall.entries import compare, entries_of, entry_text, parse_entry
 
 from guardhooks import Ban
+from guardhooks_core.firewall.entries import Entry, compare, entries_of, entry_text, parse_entry
 
 DAY = 86400.0
 
 
-def entry(text: str):
+def entry(text: str) -> Entry:
     found = parse_entry(text)
     assert found is not None
     return found
@@ -23,7 +23,8 @@ def test_an_address_or_prefix_is_its_own_text_again(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "bob", "0.0.0.0/0", "::/0", "192.0.2.1/24", "1.2.3", "01.2.3.4", "::1%eth0", "1.2.3.4/", "1.2.3.4/x", "a\0b"]
+    "text",
+    ["", "bob", "0.0.0.0/0", "::/0", "192.0.2.1/24", "1.2.3", "01.2.3.4", "::1%eth0", "1.2.3.4/", "1.2.3.4/x", "a\0b"],
 )
 def test_other_text_is_no_entry(text: str) -> None:
     assert parse_entry(text) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,13 +15,19 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 
+NOW = time.time()
 BOTH = pytest.mark.parametrize("name", ["nftables", "ipset"])
 
 
 def act(
-    server: Host, name: str, op: str, *bans: tuple[str, float], options: dict[str, str] | None = None, jail: str = "sshd"
+    server: Host,
+    name: str,
+    op: str,
+    *bans: tuple[str, float],
+    options: dict[str, str] | None = None,
+    jail: str = "sshd",
 ) -> dict[str, Any]:
-    answer: dict[str, Any] = server.ask("act", name=name, options=options or {}, op=op, bans=bans, jail=jail)
+    answer: dict[str, Any] = server.ask("act", name=name, options=options or {}, op=op, bans=bans, jail=jail, at=NOW)
     return answer
 
 
@@ -36,7 +43,7 @@ def many(size: int) -> list[tuple[str, float]]:
 def test_ten_thousand_in_one_batch_again_and_gone(hosts: tuple[Host, Host], name: str) -> None:
     server, _ = hosts
     bans = many(10_000)
-    v6 = [(f"2001:db8:{i:x}::/64", 3600.0) for i in range(5000)]
+    v6 = [(f"2001:db8:{i + 1:x}::/64", 3600.0) for i in range(5000)]
     act(server, name, "start")
     act(server, name, "ban", *bans, *v6)
     assert counts(act(server, name, "check", *bans, *v6)) == (0, 0)
@@ -51,7 +58,7 @@ def test_ten_thousand_in_one_batch_again_and_gone(hosts: tuple[Host, Host], name
 def test_a_batch_of_old_and_new_bans_takes_the_new_lengths(hosts: tuple[Host, Host], name: str) -> None:
     server, _ = hosts
     act(server, name, "start", ("10.0.0.1", 600), ("10.0.0.2", float("inf")), ("10.0.0.3", 600))
-    wanted = [("10.0.0.1", 6000.0), ("10.0.0.2", 60.0), ("10.0.0.3", float("inf")), ("10.0.0.4", 60.0)]
+    wanted = [("10.0.0.1", 6000.0), ("10.0.0.2", 900.0), ("10.0.0.3", float("inf")), ("10.0.0.4", 900.0)]
     act(server, name, "ban", *wanted)
     assert counts(act(server, name, "check", *wanted)) == (0, 0)
 
@@ -60,7 +67,7 @@ def test_a_batch_of_old_and_new_bans_takes_the_new_lengths(hosts: tuple[Host, Ho
 def test_check_puts_wrong_timeouts_right(hosts: tuple[Host, Host], name: str) -> None:
     server, _ = hosts
     act(server, name, "start", ("10.0.0.1", 600), ("10.0.0.2", float("inf")), ("10.0.0.3", 600))
-    wanted = [("10.0.0.1", 6000.0), ("10.0.0.2", 60.0), ("10.0.0.3", float("inf"))]
+    wanted = [("10.0.0.1", 6000.0), ("10.0.0.2", 900.0), ("10.0.0.3", float("inf"))]
     assert counts(act(server, name, "check", *wanted)) == (3, 0)
     assert counts(act(server, name, "check", *wanted)) == (0, 0)
 
@@ -78,7 +85,7 @@ def test_a_full_set_is_an_error_that_names_the_limit(hosts: tuple[Host, Host], n
     server, _ = hosts
     options = {"maxelem": "100"}
     act(server, name, "start", options=options)
-    with pytest.raises(ActionError, match="full.*maxelem"):
+    with pytest.raises(ActionError, match=r"full.*maxelem"):
         act(server, name, "ban", *many(3000), options=options)
 
 
@@ -141,7 +148,7 @@ def test_without_privilege_the_error_says_which_is_needed(hosts: tuple[Host, Hos
 
 def test_a_chain_that_does_not_exist_is_named(hosts: tuple[Host, Host]) -> None:
     server, _ = hosts
-    with pytest.raises(ActionError, match="no chain DOCKER-USER.*chain="):
+    with pytest.raises(ActionError, match=r"no chain DOCKER-USER.*chain="):
         act(server, "ipset", "start", options={"chain": "INPUT, DOCKER-USER"})
 
 
@@ -163,11 +170,14 @@ def test_rules_stand_in_each_chain(hosts: tuple[Host, Host]) -> None:
 def test_a_set_of_another_type_in_use_is_not_touched(hosts: tuple[Host, Host]) -> None:
     server, _ = hosts
     server.sh("ipset", "create", "f2b-sshd", "hash:ip")
-    server.sh("ipset", "create", "list-of-sets", "list:set")
-    server.sh("ipset", "add", "list-of-sets", "f2b-sshd")
+    server.sh("iptables", "-A", "INPUT", "-m", "set", "--match-set", "f2b-sshd", "src", "-j", "DROP")
     with pytest.raises(ActionError, match=r"hash:ip.*name="):
         act(server, "ipset", "start", ("10.0.0.1", 600))
-    server.sh("ipset", "del", "list-of-sets", "f2b-sshd")
+
+
+def test_a_left_over_set_of_another_type_is_replaced(hosts: tuple[Host, Host]) -> None:
+    server, _ = hosts
+    server.sh("ipset", "create", "f2b-sshd", "hash:ip")
     act(server, "ipset", "start", ("10.0.0.1", 600))
     assert "hash:net" in server.sh("ipset", "list", "f2b-sshd")
 

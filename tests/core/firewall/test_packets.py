@@ -217,3 +217,23 @@ def test_a_changed_size_keeps_the_bans(hosts: tuple[Host, Host], name: str) -> N
     assert [reach(attacker, id_) for id_ in ("198.51.100.2", "2001:db8:1::2")] == ["refused", "refused"]
     again = act(server, name, "check", *bans, options={"port": "22", "maxelem": "2000"})
     assert (again["added"], again["removed"]) == (0, 0)
+
+
+def test_the_port_is_the_one_that_the_world_sees_before_address_translation(hosts: tuple[Host, Host]) -> None:
+    server, attacker = hosts
+    rules = "add table inet nat; add chain inet nat pre { type nat hook prerouting priority dstnat; }; "
+    server.sh("nft", rules + "add rule inet nat pre tcp dport 2222 redirect to :22")
+    start(server, "nftables", {"port": "2222"}, ("198.51.100.2", 600))
+    assert [reach(attacker, "198.51.100.2", port) for port in (2222, 22)] == ["refused", "open"]
+    assert reach(attacker, "198.51.100.3", 2222) == "open"
+
+
+def test_where_prerouting_cannot_reject_input_and_forward_do(hosts: tuple[Host, Host]) -> None:
+    server, attacker = hosts
+    start(server, "nftables", {"port": "22"}, ("198.51.100.2", 600))
+    server.ask("pretend_old_kernel")
+    start(server, "nftables", {"port": "22"}, ("198.51.100.2", 600), ("2001:db8:1::2", 600))
+    assert [reach(attacker, id_) for id_ in ("198.51.100.2", "2001:db8:1::2")] == ["refused", "refused"]
+    ruleset = server.sh("nft", "list", "ruleset")
+    assert all(f"hook {hook} priority filter - 10" in ruleset for hook in ("input", "forward"))
+    assert ruleset.count("jump f2b-sshd") == 2

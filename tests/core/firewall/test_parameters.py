@@ -1,5 +1,7 @@
 """What users write into the brackets of a firewall action, and what comes of it; hostile values included."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from guardhooks_core.firewall.ports import Ports, parse_ports
 from guardhooks_core.firewall.verdict import Verdict, parse_verdict
 
 
-def action(name: str = "ipset", properties: dict[str, str] | None = None, **options: str) -> ActionSpec:
+def action(name: str = "ipset", properties: Any = None, **options: str) -> ActionSpec:
     return ActionSpec(name=name, actname=name, options={"name": "sshd", **options}, properties=properties or {})
 
 
