@@ -59,7 +59,7 @@ def _jail_table(jails: Sequence[Report]) -> list[str]:
             str(jail["bans"]["current"]),
             str(jail["bans"]["total"]),
             ", ".join(_unless_well(a["actname"], a["state"]) for a in jail["actions"]) or "-",
-            _places([_unless_well(s["key"], s["state"]) for s in jail["sources"]]),
+            _places([_unless_well(_place(s), s["state"]) for s in jail["sources"]]),
         ]
         for jail in jails
     ]
@@ -74,6 +74,11 @@ def _unless_well(name: str, state: str) -> str:
     """A name, and its state where that is worth a word."""
     name = safe_text(name, 200)
     return name if _ROLES.get(state) == "good" else f"{name} ({_state(state)})"
+
+
+def _place(source: Report) -> str:
+    """What a source reads, in the words of `logpath`; a source of a plugin is named by its key."""
+    return str(source["key"]).removeprefix("file:").removesuffix(" head").removesuffix(" tail")
 
 
 def _places(names: Sequence[str]) -> str:
@@ -91,7 +96,7 @@ def _advice(jail: Report) -> list[str]:
             retry = "; it is retried" if action["state"] == "failing" else ""
             lines.append(_complaint(f"{prefix}action {action['actname']}: {why}{retry}"))
     failed = [source for source in jail["sources"] if source["state"] == "failed"]
-    return lines + [_complaint(f"{prefix}source {s['key']}: {s['detail'] or 'it cannot be read'}") for s in failed]
+    return lines + [_complaint(f"{prefix}source {_place(s)}: {s['detail'] or 'it cannot be read'}") for s in failed]
 
 
 def _complaint(text: str) -> str:
@@ -118,9 +123,9 @@ def one_jail(jail: Report, *, matches: bool = False) -> list[str]:
 
 def _source(source: Report) -> str:
     detail = f", {safe_text(source['detail'])}" if source["detail"] else ""
-    others = [safe_text(origin, 200) for origin in source["origins"] if origin != source["key"]]
+    others = [safe_text(origin, 200) for origin in source["origins"] if origin != _place(source)]
     files = f": {_places(others)}" if others else ""
-    return f"{safe_text(source['key'])} ({_state(source['state'])}{detail}){files}"
+    return f"{safe_text(_place(source))} ({_state(source['state'])}{detail}){files}"
 
 
 def _action(action: Report) -> str:

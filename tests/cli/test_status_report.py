@@ -71,7 +71,7 @@ def test_problems_are_named_once_with_their_jail_and_what_to_do() -> None:
 
 
 def test_many_sources_are_cut_short() -> None:
-    sources = [{"key": f"/{n}", "state": "reading", "detail": "", "origins": []} for n in range(10)]
+    sources = [{"key": f"file:/{n} head", "state": "reading", "detail": "", "origins": []} for n in range(10)]
 
     assert overview(guard(jail(sources=sources)))[-1].endswith("/0, /1, /2, and 7 more")
 
