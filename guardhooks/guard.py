@@ -61,6 +61,7 @@ class Guard:
         self.settings = settings
         self.plugins = plugins
         self.observing = observe
+        self.ledger_file = ledger_file
         self.started = 0.0
         self.clock = clock
         self.jails: Mapping[str, Jail] = self._jails_of(settings)

@@ -27,6 +27,7 @@ def of_guard(guard: Guard) -> dict[str, object]:
         "version": guardhooks.__version__,
         "pid": os.getpid(),
         "config": str(guard.settings.directory),
+        "state": str(guard.ledger_file.parent) if guard.ledger_file else None,
         "started": guard.started,
         "observing": guard.observing,
         "jails": [_jail(guard, jail) for jail in guard.jails.values()] + broken,
