@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import math
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -33,9 +34,11 @@ _PROTOCOL: Final = attribute(1, b"\6")
 _FAMILIES: Final = {4: 2, 6: 10}  # NFPROTO_IPV4, NFPROTO_IPV6
 
 _TYPE_UNKNOWN: Final = 4098
-_NAME_TAKEN: Final = errno.EEXIST
 _BUSY: Final = 4100
 _FULL: Final = 4352
+_PATIENCE: Final = 50
+_PAUSE: Final = 0.02
+"""Seconds between tries to remove a set: the kernel lets go of it a while after the last rule that used it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +124,18 @@ def destroy(name: str) -> None:
 
     :raises ActionError: when a rule still uses it.
     """
-    try:
-        netlink.request(netlink.message(_DESTROY, netlink.ACK, _PROTOCOL + string(_SET_NAME, name)))
-    except NetlinkError as error:
-        if error.errno == _BUSY:
-            raise ActionError(f"set {name} cannot be removed: rules that are not guardhooks' own use it") from None
-        if error.errno != errno.ENOENT:
-            raise explain(error, f"removing set {name}") from None
+    for _ in range(_PATIENCE):
+        try:
+            netlink.request(netlink.message(_DESTROY, netlink.ACK, _PROTOCOL + string(_SET_NAME, name)))
+        except NetlinkError as error:
+            if error.errno == errno.ENOENT:
+                return
+            if error.errno != _BUSY:
+                raise explain(error, f"removing set {name}") from None
+        else:
+            return
+        time.sleep(_PAUSE)
+    raise ActionError(f"set {name} cannot be removed: rules that are not guardhooks' own use it")
 
 
 def add(name: str, entries: Entries, max_elements: int = 0) -> None:

@@ -89,6 +89,9 @@ def hosts(_cable: tuple[Host, Host]) -> Iterator[tuple[Host, Host]]:
     """Server and attacker, with an empty firewall; the server listens on ports 22 and 8080."""
     server, _ = _cable
     yield _cable
-    for command in ("nft flush ruleset", "ipset destroy"):
-        server.sh(*command.split(), check=False)
+    server.sh("nft", "flush", "ruleset")
+    for _ in range(1000):  # the kernel lets go of a set some time after the last rule that used it is gone
+        server.sh("ipset", "destroy", check=False)
+        if not server.sh("ipset", "list", "-n").strip():
+            break
     server.restart()

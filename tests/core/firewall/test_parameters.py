@@ -1,20 +1,21 @@
 """What users write into the brackets of a firewall action, and what comes of it; hostile values included."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardhooks import ActionError, ActionSpec
+from guardhooks import NO_OPTIONS, ActionError, ActionSpec
 from guardhooks_core.firewall.names import kernel_name
 from guardhooks_core.firewall.parameters import is_native, parse_parameters
 from guardhooks_core.firewall.ports import Ports, parse_ports
 from guardhooks_core.firewall.verdict import Verdict, parse_verdict
 
 
-def action(name: str = "ipset", properties: Any = None, **options: str) -> ActionSpec:
-    return ActionSpec(name=name, actname=name, options={"name": "sshd", **options}, properties=properties or {})
+def action(name: str = "ipset", properties: Mapping[str, str] = NO_OPTIONS, **options: Any) -> ActionSpec:  # noqa: ANN401
+    return ActionSpec(name=name, actname=name, options={"name": "sshd", **options}, properties=properties)
 
 
 @pytest.mark.parametrize(
