@@ -10,16 +10,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from guardhooks import Chunk, FilterSpec, Jail, LineTrace, canonical
+from guardhooks import Chunk, Failure, FilterSpec, Jail, LineTrace, canonical
 from guardhooks_core.filterd.matcher import FilterMatcher
 
 NOW = 1124013600.0
 ZONE = "CET-01CEST-02,M3.5.0,M10.5.0"
 ANNOTATION = re.compile(r"^#+ ?(failJSON|fileOptions|filterOptions|addFILE):(.+)$")
 
-Options = Mapping[str, str]
+Json: TypeAlias = Any
+Options: TypeAlias = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def cases(folder: Path, name: str) -> Iterator[Case]:
                         yield Case(file, number, line.rstrip("\r"), wanted, options)
 
 
-def _options(block: Block, kind: str, value: Any, name: str) -> None:
+def _options(block: Block, kind: str, value: Json, name: str) -> None:
     if kind == "fileOptions":
         block.extra = value
         return
@@ -92,7 +93,7 @@ def holds(expression: str, name: str, options: Options) -> bool:
     return bool(_evaluate(ast.parse(expression, mode="eval").body, {"name": name, "opts": options}))
 
 
-def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:
+def _evaluate(node: ast.expr, names: Mapping[str, Json]) -> Json:
     match node:
         case ast.Constant(value=value):
             return value
@@ -117,8 +118,7 @@ def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:
 class Judge:
     """Runs the cases of one filter, one matcher for each option set, and collects what does not hold."""
 
-    def __init__(self, name: str, load: Callable[[str], FilterSpec]) -> None:
-        self.name = name
+    def __init__(self, load: Callable[[Options], FilterSpec]) -> None:
         self.count = 0
         self.faults: list[str] = []
         self._load = load
@@ -132,7 +132,7 @@ class Judge:
         (traced,) = matcher.trace(chunk, every=True)
         used.update(failure.failregex for failure in traced.failures)
         self.count += 1
-        self.faults.extend(f"{self.name}: {case}: {fault}" for fault in faults(case.expected, traced))
+        self.faults.extend(f"{case}: {fault}" for fault in faults(case.expected, traced))
 
     def unused(self) -> list[str]:
         """The failregexes that no line hit, in no option set that holds the same text."""
@@ -144,8 +144,7 @@ class Judge:
         own = {key: value for key, value in options.items() if not key.startswith("test.")}
         key = json.dumps(own, sort_keys=True) + options.get("test.filter-name", "")
         if key not in self._matchers:
-            brackets = ", ".join(f'{name}="{value}"' for name, value in own.items())
-            spec = self._load(f"{self.name}[{brackets}]")
+            spec = self._load(own)
             matcher = FilterMatcher([Jail("jail", spec, maxmatches=100)])
             assert not matcher.problems, matcher.problems
             self._matchers[key] = matcher, spec, set()
@@ -162,25 +161,26 @@ def faults(expected: Mapping[str, Any], traced: LineTrace) -> Iterator[str]:
     if len(found) != 1:
         yield f"{len(found)} failures instead of one ({[one.failregex for one in traced.failures]}): {traced.text!r}"
         return
-    failure = found[0]
     for key, value in expected.items():
-        if key in {"match", "desc", "constraint"}:
-            continue
-        actual: object
-        if key == "host":
-            actual = failure.fields.get("host") or failure.id
-            value, actual = canonical(str(value)) or value, canonical(str(actual)) or actual
-        elif key == "time":
-            actual = failure.time
-            value = None if value is None else _epoch(value)
-        elif key == "attempts":
-            actual = len(failure.matches)
-        else:
-            actual = failure.fields.get(key)
-            if isinstance(value, list) and isinstance(actual, tuple):
-                value, actual = sorted(value), sorted(actual, key=str)
-        if value != actual and not (key == "time" and value is None):
-            yield f"{key} is {actual!r}, expected {value!r}"
+        if key not in {"match", "desc", "constraint"}:
+            wanted, actual = _comparable(key, value, found[0])
+            if wanted != actual:
+                yield f"{key} is {actual!r}, expected {wanted!r}"
+
+
+def _comparable(key: str, value: Json, failure: Failure) -> tuple[object, object]:
+    """What is expected and what is there, in forms that compare."""
+    if key == "host":
+        host = str(failure.fields.get("host") or failure.id)
+        return canonical(str(value)) or value, canonical(host) or host
+    if key == "time":
+        return (None, None) if value is None else (_epoch(str(value)), failure.time)
+    if key == "attempts":
+        return value, len(failure.matches)
+    actual = failure.fields.get(key)
+    if isinstance(value, list) and isinstance(actual, tuple):
+        return sorted(value), sorted(actual, key=str)
+    return value, actual
 
 
 def _epoch(text: str) -> float:

@@ -6,8 +6,9 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -29,10 +30,11 @@ def _installed() -> Path | None:
     return folders[0] if folders else None
 
 
-TESTS = _installed()
-if TESTS is None and not os.environ.get("CI"):
+INSTALLED = _installed()
+if INSTALLED is None and not os.environ.get("CI"):
     pytest.skip("needs the sample logs of Debian's package fail2ban", allow_module_level=True)
-assert TESTS is not None, "CI has Debian's package fail2ban"
+assert INSTALLED is not None, "CI has Debian's package fail2ban"
+TESTS: Final = INSTALLED
 SAMPLES = TESTS / "files" / "logs"
 NAMES = sorted(file.name for file in SAMPLES.iterdir() if file.is_file() and file.name != "sshd-journal")
 
@@ -63,16 +65,18 @@ def tally() -> Iterator[list[tuple[int, int]]]:
     yield counts
     total = sum(count for count, _ in counts)
     held = total - sum(faults for _, faults in counts)
-    print(f"\n{held} of {total} sample cases hold")  # noqa: T201 -- the summary line of the suite
+    print(f"\n{held} of {total} sample cases hold")
+
+
+def load_stock(tree: Path, name: str, options: Mapping[str, str]) -> FilterSpec:
+    """A stock filter, or one of the package's own test filters, with bracket options."""
+    brackets = ", ".join(f'{key}="{value}"' for key, value in options.items())
+    return load_filter((tree / (OWN if name.startswith("zzz-") else STOCK)).parent, f"{name}[{brackets}]")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_samples_of_a_filter_hold(name: str, tree: Path, tally: list[tuple[int, int]]) -> None:
-    def load(text: str) -> FilterSpec:
-        folder = OWN if name.startswith("zzz-") else STOCK
-        return load_filter((tree / folder).parent, text)
-
-    judge = Judge(name, load)
+    judge = Judge(lambda options: load_stock(tree, name, options))
     for case in cases(SAMPLES, name):
         judge.run(case)
     tally.append((judge.count, len(judge.faults)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from guardhooks import Jail, LineMatcher, LogSource, hookimpl
+from guardhooks import Jail, LineMatcher, hookimpl
 
 
 @hookimpl(trylast=True)
-def line_matcher(source: LogSource, jails: Sequence[Jail]) -> LineMatcher | None:
+def line_matcher(jails: Sequence[Jail]) -> LineMatcher | None:
     """A matcher for all jails with a filter, whatever the source."""
     if not any(jail.filter for jail in jails):
         return None

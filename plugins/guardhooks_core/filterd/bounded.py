@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from functools import cached_property
 from typing import Any, Final, Protocol
 
 from .growth import EXPONENTIAL, growth
+from .regexes import compiled
 
 SHORT: Final = 256
 """Texts up to this length are searched by `re` unless the regex is exponential."""
-LINE_BUDGET: Final = 0.03
+LINE_BUDGET: Final = 0.04
 """Seconds of CPU that the long or dangerous searches on one line may use together."""
+
+SLOW: Final = 0.01
+"""Seconds after which a search by `re` was too slow; the regex then loses its trust for texts of that length."""
+
+_TICK: Final = 0.001
 
 # Syntax that the `regex` module reads in another way than `re`, escapes removed: fuzzy counts and POSIX classes.
 _ESCAPE: Final = re.compile(r"\\.", re.DOTALL)
@@ -49,7 +56,7 @@ class BoundedRegex:
 
     def __init__(self, expression: str, flags: int = 0) -> None:
         """:raises re.error: if `expression` does not compile."""
-        self._compiled = re.compile(expression, flags)
+        self._compiled = compiled(expression, flags)
         self.expression = expression
         self.groups = tuple(self._compiled.groupindex)
         try:
@@ -58,39 +65,59 @@ class BoundedRegex:
             self.exponential = True
         self._short = -1 if self.exponential else SHORT
 
+    def prepare(self) -> None:
+        """Compile now what a dangerous or long text needs, instead of when the first one comes."""
+        _ = self._interruptible
+
     def search(self, text: str, budget: Budget) -> Match | None:
         """The first match, or None.
 
         :raises OutOfBudgetError: when the budget is spent.
         """
-        if len(text) <= self._short:
-            return self._compiled.search(text)
-        return self._search_long(text, budget)
+        if len(text) > self._short:
+            return self._search_long(text, budget)
+        begun = time.perf_counter()
+        found = self._compiled.search(text)
+        if time.perf_counter() - begun > SLOW:
+            self._distrust(text)
+        return found
+
+    def _distrust(self, text: str) -> None:
+        """Leave texts like this one to the other engine, if it was the search that was slow and not the machine."""
+        begun = time.thread_time()
+        self._compiled.search(text)
+        if time.thread_time() - begun > SLOW:
+            self._short = len(text) // 2
 
     def _search_long(self, text: str, budget: Budget) -> Match | None:
         engine = self._interruptible
         if engine is None:
             raise OutOfBudgetError
-        while budget.left > 0:
+        # Half of what is left: a regex that runs away leaves the others something to match with.
+        share = budget.left / 2
+        while share > 0:
             begun = time.thread_time()
             try:
-                found: Match | None = engine.search(text, timeout=budget.left)
+                found: Match | None = engine.search(text, timeout=share)
             except TimeoutError:
                 # The engine's clock counts all threads; only what this one used is charged.
-                budget.left -= max(time.thread_time() - begun, 0.001)
+                used = max(time.thread_time() - begun, _TICK)
+                budget.left -= used
+                share -= used
             else:
                 budget.left -= time.thread_time() - begun
                 return found
         raise OutOfBudgetError
 
     @cached_property
-    def _interruptible(self) -> Any:
+    def _interruptible(self) -> Any:  # noqa: ANN401 -- an untyped library
         """The same regex for the `regex` module; None where that would read it differently."""
         import regex
 
         if _FOREIGN.search(_ESCAPE.sub("", self.expression)):
             return None
         try:
-            return regex.compile(self.expression, self._compiled.flags & ~re.UNICODE | regex.VERSION0)
+            with warnings.catch_warnings(action="ignore"):
+                return regex.compile(self.expression, self._compiled.flags & ~re.UNICODE | regex.VERSION0)
         except regex.error:
             return None

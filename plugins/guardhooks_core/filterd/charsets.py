@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+Argument: TypeAlias = Any
+"""What a node of the parse tree carries; the parser's types are private."""
 
 OTHERS: Final = 1 << 128
 EVERYTHING: Final = (1 << 129) - 1
@@ -50,7 +53,7 @@ def of_ascii(code: int) -> int:
     return 1 << code
 
 
-def of_class(items: Iterable[tuple[Any, Any]], flags: int) -> int:
+def of_class(items: Iterable[tuple[Argument, Argument]], flags: int) -> int:
     """The mask of a bracket class: the argument of an `IN` node."""
     mask, negated = 0, False
     for operation, argument in items:
@@ -62,7 +65,7 @@ def of_class(items: Iterable[tuple[Any, Any]], flags: int) -> int:
     return (EVERYTHING & ~mask) | OTHERS if negated else mask
 
 
-def of_category(name: Any, flags: int) -> int:
+def of_category(name: Argument, flags: int) -> int:
     return _MASKS[str(name), flags & re.ASCII]
 
 
@@ -74,14 +77,14 @@ def _of_range(bounds: tuple[int, int], flags: int) -> int:
     return mask
 
 
-_CLASS_ITEM: Final[dict[str, Callable[[Any, int], int]]] = {
+_CLASS_ITEM: Final[dict[str, Callable[[Argument, int], int]]] = {
     "LITERAL": of_character,
     "RANGE": _of_range,
     "CATEGORY": of_category,
 }
 
 
-def of_item(operation: str, argument: Any, flags: int) -> int | None:
+def of_item(operation: str, argument: Argument, flags: int) -> int | None:
     """The mask of a node that matches exactly one character, None for any other node."""
     if operation == "LITERAL":
         return of_character(argument, flags)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from . import charsets
+from .regexes import parsed
 
 _CHOICES: Final = 4
 """A class of more characters than this ends a word."""
@@ -54,23 +55,19 @@ class AnyOf:
         return min(part.weight for part in self.parts)
 
 
+Node: TypeAlias = tuple[charsets.Argument, charsets.Argument]
 Factor: TypeAlias = Word | AllOf | AnyOf
-
-
-def parse(expression: str, flags: int = 0) -> Any:  # noqa: ANN401 -- the parser's own type is private
-    """The parse tree of a regex that compiles."""
-    return re._parser.parse(expression, flags)  # type: ignore[attr-defined]  # noqa: SLF001 -- there is no public one
 
 
 def required(expression: str, encoding: str, flags: int = 0) -> list[Factor]:
     """What any text that `expression` matches holds, in order; empty if nothing is certain."""
-    tree = parse(expression, flags)
+    tree = parsed(expression, flags)
     return _Collector(tree.state.flags, encoding).collect(list(tree))
 
 
 def around_group(expression: str, group: str, encoding: str) -> tuple[list[Factor], list[Factor]] | None:
     """What must stand before and behind `group`; None unless the group always matches something."""
-    tree = parse(expression)
+    tree = parsed(expression)
     number = tree.state.groupdict.get(group)
     items = list(tree)
     for place, (operation, argument) in enumerate(items):
@@ -106,12 +103,12 @@ class _Collector:
         self._found: list[Factor] = []
         self._places: list[frozenset[bytes]] = []
 
-    def collect(self, items: Sequence[tuple[Any, Any]]) -> list[Factor]:
+    def collect(self, items: Sequence[Node]) -> list[Factor]:
         self._walk(items)
         self._end_word()
         return self._found
 
-    def _walk(self, items: Sequence[tuple[Any, Any]]) -> None:
+    def _walk(self, items: Sequence[Node]) -> None:
         for operation, argument in items:
             kind = str(operation)
             if kind in {"LITERAL", "IN"}:
@@ -124,14 +121,14 @@ class _Collector:
                 self._end_word()
                 self._found.extend(self._composite(kind, argument))
 
-    def _character(self, kind: str, argument: Any) -> None:
+    def _character(self, kind: str, argument: charsets.Argument) -> None:
         spellings = frozenset(self._spellings(kind, argument))
         if spellings and len(spellings) <= _CHOICES:
             self._places.append(spellings)
         else:
             self._end_word()
 
-    def _spellings(self, kind: str, argument: Any) -> Iterator[bytes]:
+    def _spellings(self, kind: str, argument: charsets.Argument) -> Iterator[bytes]:
         """The byte spellings of a word character or small class of them; none if it is anything else."""
         codes = [argument] if kind == "LITERAL" else [value for _, value in argument]
         if kind == "IN" and any(str(operation) != "LITERAL" for operation, _ in argument):
@@ -151,14 +148,14 @@ class _Collector:
             except UnicodeEncodeError:
                 continue
 
-    def _scoped(self, argument: Any) -> None:
+    def _scoped(self, argument: charsets.Argument) -> None:
         _, added, removed, body = argument
         outer = self._flags
         self._flags = (outer | added) & ~removed
         self._walk(list(body))
         self._flags = outer
 
-    def _composite(self, kind: str, argument: Any) -> list[Factor]:
+    def _composite(self, kind: str, argument: charsets.Argument) -> list[Factor]:
         """Factors of a repeat, branch or conditional, which stand for themselves."""
         if kind in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}:
             return self._inner(argument[2]) if argument[0] > 0 else []
@@ -168,13 +165,13 @@ class _Collector:
             return self._either([list(argument[1]), list(argument[2] or ())])
         return []
 
-    def _either(self, branches: Sequence[Sequence[tuple[Any, Any]]]) -> list[Factor]:
+    def _either(self, branches: Sequence[Sequence[Node]]) -> list[Factor]:
         parts = [heaviest(self._inner(branch), 3 if len(branches) <= _FEW else 1) for branch in branches]
         if not all(parts):
             return []
         return [AnyOf(tuple(dict.fromkeys(part[0] if len(part) == 1 else AllOf(part) for part in parts)))]
 
-    def _inner(self, items: Sequence[tuple[Any, Any]]) -> list[Factor]:
+    def _inner(self, items: Sequence[Node]) -> list[Factor]:
         return _Collector(self._flags, self._encoding).collect(list(items))
 
     def _end_word(self) -> None:

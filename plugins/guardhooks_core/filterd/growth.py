@@ -1,17 +1,17 @@
-"""How the cost of matching a regex grows with the length of the text, told from its parse tree.
+r"""How the cost of matching a regex grows with the length of the text, told from its parse tree.
 
 The answer is an upper estimate for a backtracking engine: `degree` n means at most about length**n steps. A repeat
-whose end is certain (`\\S+` before a blank) adds nothing but its own length; one that may give back characters
+whose end is certain (`\S+` before a blank) adds nothing but its own length; one that may give back characters
 (`.*` before anything) multiplies. An uncertain choice inside an endless repeat is exponential.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 from . import charsets
+from .regexes import parsed
 
 EXPONENTIAL: Final = 99
 _MANY: Final = 16
@@ -29,7 +29,7 @@ class Growth:
 
 def growth(expression: str, flags: int = 0) -> Growth:
     """The growth of searching `expression`, which must compile."""
-    tree: Any = re._parser.parse(expression, flags)  # type: ignore[attr-defined]  # noqa: SLF001 -- no public parser
+    tree = parsed(expression, flags)
     found = _Walk(tree.state.flags).sequence(list(tree), charsets.EVERYTHING, nullable_after=True, looped=False)
     if found.degree >= EXPONENTIAL:
         return Growth(EXPONENTIAL)
@@ -78,7 +78,7 @@ class _Walk:
         total.leading_anchor = bool(costs) and _first_solid(items, costs)
         return total
 
-    def _item(self, operation: str, argument: Any, follow: int, *, looped: bool) -> _Cost:
+    def _item(self, operation: str, argument: charsets.Argument, follow: int, *, looped: bool) -> _Cost:
         mask = charsets.of_item(operation, argument, self._flags)
         if mask is not None:
             return _Cost(mask, nullable=False)
@@ -126,7 +126,7 @@ class _Walk:
         total.factor *= max(cost.factor for cost in costs)
         return total
 
-    def _repeat(self, operation: str, argument: Any, follow: int, *, looped: bool) -> _Cost:
+    def _repeat(self, operation: str, argument: charsets.Argument, follow: int, *, looped: bool) -> _Cost:
         low, high, body = argument
         endless = int(high) > _MANY
         start = self.sequence(list(body), follow, nullable_after=True, looped=True).first

@@ -65,6 +65,7 @@ class Plan:
             return
         if watch.rules.buffer is not None or not decoder.ascii_bytes:
             self._always[number] = None
+            watch.rules.prepare()
             why = "maxlines above 1" if watch.rules.buffer else f"the encoding {decoder.name}"
             self.costly[watch.jail.name] = [f"{why} makes every line pay"]
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from guardhooks import ConfigError, FilterSpec, Jail, Problem
 
@@ -38,6 +39,14 @@ class Hit:
     lines: tuple[str, ...]
 
 
+class View(NamedTuple):
+    """What the failregexes see: `text` begins at `offset` of the whole, `base` are the prefregex's groups."""
+
+    base: Groups
+    text: str
+    offset: int
+
+
 class Rules:
     """The regexes of one jail's filter and, with `maxlines` > 1, the lines that they look back on."""
 
@@ -57,6 +66,11 @@ class Rules:
         # fail2ban's order: few ignoreregexes are asked first, on the whole line; else only about a match.
         self._ignore_first = len(spec.ignoreregex) < len(spec.failregex) - 2
         self.buffer = LineBuffer(spec.maxlines) if multiline else None
+
+    def prepare(self) -> None:
+        """Compile now what long texts need, where long texts are the rule."""
+        for rule in (*self.failregexes, *self._ignoreregexes, *([self.prefix] if self.prefix else ())):
+            rule.regex.prepare()
 
     @staticmethod
     def _compile_prefix(jail: Jail, spec: FilterSpec) -> Rule | None:
@@ -84,13 +98,12 @@ class Rules:
         if self._ignore_first and (ignored := self._ignored(whole, budget, note)) >= 0:
             yield ignored
             return
-        prefix = self._prefixed(whole, budget, note)
-        if prefix is None:
+        view = self._prefixed(whole, budget, note)
+        if view is None:
             return
-        base, content, offset = prefix
         rules = self.failregexes if only is None else [self.failregexes[n] for n in only]
         for rule in rules:
-            hit = self._hit(rule, base, content, offset, original, budget)
+            hit = self._hit(rule, view, original, budget)
             if hit is None:
                 continue
             current, found = hit
@@ -100,15 +113,15 @@ class Rules:
                 yield ignored
                 return
             yield found
-            if not every or (offset and self.buffer):
+            if not every or (view.offset and self.buffer):
                 return
             if self.buffer:
-                content = self.buffer.text
+                view = view._replace(text=self.buffer.text)
 
-    def _prefixed(self, whole: str, budget: Budget, note: Note | None) -> tuple[Groups, str, int] | None:
-        """Groups of the prefregex, the text for the failregexes and where it begins; None if there is no match."""
+    def _prefixed(self, whole: str, budget: Budget, note: Note | None) -> View | None:
+        """What the failregexes see; None if the prefregex does not match."""
         if self.prefix is None:
-            return {}, whole, 0
+            return View({}, whole, 0)
         match = self._search(self.prefix, whole, budget)
         if match is None:
             if note:
@@ -119,26 +132,24 @@ class Rules:
             self.prefix.combiner.combine(base)
         content = base.get("content")
         if not isinstance(content, str) or not content:
-            return base, whole, 0
+            return View(base, whole, 0)
         del base["content"]
         if note:
             note(f"The prefregex matches; the failregexes see {content!r}.")
-        return base, f"{content}\n", match.start("content")
+        return View(base, f"{content}\n", match.start("content"))
 
-    def _hit(
-        self, rule: Rule, base: Groups, content: str, offset: int, original: str, budget: Budget
-    ) -> tuple[str, Hit] | None:
-        match = self._search(rule, content, budget)
+    def _hit(self, rule: Rule, view: View, original: str, budget: Budget) -> tuple[str, Hit] | None:
+        match = self._search(rule, view.text, budget)
         if match is None:
             return None
         groups: Groups = dict(match.groupdict())
         if rule.combiner:
             rule.combiner.combine(groups)
-        if base:
-            groups = base | {name: value for name, value in groups.items() if value is not None}
+        if view.base:
+            groups = view.base | {name: value for name, value in groups.items() if value is not None}
         if self.buffer is None:
-            return content, Hit(rule, groups, (original,))
-        taken = self.buffer.take(offset + match.start(), offset + match.end(), skipped_lines(groups))
+            return view.text, Hit(rule, groups, (original,))
+        taken = self.buffer.take(view.offset + match.start(), view.offset + match.end(), skipped_lines(groups))
         return taken.text, Hit(rule, groups, taken.originals)
 
     def _ignored(self, text: str, budget: Budget, note: Note | None) -> int:

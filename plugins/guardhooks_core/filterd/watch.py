@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from guardhooks import ConfigError, Failure, Jail, LineTrace, Problem, safe_text
 
@@ -15,6 +16,14 @@ from .sessions import Session, Sessions
 
 _INTERNAL: Final = frozenset({"mlfforget"})
 _log = logging.getLogger("guardhooks.filterd")
+
+
+class _Event(NamedTuple):
+    """A hit, merged with its session if it has one."""
+
+    groups: Groups
+    lines: Sequence[str]
+    session: Session | None
 
 
 class Watch:
@@ -102,7 +111,8 @@ class Watch:
         return text, date.time
 
     def _failure(self, hit: Hit, time: float, now: float) -> Failure | None:
-        groups, lines, session = self._merged(hit, now)
+        event = self._merged(hit, now)
+        groups, _, session = event
         if session and session.nofail:
             return None
         who = identify(groups, self.jail.usedns)
@@ -112,10 +122,11 @@ class Watch:
             return None
         if not who.genuine:
             return None
-        return self._build(hit, who, groups, lines, session, time)
+        return self._build(hit, who, event, time)
 
     def _traced(self, hit: Hit, time: float, now: float, note: Note) -> Failure:
-        groups, lines, session = self._merged(hit, now)
+        event = self._merged(hit, now)
+        groups, _, session = event
         who = identify(groups, self.jail.usedns, keep_names=True)
         # Testers take <F-NOFAIL> for a helper line even without a session; in production it then counts.
         helper = session.nofail if session else bool(groups.get("nofail"))
@@ -127,19 +138,18 @@ class Watch:
                 session.pending = True
         else:
             note(f"It counts against {who.id!r}.")
-        failure = self._build(hit, who, groups, lines, session, time)
-        return failure if who.id and not helper else _as_helper(failure)
+        failure = self._build(hit, who, event, time)
+        return failure if who.id and not helper else replace(failure, nofail=True)
 
-    def _merged(self, hit: Hit, now: float) -> tuple[Groups, Sequence[str], Session | None]:
+    def _merged(self, hit: Hit, now: float) -> _Event:
         key = hit.groups.get("mlfid")
         if not isinstance(key, str):
-            return hit.groups, hit.lines, None
+            return _Event(hit.groups, hit.lines, None)
         session = self._sessions.merge(key, hit.groups, hit.lines, now)
-        return session.groups, session.lines, session
+        return _Event(session.groups, session.lines, session)
 
-    def _build(
-        self, hit: Hit, who: Identity, groups: Groups, lines: Sequence[str], session: Session | None, time: float
-    ) -> Failure:
+    def _build(self, hit: Hit, who: Identity, event: _Event, time: float) -> Failure:
+        groups, lines, session = event
         fields: Groups = {name: value for name, value in groups.items() if value is not None and name not in _INTERNAL}
         if session and session.users:
             fields["users"] = tuple(sorted(session.users))
@@ -161,9 +171,3 @@ class Watch:
         message = f"{rule.label} takes too long on a line, which counts as not matched: {safe_text(text, 120)}"
         _log.warning("[%s] %s", self.jail.name, message)
         self._report(Problem(message, section=self.jail.name, key=rule.label.split()[0]))
-
-
-def _as_helper(failure: Failure) -> Failure:
-    from dataclasses import replace
-
-    return replace(failure, nofail=True)

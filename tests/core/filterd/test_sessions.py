@@ -1,0 +1,98 @@
+"""Sessions, by the sequences observed with fail2ban: C connects, f fails without an address, A is let in, D leaves."""
+
+from __future__ import annotations
+
+import pytest
+
+from guardhooks import Chunk, FilterSpec, Jail
+from guardhooks_core.filterd.matcher import FilterMatcher
+
+NOW = 1_700_000_000.0
+SPEC = FilterSpec(
+    "session",
+    prefregex=r"^<F-MLFID>\w+</F-MLFID>: <F-CONTENT>.+</F-CONTENT>$",
+    failregex=(
+        "^<F-NOFAIL>connect</F-NOFAIL> <HOST>$",
+        "^fail$",
+        r"^<F-NOFAIL>try</F-NOFAIL> <F-USER>\w+</F-USER>$",
+        r"^<F-MLFFORGET><F-MLFGAINED>accepted</F-MLFGAINED></F-MLFFORGET>(?: <F-USER>\w+</F-USER>)?$",
+        "^<F-NOFAIL><F-MLFFORGET>disconnect</F-MLFFORGET></F-NOFAIL>$",
+        "^<F-MLFFORGET>end</F-MLFFORGET>$",
+    ),
+    datepattern=("{NONE}",),
+)
+WORDS = {
+    "C": "connect 192.0.2.1",
+    "f": "fail",
+    "b": "try bob",
+    "a": "try alice",
+    "A": "accepted",
+    "B": "accepted bob",
+    "L": "accepted alice",
+    "D": "disconnect",
+    "E": "end",
+}
+
+
+def lines_of(sequence: str, key: str = "s") -> list[str]:
+    return [f"{key}: {WORDS[letter]}" for letter in sequence]
+
+
+def counts(lines: list[str], matcher: FilterMatcher | None = None, at: float = NOW) -> list[int]:
+    """How many lines each failure holds."""
+    block = Chunk("".join(f"{line}\n" for line in lines).encode(), "log", at)
+    matcher = matcher or FilterMatcher([Jail("j", SPEC, maxmatches=20)])
+    return [len(failure.matches) for failure in matcher.feed(block)]
+
+
+@pytest.mark.parametrize(
+    ("sequence", "failures"),
+    [
+        ("CffD", [2, 1]),
+        ("fCD", [2]),
+        ("CA", []),
+        ("CfA", [2]),
+        ("CbB", []),
+        ("CbL", 1),
+        ("Cba", 1),
+        ("CbaD", 2),
+        ("CE", [2]),
+        ("D", []),
+        ("A", []),
+        ("f", []),
+    ],
+)
+def test_sequence(sequence: str, failures: list[int] | int) -> None:
+    found = counts(lines_of(sequence))
+    assert (found if isinstance(failures, list) else len(found)) == failures
+
+
+def test_sessions_do_not_mix() -> None:
+    assert counts(["x: connect 192.0.2.1", "y: fail"]) == []
+
+
+def test_users_are_told_together() -> None:
+    matcher = FilterMatcher([Jail("j", SPEC)])
+    block = Chunk("".join(f"{line}\n" for line in lines_of("Cba")).encode(), "log", NOW)
+    (failure,) = matcher.feed(block)
+    assert failure.fields["users"] == ("alice", "bob")
+
+
+def test_a_session_ends_after_300_seconds() -> None:
+    matcher = FilterMatcher([Jail("j", SPEC)])
+    assert counts(lines_of("C"), matcher) == []
+    assert counts(lines_of("f"), matcher, at=NOW + 300) != []
+    assert counts(lines_of("f"), matcher, at=NOW + 301) == []
+
+
+def test_the_oldest_of_a_hundred_sessions_gives_way() -> None:
+    matcher = FilterMatcher([Jail("j", SPEC)])
+    counts(["first: connect 192.0.2.1", *(f"k{n}: connect 192.0.2.1" for n in range(100))], matcher)
+    assert counts(["k0: fail"], matcher) != []
+    assert counts(["first: fail"], matcher) == []
+
+
+def test_helper_lines_are_traced_as_such() -> None:
+    matcher = FilterMatcher([Jail("j", SPEC)])
+    block = Chunk("".join(f"{line}\n" for line in lines_of("CfD")).encode(), "log", NOW)
+    assert [[one.nofail for one in traced.failures] for traced in matcher.trace(block)] == [[True], [False], [True]]
