@@ -48,7 +48,6 @@ def cases(path: Path) -> Iterator[Case]:
             yield Case(place, address, {"mode": mode, **options}, lines, fields)
 
 
-@cache
 def _jail(name: str, options: tuple[tuple[str, str], ...], usedns: str) -> Jail:
     text = ", ".join(f'{key}="{value}"' for key, value in options)
     logtype = dict(options).get("logtype", "file")
@@ -56,10 +55,20 @@ def _jail(name: str, options: tuple[tuple[str, str], ...], usedns: str) -> Jail:
 
 
 def matcher(name: str, options: Mapping[str, str], usedns: str = "no") -> LineMatcher:
-    """A fresh matcher of our filter `name` with these bracket options."""
-    made = FilterMatcher([_jail(name, tuple(sorted(options.items())), usedns)], clock=lambda: NOW)
+    """The matcher of our filter `name` with these bracket options. It is shared and remembers sessions."""
+    return _matcher(name, tuple(sorted(options.items())), usedns)
+
+
+@cache
+def _matcher(name: str, options: tuple[tuple[str, str], ...], usedns: str) -> LineMatcher:
+    made = FilterMatcher([_jail(name, options, usedns)], clock=lambda: NOW)
     assert not made.problems, made.problems
     return made
+
+
+def in_new_process(lines: Iterable[str], number: int) -> list[str]:
+    """The lines as if another process had written them, so that cases share a matcher but no session."""
+    return [re.sub(r"(?<=sshd)(-\w+)?\[\d+\]", rf"\1[{number}]", line) for line in lines]
 
 
 def failures(matcher: LineMatcher, lines: Iterable[str | bytes]) -> list[Failure]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
-from tests.config.corpora import CONFIG, HERE, Case, cases, failures, matcher
+from tests.config.corpora import CONFIG, HERE, Case, cases, failures, in_new_process, matcher
 
+PROCESSES = itertools.count(100_000)
 FILES = sorted((HERE / "corpus").glob("*.txt"))
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.place) for path in FILES for case in cases(path)])
 def test_a_line_is_taken_for_what_it_is(case: Case) -> None:
     judge = matcher(case.place.split(":")[0], case.options)
-    failures(judge, case.lines[:-1])
-    found = failures(judge, case.lines[-1:])
+    lines = in_new_process(case.lines, next(PROCESSES))
+    failures(judge, lines[:-1])
+    found = failures(judge, lines[-1:])
     assert [failure.id for failure in found] == ([case.address] if case.address else [])
     for failure in found:
         assert {key: failure.fields.get(key) or "" for key in case.fields} == case.fields

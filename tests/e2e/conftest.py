@@ -1,4 +1,4 @@
-"""Fixtures of the range. Where it cannot be set up its tests are skipped with the reason, save under CI, where they fail."""
+"""Fixtures of the range. Where it cannot be set up, its tests are skipped with the reason; under CI they fail."""
 
 from __future__ import annotations
 

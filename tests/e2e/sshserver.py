@@ -11,10 +11,9 @@ from tests.e2e.range import SERVER, SSH_PORT, Network, end, environment, wait_fo
 
 _RSYSLOG: Final = """\
 module(load="imuxsock" SysSock.Name="{folder}/log" SysSock.RateLimit.Interval="0")
-template(name="iso" type="string" string="%timestamp:::date-rfc3339% %hostname% %syslogtag%%msg:::sp-if-no-1st-sp%%msg%\\n")
 *.* action(type="omfile" file="{folder}/auth.log" template="{template}")
 """
-_TEMPLATE: Final = {"traditional": "RSYSLOG_TraditionalFileFormat", "iso": "iso"}
+_TEMPLATE: Final = {"traditional": "RSYSLOG_TraditionalFileFormat", "iso": "RSYSLOG_FileFormat"}
 
 # A /dev of its own, whose `log` is our system log, and a /run with the folder that sshd wants. Both vanish with it.
 _PRIVATE: Final = """\
@@ -53,6 +52,7 @@ class SshServer:
         self.network, self.folder = network, folder
         self.log = folder / "auth.log"
         self.log.touch()
+        self._clients: list[subprocess.Popen[bytes]] = []
         self._syslog = self._start_syslog(log_format)
         try:
             self._sshd = self._start_sshd()
@@ -91,10 +91,11 @@ class SshServer:
         )
 
     def attempt_login(self, source: str, user: str = "root") -> None:
-        """One wrong password from `source`, an address of the attacker's; returns when sshd has refused it.
+        """One wrong password from `source`, an address of the attacker's; returns when sshd has refused it."""
+        self.begin_login(source, user).wait(timeout=30.0)
 
-        Who is banned meanwhile gets no answer any more, so the client gives up after some seconds.
-        """
+    def begin_login(self, source: str, user: str = "root") -> subprocess.Popen[bytes]:
+        """The same without waiting: who is banned meanwhile gets no answer. The client ends with the server at last."""
         family = 6 if ":" in source else 4
         options = {
             "BindAddress": source,
@@ -102,20 +103,28 @@ class SshServer:
             "NumberOfPasswordPrompts": "1",
             "PreferredAuthentications": "password",
             "PubkeyAuthentication": "no",
-            "ServerAliveInterval": "1",
-            "ServerAliveCountMax": "2",
             "StrictHostKeyChecking": "no",
             "UserKnownHostsFile": "/dev/null",
         }
         settings = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
         ssh = ["ssh", "-F", "none", "-p", str(SSH_PORT), *settings, "-l", user, SERVER[family], "true"]
-        self.network.attacker.run("sshpass", "-p", "wrong", *ssh, check=False, timeout=30.0)
+        client = subprocess.Popen(
+            self.network.attacker.command("sshpass", "-p", "wrong", *ssh),
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._clients.append(client)
+        return client
 
     def logged(self, text: str) -> bool:
         """Whether a line of the log holds this text."""
         return text in self.log.read_text(errors="replace")
 
     def close(self) -> None:
-        """Stop sshd and the system log."""
+        """Stop the clients, sshd and the system log."""
+        for client in self._clients:
+            end(client)
         end(self._sshd)
         end(self._syslog)
