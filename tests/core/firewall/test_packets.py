@@ -169,7 +169,7 @@ def test_start_removes_strangers_and_adopts_what_is_due(hosts: tuple[Host, Host]
 )
 def test_check_repairs_what_was_flushed_behind_our_back(hosts: tuple[Host, Host], name: str, damage: str) -> None:
     server, attacker = hosts
-    bans = [("198.51.100.2", 600), ("2001:db8:1::2", 600)]
+    bans = [("198.51.100.2", float("inf")), ("2001:db8:1::2", float("inf"))]
     start(server, name, {"port": "22"}, *bans)
     server.sh(*damage.split())
     assert reach(attacker, "198.51.100.2") == "open"
@@ -211,7 +211,7 @@ def test_a_changed_port_moves_the_rules_and_keeps_the_bans(hosts: tuple[Host, Ho
 @BOTH
 def test_a_changed_size_keeps_the_bans(hosts: tuple[Host, Host], name: str) -> None:
     server, attacker = hosts
-    bans = [("198.51.100.2", 600), ("10.0.0.1", 600), ("2001:db8:1::2", 600)]
+    bans = [(id_, float("inf")) for id_ in ("198.51.100.2", "10.0.0.1", "2001:db8:1::2")]
     start(server, name, {"port": "22", "maxelem": "1000"}, *bans)
     start(server, name, {"port": "22", "maxelem": "2000"}, *bans)
     assert [reach(attacker, id_) for id_ in ("198.51.100.2", "2001:db8:1::2")] == ["refused", "refused"]
