@@ -1,4 +1,4 @@
-"""Configurations for the daemons of these tests: ours as shipped, with a jail.local that names the range's log and port."""
+"""Configurations for these tests: ours as shipped, with a jail.local that names the range's log and port."""
 
 from __future__ import annotations
 
