@@ -16,10 +16,10 @@ from .regexes import parsed
 
 _CHOICES: Final = 4
 """A class of more characters than this ends a word."""
-_MOST: Final = 5
-"""Factors of one sequence that are kept: the weightiest."""
-_FEW: Final = 8
-"""Of more branches than this, each stands for its weightiest factor alone, or the pattern grows too large."""
+_MOST: Final = 2
+"""Factors of one sequence that are kept, the weightiest: more make the engine's database slow to build."""
+_CHOICE_COSTS: Final = 3
+"""Characters by which a choice of words must be longer than a single word to be preferred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,12 @@ def around_group(expression: str, group: str, encoding: str) -> tuple[list[Facto
 
 def heaviest(factors: Sequence[Factor], most: int = _MOST) -> tuple[Factor, ...]:
     """The `most` weightiest of them, still in order."""
-    ranked = sorted(range(len(factors)), key=lambda n: -factors[n].weight)[:most]
-    return tuple(factors[n] for n in sorted(ranked))
+
+    def rank(number: int) -> int:
+        factor = factors[number]
+        return factor.weight - (_CHOICE_COSTS if isinstance(factor, AnyOf) else 0)
+
+    return tuple(factors[n] for n in sorted(sorted(range(len(factors)), key=rank, reverse=True)[:most]))
 
 
 def one_may_miss(factors: Sequence[Factor]) -> Factor | None:
@@ -166,10 +170,14 @@ class _Collector:
         return []
 
     def _either(self, branches: Sequence[Sequence[Node]]) -> list[Factor]:
-        parts = [heaviest(self._inner(branch), 3 if len(branches) <= _FEW else 1) for branch in branches]
-        if not all(parts):
-            return []
-        return [AnyOf(tuple(dict.fromkeys(part[0] if len(part) == 1 else AllOf(part) for part in parts)))]
+        """One word of each branch; deeper alternatives would cost the engine more than they keep out."""
+        words: dict[Word, None] = {}
+        for branch in branches:
+            best = heaviest(self._inner(branch), 1)
+            if not best:
+                return []
+            words.update(dict.fromkeys(best[0].parts if isinstance(best[0], AnyOf) else best))  # type: ignore[arg-type]
+        return [next(iter(words)) if len(words) == 1 else AnyOf(tuple(words))]
 
     def _inner(self, items: Sequence[Node]) -> list[Factor]:
         return _Collector(self._flags, self._encoding).collect(list(items))
