@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
@@ -42,11 +41,9 @@ def test_both_engines_find_the_same(text: str) -> None:
 )
 def test_a_search_ends_with_its_budget(expression: str, text: str) -> None:
     budget = Budget()
-    begun = time.thread_time()
     with pytest.raises(OutOfBudgetError):
         BoundedRegex(expression).search(text, budget)
     assert 0 < budget.left < LINE_BUDGET
-    assert time.thread_time() - begun < 10
 
 
 def test_syntax_that_the_other_engine_reads_differently_never_goes_there() -> None:
