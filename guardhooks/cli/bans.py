@@ -44,23 +44,26 @@ def ban(
 
     Without --for a ban lasts as long as the jail's bantime. Exits with 1 when a ban is not in force.
     """
-    banned = list[dict[str, Any]]()
+    banned, observing = list[dict[str, Any]](), False
     with Connection(control_socket(config, state)) as daemon:
         for batch in _batches(ids):
             flags = {"force": force or None, "text": text or None}
-            answer = daemon.request("ban", jail=jail, ids=batch, length=length, **flags)
-            banned += cast("dict[str, Any]", answer)["banned"]
+            answer = cast("dict[str, Any]", daemon.request("ban", jail=jail, ids=batch, length=length, **flags))
+            banned += answer["banned"]
+            observing = answer["observing"]
     if as_json:
-        output.print_json({"banned": banned})
+        output.print_json({"banned": banned, "observing": observing})
     else:
-        _tell_banned(banned)
+        _tell_banned(banned, observing=observing)
     return Exit.FAILED if any(each["state"] != "active" for each in banned) else Exit.DONE
 
 
-def _tell_banned(banned: Sequence[dict[str, Any]]) -> None:
+def _tell_banned(banned: Sequence[dict[str, Any]], *, observing: bool) -> None:
+    verb = "would ban" if observing else "banned"
+    note = " (observing: nobody is kept out)" if observing else ""
     for each in banned:
         if each["state"] == "active":
-            click.echo(f"[{safe_text(each['jail'])}] banned {safe_text(each['id'])} {_until(each)}")
+            click.echo(f"[{safe_text(each['jail'])}] {verb} {safe_text(each['id'])} {_until(each)}{note}")
         else:
             complain(
                 f"[{each['jail']}] the ban of {each['id']} is decided but not in force ({each['state']}); "

@@ -38,7 +38,8 @@ Exit codes:
   3  the configuration cannot be used
   4  no daemon answers
   5  the state folder or the socket cannot be used, or is in use
-  6  the daemon runs, but not whole (status --check)"""
+  6  the daemon runs, but not whole (status --check)
+130  interrupted (Ctrl-C); a daemon that runs stops and exits with 0"""
 
 
 def code_of(error: GuardhooksError) -> Exit:
@@ -60,7 +61,7 @@ def guarded(work: Callable[[], object]) -> int:
         result = work()
         sys.stdout.flush()
     except click.UsageError as error:
-        return complain(error.format_message(), Exit.USAGE, _help_hint(error))
+        return complain(_usage_fault(error), Exit.USAGE)
     except click.ClickException as error:
         return complain(error.format_message(), Exit.FAILED)
     except GuardhooksError as error:
@@ -75,11 +76,9 @@ def guarded(work: Callable[[], object]) -> int:
     return result if isinstance(result, int) else Exit.DONE
 
 
-def complain(message: str, code: Exit, hint: str = "") -> int:
-    """Print one error line, and where more is to be learnt; gives the exit code back."""
-    click.echo(f"guardhooks: error: {safe_text(message)}", err=True)
-    if hint:
-        click.echo(hint, err=True)
+def complain(message: str, code: Exit) -> int:
+    """Print one error line; gives the exit code back."""
+    click.echo(f"guardhooks: error: {safe_text(message, 10_000)}", err=True)
     return code
 
 
@@ -88,8 +87,11 @@ def warn(message: str) -> None:
     click.echo(f"guardhooks: warning: {safe_text(message)}", err=True)
 
 
-def _help_hint(error: click.UsageError) -> str:
-    return f"Try '{error.ctx.command_path} --help'." if error.ctx else ""
+def _usage_fault(error: click.UsageError) -> str:
+    """What click says, in the manner of our own errors, and where more is to be learnt."""
+    message = error.format_message().rstrip(".")
+    where = f"; see `{error.ctx.command_path} --help`" if error.ctx and "; did you mean" not in message else ""
+    return message[:1].lower() + message[1:] + where
 
 
 def _discard_output() -> None:

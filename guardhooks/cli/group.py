@@ -60,8 +60,8 @@ class GuardhooksGroup(click.Group):
             from difflib import get_close_matches
 
             near = get_close_matches(name, self.list_commands(ctx), 1)
-            hint = f"did you mean {near[0]!r}?" if near else "see `guardhooks --help`"
-            raise click.UsageError(f"no such command {name!r}; {hint}", ctx)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"no such command {name!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def _ask_plugins(self, ctx: click.Context) -> None:

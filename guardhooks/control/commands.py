@@ -41,6 +41,8 @@ class ControlledGuard(Protocol):
     def jails(self) -> Mapping[str, Jail]: ...
     @property
     def enforcer(self) -> Enforcement: ...
+    @property
+    def observing(self) -> bool: ...
     async def ban(
         self, jail: str, id: str, *, length: float | None = None, reason: str = "by hand", force: bool = False
     ) -> Ban: ...
@@ -139,7 +141,8 @@ class _Commands:
             _refuse_everybody(each)
         bans = await self._ban_all([self._guard.ban(jail, each, length=length, force=force) for each in ids])
         states = await self._settled(bans)
-        return {"banned": [{**_told(ban), "state": state} for ban, state in zip(bans, states, strict=True)]}
+        told = [{**_told(ban), "state": state} for ban, state in zip(bans, states, strict=True)]
+        return {"banned": told, "observing": self._guard.observing}
 
     async def _ban_all(self, asked: Sequence[Awaitable[Ban]]) -> list[Ban]:
         """All at once, so that they share what is slow. One that is refused does not stop the others."""

@@ -46,8 +46,9 @@ def test_status_lists_the_jails_and_says_that_it_observes(live: Site) -> None:
 def test_a_ban_by_hand_comes_and_goes(live: Site) -> None:
     banned = live.guardhooks("ban", "app", "192.0.2.1", "2001:DB8::/33", "--for", "1h 30m")
     assert banned.returncode == 0, banned.stderr
-    assert "[app] banned 192.0.2.1 for 1h 30m, until " in banned.stdout
-    assert "[app] banned 2001:db8::/33" in banned.stdout
+    assert "[app] would ban 192.0.2.1 for 1h 30m, until " in banned.stdout
+    assert "(observing: nobody is kept out)" in banned.stdout
+    assert "[app] would ban 2001:db8::/33" in banned.stdout
 
     report = json.loads(live.guardhooks("status", "app", "--json").stdout)
     assert {ban["id"]: ban["state"] for ban in report["banned"]} == {"192.0.2.1": "active", "2001:db8::/33": "active"}
@@ -77,8 +78,8 @@ def test_many_addresses_are_sent_in_portions(live: Site) -> None:
         (("ban", "ap", "192.0.2.1"), 1, "did you mean 'app'?"),
         (("ban", "app", "192.0.2.256"), 2, "'192.0.2.256' is no address and no network; for an id of another kind"),
         (("ban", "app", "0.0.0.0/0"), 1, "0.0.0.0/0 is everybody, you too"),
-        (("ban", "app", "127.0.0.0/8"), 1, "covers this machine's own address"),
-        (("ban", "app"), 2, "Missing argument 'IP...'"),
+        (("ban", "app", "127.0.0.0/8"), 1, "covers 127.0.0.1, this machine's own address; add --force"),
+        (("ban", "app"), 2, "missing argument 'IP...'; see `guardhooks ban --help`"),
         (("ban", "app", "192.0.2.1", "--for", "5x"), 2, "unknown unit 'x'"),
         (("unban",), 2, "name the addresses to unban, or --all, not both"),
         (("unban", "--all", "192.0.2.1"), 2, "not both"),
@@ -96,9 +97,9 @@ def test_what_cannot_be_done_is_one_line_and_an_exit_code(
     )  # fmt: skip
 
     assert run.returncode == code
-    first = run.stderr.splitlines()[0]
-    assert first.startswith("guardhooks: error: ")
-    assert complaint in first
+    [line] = run.stderr.splitlines()
+    assert line.startswith("guardhooks: error: ")
+    assert complaint in line
     assert "Traceback" not in run.stderr
     assert run.stdout == ""
 

@@ -76,7 +76,7 @@ def test_wrong_usage_of_it_is_told_as_of_ours(hooked: Site) -> None:
     result = run(hooked, "shout")
 
     assert result.exit_code == 2
-    assert result.stderr.startswith("guardhooks: error: Missing argument 'WORD'.")
+    assert result.stderr.startswith("guardhooks: error: missing argument 'WORD'")
 
 
 def test_near_names_are_looked_for_among_its_commands_too(hooked: Site) -> None:

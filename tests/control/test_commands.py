@@ -20,6 +20,7 @@ class RecordingGuard:
     jails: Mapping[str, Jail] = field(default_factory=lambda: {"sshd": Jail("sshd"), "postfix": Jail("postfix")})
     held: dict[tuple[str, str], Ban] = field(default_factory=dict)
     forced: bool = False
+    observing: bool = False
     states: list[str] = field(default_factory=lambda: ["active"])
 
     @property
