@@ -83,10 +83,11 @@ class Daemon:
             commands(guard, reload=self.reload, stop=self.stop),
             allowed_uids=frozenset({0, os.geteuid()}),
         )
+        self._handle_signals()  # before anything is built that a signal's default action would leave behind
         await control.start()
         try:
-            await guard.start()
-            self._handle_signals()
+            async with self._reloading:
+                await guard.start()
             self._say_ready(guard)
             await self._stopping.wait()
         finally:
