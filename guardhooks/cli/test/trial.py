@@ -48,9 +48,10 @@ class Trial:
         matcher = next((each for each in matchers if self.jail.name in each.jails), None)
         if matcher is None:
             raise ConfigError(f"no plugin matches lines for {self.made_from}; see `guardhooks plugins`")
-        fatal = [problem for problem in matcher.problems.get(self.jail.name, ()) if problem.fatal]
-        if fatal:
-            raise ConfigError("; ".join(map(str, fatal)))
+        found = matcher.problems.get(self.jail.name, ())
+        if any(problem.fatal for problem in found):
+            causes = [problem for problem in found if not problem.fatal] or found
+            raise ConfigError("; ".join(map(str, causes)))
         return matcher
 
     def blocks(self, *, every: bool) -> Iterator[list[LineTrace]]:
