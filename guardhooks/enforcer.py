@@ -135,6 +135,8 @@ class ActionWorker:
             if self.state is ActionState.FAILING:
                 logger.warning("[%s] action %s works again", self.jail.name, self.action.actname)
             self.state, self.reason = ActionState.ACTIVE, ""
+            if outcome.note and outcome.note != self.note and self.action.name != "observe":
+                logger.info("[%s] action %s: %s", self.jail.name, self.action.actname, safe_text(outcome.note))
             self.note = outcome.note or self.note
             self._checked()
         self._done(self, Op.START, bans)
@@ -171,7 +173,7 @@ class ActionWorker:
         self._next_check = self._last_check + self._reconcile
 
     def _failed(self, error: ActionError) -> float:
-        reason = safe_text(str(error))
+        reason = safe_text(str(error)).replace(f"action {self.action.actname}: ", "", 1)
         if reason != self.reason:
             logger.error("[%s] action %s failed, is tried again: %s", self.jail.name, self.action.actname, reason)
         self.state, self.reason = ActionState.FAILING, reason
@@ -192,7 +194,8 @@ class ActionWorker:
 
     def _unserved(self) -> str:
         file = f"{self.action.file} needs one" if self.action.file else "nor is there a file of that name in action.d"
-        return f"action {self.action.name}: no plugin serves it; {file}"
+        place = f"{self.action.place}: " if self.action.place else ""
+        return f"{place}no plugin serves action {self.action.name!r}; {file}"
 
 
 class Enforcer:

@@ -31,6 +31,7 @@ from guardhooks.pipeline import Pipeline
 from guardhooks.plugins import Plugins
 from guardhooks.resolver import Resolver
 from guardhooks.settings.model import Settings
+from guardhooks.source_news import SourceNews
 from guardhooks.sources import Sources
 from guardhooks.text import safe_text
 
@@ -80,6 +81,7 @@ class Guard:
             narrow=self._narrow,
         )
         self.sources = Sources(plugins, self._pipeline)
+        self._source_news = SourceNews()
         self.state_problem = ""
         self._own: frozenset[str] = frozenset()
         self._own_read = 0.0
@@ -167,6 +169,7 @@ class Guard:
             if not 0 <= now - self._own_read < _OWN_ADDRESSES_AGE:
                 self._own = await asyncio.to_thread(own_addresses)
                 self._own_read = now
+            self._source_news.look(self.sources.states(), now)
             await self._write_ledger()
 
     async def _write_ledger(self) -> None:
@@ -229,7 +232,10 @@ class Guard:
         of = self._jail(jail)
         id = canonical(id) or id
         if not force and (hit := self._own_hit(id)):
-            raise ActionError(f"[{jail}] {id} is refused: it covers this machine's own address {hit}")
+            hits = "is" if hit == id else f"covers {hit},"
+            raise ActionError(
+                f"[{jail}] {id} is refused: it {hits} this machine's own address; add --force to ban it anyway"
+            )
         ban = Ban(id, jail, self.clock(), of.bantime if length is None else length, reason=reason)
         stored = self.ledger.add(ban)
         if stored is None:

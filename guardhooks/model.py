@@ -73,7 +73,8 @@ class FilterSpec:
     """A filter.d filter after interpolation and tag substitution, before its regexes are compiled.
 
     `failregex`, `ignoreregex` and `datepattern` hold one pattern each, in order; matching tags (`<HOST>`, `<F-USER>`)
-    are still in them. `maxlines` is at least 1. `options` are the bracket options it was named with.
+    are still in them. `maxlines` is at least 1. `options` are the bracket options it was named with. `places` tells
+    file and line where an option (`failregex`, …) begins, as far as it is written in a file.
     """
 
     name: str
@@ -84,6 +85,7 @@ class FilterSpec:
     maxlines: int = 1
     journalmatch: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=_no_options)
+    places: Mapping[str, tuple[str, int]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ class ActionSpec:
     `name` is the action's name as written (`ipset`, `nftables-multiport`, `sendmail-whois`), `actname` its identity
     within the jail. `options` are the bracket options (with `name` = jail name unless given), `properties` what the
     `action.d` file defines: `[Init]` values, commands, conditional variants `key?family=inet6`. `file` is that file's
-    path, empty where none was found and only a plugin can serve the action.
+    path, empty where none was found and only a plugin can serve the action. `place` says where the jail names it:
+    `file:line: [section] key`.
     """
 
     name: str
@@ -101,6 +104,7 @@ class ActionSpec:
     options: Mapping[str, str] = field(default_factory=_no_options)
     properties: Mapping[str, str] = field(default_factory=_no_options)
     file: str = ""
+    place: str = field(default="", compare=False)
 
     def get(self, key: str, default: str = "") -> str:
         """Value of `key`: bracket option first, then the action file's, then `default`."""

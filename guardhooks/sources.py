@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from guardhooks.errors import ConfigError, PluginError
@@ -66,7 +66,12 @@ class Reader:
         matchers = await loop.run_in_executor(
             self.pipeline.executor, self.plugins.line_matcher, self.source, self.jails
         )
-        self.problems = {name: list(found) for matcher in matchers for name, found in matcher.problems.items()}
+        jails = {jail.name: jail for jail in self.jails}
+        self.problems = {
+            name: [_placed(problem, jails.get(name)) for problem in found]
+            for matcher in matchers
+            for name, found in matcher.problems.items()
+        }
         served = {name for matcher in matchers for name in matcher.jails}
         for jail in self.jails:
             if jail.name not in served:
@@ -74,10 +79,10 @@ class Reader:
                 self.problems.setdefault(jail.name, []).append(unserved)
         for name, problems in self.problems.items():
             for problem in problems:
-                logger.error("[%s] %s", name, safe_text(str(problem)))
+                logger.error("[%s] %s", name, safe_text(str(problem).removeprefix(f"[{name}] ")))
         if matchers:
-            jails = {jail.name: jail for jail in self.jails if jail.name in served}
-            await self.pipeline.follow(self.source, jails, matchers)
+            served_jails = {name: jail for name, jail in jails.items() if name in served}
+            await self.pipeline.follow(self.source, served_jails, matchers)
 
     async def close(self) -> None:
         """End the reading; what was read is counted, what was not stays for the next time."""
@@ -90,6 +95,14 @@ class Reader:
             done, _ = await asyncio.wait({self.task}, timeout=10)
             if not done:
                 self.task.cancel()
+
+
+def _placed(problem: Problem, jail: Jail | None) -> Problem:
+    """A matcher's problem with a part of the filter, which knows no files, at the place where that part is written."""
+    if problem.file or jail is None or jail.filter is None or problem.key not in jail.filter.places:
+        return problem
+    file, line = jail.filter.places[problem.key]
+    return replace(problem, file=file, line=line)
 
 
 class Sources:
@@ -134,6 +147,10 @@ class Sources:
     def statuses(self, jail: str) -> list[SourceStatus]:
         """State of each source that a jail reads."""
         return [reader.status() for reader in self._readers.values() if any(j.name == jail for j in reader.jails)]
+
+    def states(self) -> list[tuple[SourceStatus, list[str]]]:
+        """State of every source, with the names of the jails that read it."""
+        return [(reader.status(), [jail.name for jail in reader.jails]) for reader in self._readers.values()]
 
     def problems(self, jail: str) -> list[Problem]:
         """What keeps a jail from being read whole."""

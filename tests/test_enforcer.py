@@ -156,7 +156,7 @@ def test_an_action_that_nobody_serves_is_not_waited_for_unless_it_is_the_only_on
         await until(lambda: all(w.state is not ActionState.STARTING for w in enforcer.workers("sshd")))
         world.decide(enforcer, jail, "192.0.2.1")
         await until(lambda: enforcer.state("sshd", "192.0.2.1") == state)
-        assert "no plugin serves it" in enforcer.workers("sshd")[1].reason
+        assert "no plugin serves action" in enforcer.workers("sshd")[1].reason
         await enforcer.close(["sshd"], Op.STOP)
 
     asyncio.run(story())

@@ -88,15 +88,22 @@ def _places(names: Sequence[str]) -> str:
 
 def _advice(jail: Report) -> list[str]:
     """What is wrong with a jail, one line each."""
-    prefix = f"[{jail['name']}] "
-    lines = [_complaint(problem if prefix in problem else prefix + problem) for problem in jail["problems"]]
+    texts = list(jail["problems"])
     for action in jail["actions"]:
-        if action["state"] in {"failing", "unserved"}:
-            why = action["reason"] or "no plugin serves it"
-            retry = "; it is retried" if action["state"] == "failing" else ""
-            lines.append(_complaint(f"{prefix}action {action['actname']}: {why}{retry}"))
-    failed = [source for source in jail["sources"] if source["state"] == "failed"]
-    return lines + [_complaint(f"{prefix}source {_place(s)}: {s['detail'] or 'it cannot be read'}") for s in failed]
+        if action["state"] == "failing":
+            reason = action["reason"].removeprefix(f"{action['actname']}: ")
+            texts.append(f"action {action['actname']}: {reason}; it is retried")
+        elif action["state"] == "unserved":
+            texts.append(action["reason"])
+    texts += [f"log {_named(source)}" for source in jail["sources"] if source["state"] == "failed"]
+    name = f"[{jail['name']}]"
+    return [_complaint(text if name in text else f"{name} {text}") for text in texts]
+
+
+def _named(source: Report) -> str:
+    """A failed source and why; what it says itself begins with the file that failed."""
+    place, detail = _place(source), source["detail"] or "cannot be read"
+    return detail if place in detail else f"{place}: {detail}"
 
 
 def _complaint(text: str) -> str:

@@ -46,9 +46,16 @@ def build_actions(library: Library, jail: str, options: Options, visible: Mappin
             if spec.actname in specs:
                 options.problems.append(_left_out(word, ConfigError(taken.format(spec.actname)), place))
                 continue
-            specs[spec.actname] = spec
+            specs[spec.actname] = replace(spec, place=_named_at(options, spec.name, place))
             options.problems += problems
     return tuple(specs.values())
+
+
+def _named_at(options: Options, name: str, place: Value) -> str:
+    """Where the name stands: mostly in `banaction`, to which `action` refers."""
+    own = (options.scope.find(key) for key in ("action", "banaction", "banaction_allports"))
+    value = next((value for value in own if value is not None and name in value.text), place)
+    return f"{value.file}:{value.line}: [{value.section}] {value.key}"
 
 
 def _left_out(action: str, error: ConfigError, place: Value) -> Problem:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from guardhooks.errors import ConfigError
 from guardhooks.model import NO_OPTIONS, FilterSpec, Problem
 from guardhooks.settings.brackets import parse_brackets
 from guardhooks.settings.definitions import Definition, Library
+from guardhooks.settings.ini import Value
 from guardhooks.settings.problems import SettingError, did_you_mean, error_at
 
 FILTER_OPTIONS: Final = ("prefregex", "failregex", "ignoreregex", "maxlines", "datepattern", "journalmatch")
@@ -17,6 +19,8 @@ FILTER_OPTIONS: Final = ("prefregex", "failregex", "ignoreregex", "maxlines", "d
 
 MOST_LINES: Final = 10_000
 """The largest `maxlines`."""
+
+NO_PLACES: Final[Mapping[str, Value]] = MappingProxyType({})
 
 _LISTS: Final = frozenset({"failregex", "ignoreregex", "journalmatch"})
 
@@ -75,11 +79,13 @@ def find_filter(library: Library, text: str, logtype: str, visible: Mapping[str,
     return Filter(name, options, Definition(store, given, visible), tuple(store.problems))
 
 
-def filter_spec(found: Filter, instead: Mapping[str, str] = NO_OPTIONS) -> FilterSpec:
+def filter_spec(
+    found: Filter, instead: Mapping[str, str] = NO_OPTIONS, places: Mapping[str, Value] = NO_PLACES
+) -> FilterSpec:
     """What the filter says in the end.
 
     `instead` are the jail's own filter options: each replaces what the file says, but stands behind a bracket option
-    of the same name (lists then hold both). Raises ConfigError.
+    of the same name (lists then hold both). `places` tells where they are written. Raises ConfigError.
     """
     values = {key: _value(found, key, instead) for key in FILTER_OPTIONS}
     return FilterSpec(
@@ -91,7 +97,14 @@ def filter_spec(found: Filter, instead: Mapping[str, str] = NO_OPTIONS) -> Filte
         maxlines=_maxlines(found, values["maxlines"]),
         journalmatch=lines(values["journalmatch"]),
         options=found.options,
+        places={key: (place.file, place.line) for key in FILTER_OPTIONS if (place := _place(found, key, places))},
     )
+
+
+def _place(found: Filter, key: str, places: Mapping[str, Value]) -> Value | None:
+    place = places.get(key) if key not in found.options else None
+    place = place or found.definition.place(key)
+    return place if place and place.file else None
 
 
 def lines(text: str) -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from guardhooks.addresses import prefix_of
 from guardhooks.errors import ConfigError
 from guardhooks.model import PERMANENT, Escalation, FilterSpec, Jail, Problem, SourceSpec
 from guardhooks.settings import options as read
@@ -22,7 +24,14 @@ from guardhooks.settings.times import parse_duration, parse_number
 
 T = TypeVar("T")
 
+_READ_NO_LOG: Final = frozenset({"recidive"})
+"""Filters of jails that make sense without a log: the ledger is looked at instead."""
+
 _MOST = 1_000_000
+_LIKE_ADDRESS: Final = re.compile(
+    r"[0-9]+(\.[0-9]+)+(/.*)?|[0-9A-Fa-f:.\[\]]*::.*|[0-9A-Fa-f:.\[\]]+/[0-9A-Fa-f:.]*", re.ASCII
+)
+"""Words that can only be meant as an address or a network; others may be host names or ids of another kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,8 @@ def _filter_spec(options: Options, found: Filter | None) -> FilterSpec | None:
         instead["maxlines"] = str(options.value("maxlines", read.integer(1, MOST_LINES), 1))
     if found is None:
         return None
-    spec = _at(options.scope, "filter", lambda: filter_spec(found, instead))
+    places = {key: place for key in instead if (place := options.scope.find(key))}
+    spec = _at(options.scope, "filter", lambda: filter_spec(found, instead, places))
     for tag in found.definition.missing:
         near = did_you_mean(tag, found.definition)
         error = ConfigError(f"wants <{tag}>, which nothing defines, so the rules behind it are missing{near}")
@@ -109,6 +119,11 @@ def _sources(options: Options, spec: FilterSpec | None, backend: str) -> tuple[S
     place = options.scope.find("logpath")
     if place is not None and not sources:
         options.problems.append(problem_at(place, "names no file, so this jail has nothing to read"))
+    elif not sources and spec is not None and spec.name not in _READ_NO_LOG:
+        message = "is not set, so this jail has nothing to read; name its log, or set backend = systemd"
+        enabled = options.scope.find("enabled")
+        file, line = (enabled.file, enabled.line) if enabled else ("", 0)
+        options.problems.append(Problem(message, file, line, options.scope.section, "logpath"))
     return sources
 
 
@@ -139,7 +154,7 @@ def _exemptions(options: Options, found: Filter | None, jail: Jail) -> Jail:
     value = options.value
     return replace(
         jail,
-        ignoreip=tuple(options.text("ignoreip").replace(",", " ").split()),
+        ignoreip=_ignoreip(options),
         ignoreself=value("ignoreself", read.boolean, default=True),
         ignorecommand=options.text("ignorecommand"),
         ignorecache=value("ignorecache", _ignorecache, {}),
@@ -148,6 +163,18 @@ def _exemptions(options: Options, found: Filter | None, jail: Jail) -> Jail:
         logtimezone=options.text("logtimezone"),
         plugins=value("plugins", _switches, ()),
     )
+
+
+def _ignoreip(options: Options) -> tuple[str, ...]:
+    words = tuple(options.text("ignoreip").replace(",", " ").split())
+    place = options.scope.find("ignoreip")
+    if place is not None:
+        options.problems += [
+            problem_at(place, f"{word!r} is no address, network, host name or file:/path; nobody is spared by it")
+            for word in words
+            if _LIKE_ADDRESS.fullmatch(word) and not prefix_of(word)
+        ]
+    return words
 
 
 def _escalation(options: Options) -> Escalation:

@@ -109,7 +109,9 @@ class Reader:
             target = self._lent(file.path.parent / name, name)
             optional = target.suffix == ".local" or target.name.startswith("paths-overrides")
             if value and not optional and not _exists(target):
-                problems.append(problem_at(value, f"the included file {target} does not exist"))
+                problems.append(
+                    problem_at(value, f"the included file {target} does not exist; the rest is used without it")
+                )
             yield target
 
     def _lent(self, target: Path, name: str) -> Path:

@@ -69,7 +69,7 @@ class Options:
             return parse(self.scope.text(place).strip())
         except ConfigError as error:
             problem = as_problem(error, place, fatal=False)
-            shown = f"{default:g}" if isinstance(default, float) else repr(default)
+            shown = _as_written(default)
             self.problems.append(replace(problem, message=f"{problem.message}; {shown} is used instead"))
             return default
 
@@ -83,6 +83,13 @@ class Options:
             except ConfigError:
                 continue  # reported by whoever needs it
         return texts
+
+
+def _as_written(value: object) -> str:
+    """A value as it would stand in a file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 def boolean(text: str) -> bool:

@@ -64,7 +64,7 @@ class AutoAction:
     async def _choose(self, guard: Executor, jail: Jail, action: ActionSpec, bans: Sequence[Ban]) -> Outcome:
         failures: list[tuple[str, ActionError]] = []
         key = (jail.name, action.actname)
-        before = self._chosen.pop(key, "")
+        self._chosen.pop(key, None)
         for name in CANDIDATES:
             try:
                 outcome = await guard.execute(jail, replace(action, name=name), Op.START, bans)
@@ -73,8 +73,6 @@ class AutoAction:
                 continue
             self._chosen[key] = name
             reason = _reason(name, failures)
-            if name != before:
-                logger.info("[%s] %s", jail.name, reason)
             return replace(outcome, note=f"{reason}; {outcome.note}" if outcome.note else reason)
         return await self._observe(guard, jail, action, bans, failures)
 

@@ -48,7 +48,7 @@ def test_a_failing_action_says_why_and_that_it_is_retried() -> None:
     lines = overview(report)
 
     assert "ipset (failing)" in lines[4]
-    assert lines[-1] == "! [sshd] action ipset: ipset: no permission; it is retried"
+    assert lines[-1] == "! [sshd] action ipset: no permission; it is retried"
     assert is_degraded(report)
 
 
@@ -56,7 +56,7 @@ def test_a_failed_source_says_why() -> None:
     source = {"key": "/var/log/x", "state": "failed", "detail": "permission denied", "origins": []}
 
     assert overview(guard(jail(state="degraded", sources=[source])))[-1] == (
-        "! [sshd] source /var/log/x: permission denied"
+        "! [sshd] log /var/log/x: permission denied"
     )
 
 

@@ -75,15 +75,15 @@ def test_a_missing_include_is_told_unless_it_is_optional(write: Write) -> None:
     store = Reader().store(directory / "b")
     assert store is not None
     [problem] = store.problems
-    assert (
-        str(problem)
-        == f"{directory}/b.conf:2: [INCLUDES] before: the included file {directory}/gone.conf does not exist"
-    )
+    missing = f"the included file {directory}/gone.conf does not exist; the rest is used without it"
+    assert str(problem) == f"{directory}/b.conf:2: [INCLUDES] before: {missing}"
 
 
 def test_the_packaged_configuration_lends_filters_and_includes(write: Write) -> None:
     mine = "[INCLUDES]\nbefore = common.conf\n[Definition]\nfailregex = ^%(__prefix_line)sbad <HOST>\n"
-    directory = write({"filter.d/f.conf": mine, "jail.local": "[sshd]\nenabled = 1\nfilter = sshd\naction =\n"})
+    directory = write(
+        {"filter.d/f.conf": mine, "jail.local": "[sshd]\nenabled = 1\nfilter = sshd\nlogpath = /x\naction =\n"}
+    )
     settings = load(directory)
     assert [(jail.name, jail.problems) for jail in settings.jails] == [("j", ()), ("sshd", ())]
 

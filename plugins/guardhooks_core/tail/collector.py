@@ -280,10 +280,7 @@ class Collector:
             return
         rest = {path: why for path, why in self._failures.items() if path != follower.path}
         if follower.failure:
-            log.warning("%s: cannot be read: %s", safe_text(follower.path), follower.failure)
             rest[follower.path] = follower.failure
-        else:
-            log.info("%s: can be read now", safe_text(follower.path))
         self._failures = rest
 
 
