@@ -1,0 +1,151 @@
+"""Runs scripts: each in a session of its own, bounded in time and output, killed with its children."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from guardhooks import safe_text
+
+from .script import Script
+
+logger = logging.getLogger("guardhooks.shell")
+
+_PLACES: Final = 32
+"""Scripts that may run at a time."""
+_PLACE_TIME: Final = 2.0
+"""Seconds after which a running script gives up its place, so that slow ones never keep others waiting."""
+_GRACE: Final = 0.2
+"""Seconds between SIGTERM and SIGKILL, and for output after the end of the script."""
+_OUTPUT: Final = 8192
+"""Bytes of output that are kept, the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a script ended: its exit status (negative: killed by that signal; None: not started) and last output."""
+
+    status: int | None
+    output: str = ""
+    timed_out: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Exit status 0, in time."""
+        return self.status == 0 and not self.timed_out
+
+    def __str__(self) -> str:
+        said = f": {safe_text(self.output.strip(), 400)}" if self.output.strip() else ""
+        if self.timed_out:
+            return f"killed after {self.timed_out:g} s{said}"
+        if self.status is None:
+            return f"could not be run{said}"
+        if self.status < 0:
+            return f"killed by signal {-self.status}{said}"
+        hint = " (command not found)" if self.status == 127 else ""
+        return f"exit status {self.status}{hint}{said}"
+
+
+class _Output(asyncio.Protocol):
+    """The last bytes of what a script writes."""
+
+    def __init__(self) -> None:
+        self._blocks: deque[bytes] = deque()
+        self._size = 0
+        self.complete = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self._blocks.append(data[-_OUTPUT:])
+        self._size += len(self._blocks[-1])
+        while self._size - len(self._blocks[0]) >= _OUTPUT:
+            self._size -= len(self._blocks.popleft())
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
+        self.complete.set()
+
+    @property
+    def text(self) -> str:
+        return b"".join(self._blocks)[-_OUTPUT:].decode(errors="replace")
+
+
+class Runner:
+    """Runs scripts for all actions."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(_PLACES)
+
+    async def run(self, script: Script, limit: float) -> Result:
+        """Run to its end, at most `limit` seconds; never raises for what the script does."""
+        await self._places.acquire()
+        task = asyncio.ensure_future(_run(script, limit))
+        try:
+            await asyncio.wait({task}, timeout=_PLACE_TIME)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        finally:
+            self._places.release()
+        return await task
+
+
+async def _run(script: Script, limit: float) -> Result:
+    output = _Output()
+    reading, writing = os.pipe()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: output, os.fdopen(reading, "rb", 0))
+    try:
+        process = await _start(script, writing)
+    except (OSError, ValueError) as error:
+        transport.close()
+        return Result(None, str(error))
+    finally:
+        os.close(writing)
+    timed_out = 0.0
+    try:
+        async with asyncio.timeout(limit):
+            await process.wait()
+    except TimeoutError:
+        timed_out = limit
+        await _kill(process)
+    except asyncio.CancelledError:
+        _signal(process, signal.SIGKILL)
+        raise
+    else:
+        # A child that was left in the background may hold the pipe for ever.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(output.complete.wait(), _GRACE)
+    finally:
+        transport.close()
+    return Result(process.returncode, output.text, timed_out)
+
+
+async def _start(script: Script, output: int) -> asyncio.subprocess.Process:
+    variables = {name: value.replace("\0", "").encode(errors="replace") for name, value in script.variables.items()}
+    return await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", script.text,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env={**os.environb, **{os.fsencode(name): value for name, value in variables.items()}},
+        cwd="/",
+        start_new_session=True,
+        umask=0o077,
+    )  # fmt: skip
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    _signal(process, signal.SIGTERM)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), _GRACE)
+    _signal(process, signal.SIGKILL)  # whoever is left of the group, be the shell gone or not
+    await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
