@@ -89,12 +89,21 @@ class Daemon:
             async with self._reloading:
                 await guard.start()
             self._say_ready(guard)
-            await self._stopping.wait()
+            await self._until_stopped(guard)
         finally:
             _notify("STOPPING=1")
             await control.close()
             await guard.stop(flush=self._flush)
         logger.info("stopped%s", "; all bans are lifted" if self._flush else "; bans stay in force")
+
+    async def _until_stopped(self, guard: Guard) -> None:
+        """Until a signal or a command ends it, or a part of it dies: then it is better to be started anew."""
+        ends = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(guard.supervisor.crashed())]
+        done, waiting = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        for task in done:
+            task.result()
 
     def _load_plugins(self, settings: Settings) -> Plugins:
         return Plugins.load(

@@ -11,10 +11,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from guardhooks.errors import ActionError
 from guardhooks.model import ActionSpec, Ban, Jail, Op, Outcome
+from guardhooks.supervision import Supervisor
 from guardhooks.text import safe_text
 
 Execute: TypeAlias = Callable[[Jail, ActionSpec, Op, Sequence[Ban]], Awaitable[Outcome | None]]
@@ -24,6 +25,8 @@ _SOONEST_RECHECK: Final = 5.0
 """Seconds between two checks that failures of banned ids ask for."""
 _LAST_CALL: Final = 20.0
 """Seconds that an action has to finish when the guard stops."""
+
+_REPORT: Final = "report"
 
 logger = logging.getLogger("guardhooks.actions")
 
@@ -50,7 +53,9 @@ class ActionWorker:
         due: Callable[[], list[Ban]],
         done: Callable[[ActionWorker, Op, Sequence[Ban]], None],
         reconcile: float,
+        supervisor: Supervisor,
     ) -> None:
+        self._supervisor = supervisor
         self.jail, self.action = jail, action
         self.state = ActionState.STARTING
         self.reason = ""
@@ -68,9 +73,7 @@ class ActionWorker:
 
     def start(self) -> None:
         """Begin; the first thing done is `Op.START` with everything that is due."""
-        self._task = asyncio.get_running_loop().create_task(
-            self._run(), name=f"action {self.jail.name}/{self.action.actname}"
-        )
+        self._task = self._supervisor.spawn(self._run(), f"action {self.jail.name}/{self.action.actname}")
 
     def ask(self, op: Op, ban: Ban) -> None:
         """Put a ban or unban into the next batch; the latest word about an id holds."""
@@ -205,15 +208,16 @@ class Enforcer:
         self,
         execute: Execute,
         due: Callable[[str], list[Ban]],
-        report: Callable[[list[tuple[Jail, Op, Ban]]], Coroutine[object, object, None]],
+        report: Callable[[list[tuple[Jail, Op, Ban]]], Coroutine[Any, Any, None]],
         reconcile: float,
+        supervisor: Supervisor,
     ) -> None:
+        self._supervisor = supervisor
         self._execute, self._due, self._report = execute, due, report
         self._reconcile = reconcile
         self._workers: dict[str, list[ActionWorker]] = {}
         self._waiting: dict[tuple[str, str], set[str]] = {}
         self._in_force: set[tuple[str, str]] = set()
-        self._reports: set[asyncio.Task[None]] = set()
 
     def workers(self, jail: str) -> Sequence[ActionWorker]:
         """The workers of a jail's actions, in configuration order."""
@@ -230,7 +234,13 @@ class Enforcer:
 
     def _worker(self, jail: Jail, action: ActionSpec) -> ActionWorker:
         return ActionWorker(
-            jail, action, self._execute, due=lambda: self._due(jail.name), done=self._done, reconcile=self._reconcile
+            jail,
+            action,
+            self._execute,
+            due=lambda: self._due(jail.name),
+            done=self._done,
+            reconcile=self._reconcile,
+            supervisor=self._supervisor,
         )
 
     async def replace(self, jail: Jail) -> None:
@@ -290,8 +300,7 @@ class Enforcer:
         """Stop (or flush) the actions of these jails, in reverse order; what went wrong, one line each."""
         closing = [worker for jail in jails for worker in reversed(self._workers.pop(jail, []))]
         faults = await asyncio.gather(*(self._close(worker, op) for worker in closing))
-        if self._reports:
-            await asyncio.gather(*self._reports, return_exceptions=True)
+        await self._supervisor.settle(_REPORT)
         return [fault for fault in faults if fault]
 
     async def _close(self, worker: ActionWorker, op: Op) -> str:
@@ -332,6 +341,4 @@ class Enforcer:
 
     def _tell(self, news: list[tuple[Jail, Op, Ban]]) -> None:
         if news:
-            task = asyncio.get_running_loop().create_task(self._report(news))
-            self._reports.add(task)
-            task.add_done_callback(self._reports.discard)
+            self._supervisor.spawn(self._report(news), _REPORT)

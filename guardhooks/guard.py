@@ -33,6 +33,7 @@ from guardhooks.resolver import Resolver
 from guardhooks.settings.model import Settings
 from guardhooks.source_news import SourceNews
 from guardhooks.sources import Sources
+from guardhooks.supervision import Supervisor
 from guardhooks.text import safe_text
 
 _TICK: Final = 0.5
@@ -68,7 +69,8 @@ class Guard:
         self.jails: Mapping[str, Jail] = self._jails_of(settings)
         self.ledger = Ledger.open(ledger_file, clock=clock, history_age=self._history_age())
         self._executor = ThreadPoolExecutor(16, thread_name_prefix="guardhooks")
-        self.enforcer = Enforcer(self._execute, self.ledger.active, self._report, settings.reconcile)
+        self.supervisor = Supervisor()
+        self.enforcer = Enforcer(self._execute, self.ledger.active, self._report, settings.reconcile, self.supervisor)
         self._resolver = Resolver(clock=clock)
         self._pipeline = Pipeline(
             plugins=plugins,
@@ -80,7 +82,7 @@ class Guard:
             seen_again=self.enforcer.check_soon,
             narrow=self._narrow,
         )
-        self.sources = Sources(plugins, self._pipeline)
+        self.sources = Sources(plugins, self._pipeline, self.supervisor)
         self._source_news = SourceNews()
         self.state_problem = ""
         self._own: frozenset[str] = frozenset()
@@ -110,7 +112,7 @@ class Guard:
         for jail in self.jails.values():
             self.enforcer.open(jail)
         await self.sources.arrange(self.jails.values())
-        self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house(), name="housekeeping")
+        self._housekeeping = self.supervisor.spawn(self._keep_house(), "housekeeping")
 
     async def stop(self, *, flush: bool = False) -> None:
         """End. Bans stay in force; with `flush` all are lifted and what the actions built is removed.

@@ -14,6 +14,7 @@ from guardhooks.errors import ConfigError, PluginError
 from guardhooks.model import Jail, LogSource, Problem, SourceSpec, SourceStatus
 from guardhooks.pipeline import Pipeline
 from guardhooks.plugins import Plugins
+from guardhooks.supervision import Supervisor
 from guardhooks.text import safe_text
 
 _RESTART_AFTER: Final = (1.0, 5.0, 30.0)
@@ -108,8 +109,9 @@ def _placed(problem: Problem, jail: Jail | None) -> Problem:
 class Sources:
     """All readers. `arrange` brings them in line with a set of jails."""
 
-    def __init__(self, plugins: Plugins, pipeline: Pipeline) -> None:
+    def __init__(self, plugins: Plugins, pipeline: Pipeline, supervisor: Supervisor) -> None:
         self.plugins, self.pipeline = plugins, pipeline
+        self._supervisor = supervisor
         self._readers: dict[str, Reader] = {}
         self._problems: dict[str, list[Problem]] = {}
 
@@ -142,7 +144,7 @@ class Sources:
         _, spec, source = readings[0]
         reader = Reader(source, spec, tuple(jail for jail, _, _ in readings), self.plugins, self.pipeline)
         self._readers[key] = reader
-        reader.task = asyncio.get_running_loop().create_task(reader.run(), name=f"source {key}")
+        reader.task = self._supervisor.spawn(reader.run(), f"source {key}")
 
     def statuses(self, jail: str) -> list[SourceStatus]:
         """State of each source that a jail reads."""

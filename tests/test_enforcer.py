@@ -10,6 +10,7 @@ import pytest
 
 from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome
 from guardhooks.enforcer import ActionState, Enforcer
+from guardhooks.supervision import Supervisor
 
 WALL = ActionSpec("wall", "wall", {"name": "sshd"})
 MAIL = ActionSpec("mail", "mail")
@@ -53,7 +54,7 @@ class Range:
         self.told += [(op, each.id) for _, op, each in news]
 
     def enforcer(self, reconcile: float = 600.0) -> Enforcer:
-        return Enforcer(self.execute, lambda jail: list(self.due.values()), self.report, reconcile)
+        return Enforcer(self.execute, lambda jail: list(self.due.values()), self.report, reconcile, Supervisor())
 
     def decide(self, enforcer: Enforcer, jail: Jail, id: str) -> None:
         self.due[id] = ban(id)
