@@ -48,22 +48,22 @@ def _canonical_network(text: str) -> str:
     return str(network.network_address) if network.num_addresses == 1 else str(network)
 
 
-@lru_cache(maxsize=8192)
 def widen(address: str, ipv4prefix: int, ipv6prefix: int) -> str:
     """The id under which `address` counts: itself, or its network of the given prefix length.
 
     Text that is not a single address comes back as it is. Lengths are 0–32 and 0–128.
     """
-    if ":" in address:
-        if ipv6prefix >= 128 or "/" in address:
-            return address
-        prefix = ipv6prefix
-    elif ipv4prefix >= 32:
+    if ":" not in address:
+        return address if ipv4prefix >= 32 else _network(address, ipv4prefix)
+    return address if ipv6prefix >= 128 else _network(address, ipv6prefix)
+
+
+@lru_cache(maxsize=8192)
+def _network(address: str, length: int) -> str:
+    if "/" in address:
         return address
-    else:
-        prefix = ipv4prefix
     try:
-        return str(ipaddress.ip_network((ipaddress.ip_address(address), prefix), strict=False))
+        return str(ipaddress.ip_network((ipaddress.ip_address(address), length), strict=False))
     except ValueError:
         return address
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from time import localtime, strftime
@@ -72,47 +72,51 @@ class Pipeline:
         self, jails: Mapping[str, Jail], failures: Sequence[Failure], position: Position | None = None
     ) -> list[Ban]:
         """Ignore or count these failures and enforce what is decided; the lines up to `position` are then done."""
-        kept = []
-        for failure in failures:
-            if failure.nofail or await self._ignored(jails[failure.jail], failure):
-                continue
-            kept.append(failure)
+        kept = [
+            failure
+            for failure in failures
+            if not failure.nofail and not await self._ignored(jails[failure.jail], failure)
+        ]
         if kept:
             self._log_found(kept)
         # Nothing is awaited from here on: whenever the ledger is written, it holds all of a chunk or nothing of it.
-        bans = [ban for failure in kept for ban in self._count(jails[failure.jail], failure)]
+        now = self.clock()
+        bans: list[Ban] = []
+        for failure in kept:
+            bans += self._count(jails[failure.jail], failure, now)
         if position is not None:
             self.ledger.advance(position)
         return bans
 
     async def _ignored(self, jail: Jail, failure: Failure) -> bool:
         answer = self.plugins.on_failure(jail, failure)
-        if isinstance(answer, Awaitable):
-            answer = await answer
-        if isinstance(answer, Ignore):
-            logger.info("[%s] Ignore %s by %s", jail.name, safe_text(failure.id), safe_text(answer.reason))
-            return True
-        return False
+        if answer is None:
+            return False
+        if not isinstance(answer, Ignore):
+            later = await answer
+            if later is None:
+                return False
+            answer = later
+        logger.info("[%s] Ignore %s by %s", jail.name, safe_text(failure.id), safe_text(answer.reason))
+        return True
 
-    def _count(self, jail: Jail, failure: Failure) -> list[Ban]:
-        failure = self._widened(jail, failure)
+    def _count(self, jail: Jail, failure: Failure, now: float) -> list[Ban]:
+        counted = self._counted_id(jail, failure)
+        if counted != failure.id or failure.time > now:
+            failure = replace(failure, id=counted, time=min(failure.time, now))
         record = self.ledger.count(jail, failure)
         if record.active is not None:
             self.seen_again(jail.name)
         decided = self.plugins.decide_ban(jail, failure, record)
-        applied = [self.apply(ban) for ban in decided]
-        return [ban for ban in applied if ban is not None]
+        return [ban for each in decided if (ban := self.apply(each)) is not None]
 
-    def _widened(self, jail: Jail, failure: Failure) -> Failure:
-        counted = failure.id
-        if failure.address and failure.address == failure.id:
-            counted = widen(failure.address, jail.ipv4prefix, jail.ipv6prefix)
-            if counted != failure.address:
-                counted = self.narrow(jail, counted, failure.address)
-        time = min(failure.time, self.clock())
-        if counted == failure.id and time == failure.time:
-            return failure
-        return replace(failure, id=counted, time=time)
+    def _counted_id(self, jail: Jail, failure: Failure) -> str:
+        """The id under which a failure counts: an address may stand for its prefix, unless that would hit ourselves."""
+        address = failure.address
+        if not address or address != failure.id:
+            return failure.id
+        prefix = widen(address, jail.ipv4prefix, jail.ipv6prefix)
+        return address if prefix == address else self.narrow(jail, prefix, address)
 
     def _log_found(self, failures: Sequence[Failure]) -> None:
         if not logger.isEnabledFor(logging.INFO):
