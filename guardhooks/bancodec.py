@@ -1,9 +1,8 @@
-"""What a ban carries besides its numbers, packed: zlib over JSON of matches, fields and notes, bounded in size."""
+"""What a ban carries besides its numbers, as JSON: matches, fields and notes, bounded in size."""
 
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
@@ -17,23 +16,23 @@ _FIELDS_LIMIT: Final = 64
 """Characters of one line or value, characters of all match lines, number of fields and of notes."""
 
 Details: TypeAlias = tuple[tuple[str, ...], Fields, Mapping[str, str]]
+NO_DETAILS: Final[Details] = ((), NO_FIELDS, NO_OPTIONS)
 
 
-def encoded_details(ban: Ban) -> bytes:
-    """Pack matches, fields and notes; empty where there are none."""
+def encoded_details(ban: Ban) -> str:
+    """Pack matches, fields and notes; empty where there are none. The text is ASCII, whatever they hold."""
     if not (ban.matches or ban.fields or ban.notes):
-        return b""
+        return ""
     fields = {name: _bounded(value) for name, value in islice(ban.fields.items(), _FIELDS_LIMIT)}
     notes = {name: _cut(str(value)) for name, value in islice(ban.notes.items(), _FIELDS_LIMIT)}
-    packed = json.dumps([_last_lines(ban.matches), fields, notes], separators=(",", ":"))
-    return zlib.compress(packed.encode(), 1)
+    return json.dumps([_last_lines(ban.matches), fields, notes])
 
 
-def decoded_details(details: bytes) -> Details:
+def decoded_details(details: str) -> Details:
     """The reverse of `encoded_details`; values that were tuples are tuples again."""
     if not details:
-        return (), NO_FIELDS, NO_OPTIONS
-    matches, fields, notes = json.loads(zlib.decompress(details))
+        return NO_DETAILS
+    matches, fields, notes = json.loads(details)
     values: Fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     return tuple(matches), MappingProxyType(dict(values)), MappingProxyType(notes)
 

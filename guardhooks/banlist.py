@@ -1,41 +1,46 @@
-"""The bans in force and those that are over, in memory; who is banned is answered by dictionary look-ups alone."""
+"""The bans in force and those that are over, in memory; who is banned is answered by dictionary look-ups alone.
+
+Matches, fields and notes of a ban stay in memory only until they are on disk, where they are read when asked for.
+"""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from guardhooks.bancodec import decoded_details, encoded_details
-from guardhooks.model import NO_FIELDS, NO_OPTIONS, Ban
+from guardhooks.bancodec import NO_DETAILS, Details, decoded_details, encoded_details
+from guardhooks.model import PERMANENT, Ban
 from guardhooks.prefixes import PrefixMap
+from guardhooks.store import Row, text_of
 
 LIFTED: Final = MappingProxyType({"lifted": "by hand"})
 """`notes` of a ban in the history that was lifted by hand: it is forgiven and does not count against the id."""
+_Value = TypeVar("_Value", str, float)
 
 
 class Entry:
-    """One ban, small: matches, fields and notes are packed in `details` and given up when the ban is over."""
+    """One ban without its details, small. `state` is `active`, `over` or `lifted` (by hand, before its time)."""
 
-    __slots__ = (
-        "count", "details", "failures", "id", "jail", "length", "lifted", "number", "over", "reason", "start",
-    )  # fmt: skip
+    __slots__ = ("count", "failures", "id", "jail", "length", "number", "reason", "start", "state")
 
-    def __init__(self, number: int, ban: Ban, details: bytes = b"", *, lifted: bool = False) -> None:
+    def __init__(  # noqa: PLR0917 -- a row
+        self, number: int, jail: str, id: str, start: float, length: float, count: int, failures: int, reason: str,
+        state: str = "active",
+    ) -> None:  # fmt: skip
         self.number = number
-        self.id = ban.id
-        self.jail = ban.jail
-        self.start = ban.start
-        self.length = ban.length
-        self.count = ban.count
-        self.failures = ban.failures
-        self.reason = ban.reason
-        self.details = details
-        self.lifted = lifted
-        self.over = lifted
+        self.jail = jail
+        self.id = id
+        self.start = start
+        self.length = length
+        self.count = count
+        self.failures = failures
+        self.reason = reason
+        self.state = state
 
     @property
     def end(self) -> float:
@@ -44,28 +49,48 @@ class Entry:
     def __lt__(self, other: Entry) -> bool:
         return self.start + self.length < other.start + other.length
 
-    def ban(self, *, whole: bool = True) -> Ban:
-        """The ban that crosses walls; without its matches, fields and notes unless `whole`."""
-        matches, fields, notes = decoded_details(self.details) if whole else ((), NO_FIELDS, NO_OPTIONS)
+    @classmethod
+    def of_row(cls, row: Row) -> Entry:
+        columns: Any = row  # typed by the STRICT table
+        number, jail, id_, start, length, count, failures, reason, state = columns
+        length = PERMANENT if length is None else length
+        return cls(number, jail, text_of(id_), start, length, count, failures, text_of(reason), state)
+
+    def row(self) -> Row:
+        length = None if self.length == PERMANENT else self.length
+        return (
+            self.number, self.jail, self.id, self.start, length, self.count, self.failures, self.reason, self.state,
+        )  # fmt: skip
+
+    def ban(self, details: Details = NO_DETAILS) -> Ban:
+        """The ban that crosses walls."""
+        matches, fields, notes = details
         return Ban(
             self.id, self.jail, self.start, self.length, self.count, self.failures, self.reason, matches, fields,
-            LIFTED if self.lifted else notes,
+            LIFTED if self.state == "lifted" else notes,
         )  # fmt: skip
 
 
 class BanList:
-    """All bans by jail and id. `dirty` holds what changed, by row number; None stands for a row that is gone."""
+    """All bans by jail and id.
 
-    def __init__(self, history_age: float) -> None:
-        self.dirty: dict[int, Entry | None] = {}
+    `dirty` holds the rows that changed, `dirty_details` the details, both by row number; None stands for "gone".
+    `read_details` gets details from disk, by row number.
+    """
+
+    def __init__(self, history_age: float, read_details: Callable[[Sequence[int]], Mapping[int, str]]) -> None:
+        self.dirty: dict[int, Row | None] = {}
+        self.dirty_details: dict[int, str | None] = {}
         self.history_age = history_age
+        self._read_details = read_details
+        self._details: dict[int, str] = {}
         self._number = 0
         self._active: dict[str, dict[str, Entry]] = {}
         self._ends: list[Entry] = []
         self._over: dict[str, tuple[Entry, ...]] = {}
         self._forget_at: list[tuple[float, int, Entry]] = []
         self._prefixes = PrefixMap()
-        self._reasons: dict[str, str] = {}
+        self._known: dict[str | float, str | float] = {}
 
     # --- changes -----------------------------------------------------------------------------------------------------
 
@@ -79,46 +104,52 @@ class BanList:
             former = None
         if former is not None and former.end >= ban.end:
             return None
-        stored = replace(ban, count=former.count if former else self._earlier(ban.id, ban.jail) + 1)
+        count = former.count if former else self._earlier(ban.id, ban.jail) + 1
         number = former.number if former else self._next_number()
-        entry = Entry(number, stored, encoded_details(ban))
-        entry.reason = self._shared(ban.reason)
+        entry = Entry(number, ban.jail, ban.id, ban.start, ban.length, count, ban.failures, ban.reason)
         self._enter(entry)
-        self.dirty[number] = entry
-        return stored
+        self.dirty[number] = entry.row()
+        self._details[number] = self.dirty_details[number] = encoded_details(ban)
+        return replace(ban, count=count)
 
-    def restore(self, entry: Entry, *, over: bool, now: float) -> None:
+    def restore(self, entry: Entry, now: float) -> None:
         """Put back what was on disk. A ban from the future (the clock was set back) starts now."""
         self._number = max(self._number, entry.number)
-        entry.reason = self._shared(entry.reason)
         if entry.start > now:
             entry.start = now
-            self.dirty[entry.number] = entry
-        if over:
-            self._remember(entry)
-        else:
+            self.dirty[entry.number] = entry.row()
+        if entry.state == "active":
             self._enter(entry)
+        else:
+            self._remember(entry)
 
     def remove(self, jail: str, id: str, now: float) -> Ban | None:
         """Lift a ban by hand; returns it as it was."""
         entry = self.entry(jail, id)
         if entry is None:
             return None
-        ban = entry.ban()
+        (ban,) = self._whole([entry])
         entry.length = max(0.0, min(entry.length, now - entry.start))
-        entry.lifted = True
-        self._finish(entry)
+        self._finish(entry, "lifted")
         return ban
 
     def expire(self, now: float) -> list[Ban]:
         """Take out the bans that are over, in order of their end, and forget what is too old."""
-        over: list[Ban] = []
+        over: list[Entry] = []
         while (first := self._first_end()) is not None and first.end <= now:
-            over.append(first.ban())
-            self._finish(first)
+            over.append(heapq.heappop(self._ends))
+        bans = self._whole(over)
+        for entry in over:
+            self._finish(entry)
         while self._forget_at and self._forget_at[0][0] < now:
             self._forget(heapq.heappop(self._forget_at)[2])
-        return over
+        return bans
+
+    def on_disk(self, details: Mapping[int, str | None]) -> None:
+        """These need not stay in memory."""
+        for number, packed in details.items():
+            if packed is not None and self._details.get(number) is packed:
+                del self._details[number]
 
     # --- questions ---------------------------------------------------------------------------------------------------
 
@@ -131,7 +162,7 @@ class BanList:
         return None if first is None else first.end
 
     def active(self, jail: str | None) -> list[Ban]:
-        return [entry.ban() for entry in sorted(chain.from_iterable(self._jails(jail)), key=lambda entry: entry.start)]
+        return self._whole(sorted(chain.from_iterable(self._jails(jail)), key=_start))
 
     def number_of(self, jail: str) -> int:
         return len(self._active.get(jail, ()))
@@ -144,7 +175,7 @@ class BanList:
             found: Iterator[Entry] = (entry for entry in everything if entry.id == id or inside.holding(entry.id))
         else:
             found = self._covering(id, jail)
-        return [entry.ban() for entry in sorted(found, key=lambda entry: entry.start)]
+        return self._whole(sorted(found, key=_start))
 
     def is_banned(self, address: str, jail: str | None, clock: Callable[[], float]) -> bool:
         """See `Ledger.is_banned`."""
@@ -162,14 +193,21 @@ class BanList:
 
     def history(self, id: str) -> list[Ban]:
         entries = [*self._over.get(id, ()), *self._exactly(id, None)]
-        return [entry.ban(whole=False) for entry in sorted(entries, key=lambda entry: entry.start)]
+        return [entry.ban() for entry in sorted(entries, key=_start)]
 
     # --- within ------------------------------------------------------------------------------------------------------
 
-    def _jails(self, jail: str | None) -> Iterator[Iterator[Entry]]:
+    def _whole(self, entries: Sequence[Entry]) -> list[Ban]:
+        """These bans with their details."""
+        here = self._details
+        there = self._read_details([entry.number for entry in entries if entry.number not in here])
+        packed = (here.get(entry.number) or there.get(entry.number, "") for entry in entries)
+        return [entry.ban(decoded_details(details)) for entry, details in zip(entries, packed, strict=True)]
+
+    def _jails(self, jail: str | None) -> Iterator[Iterable[Entry]]:
         for name, bans in self._active.items():
             if jail is None or jail == name:
-                yield iter(bans.values())
+                yield bans.values()
 
     def _exactly(self, id: str, jail: str | None) -> Iterator[Entry]:
         for name, bans in self._active.items():
@@ -181,24 +219,25 @@ class BanList:
             yield from self._exactly(id, jail)
 
     def _earlier(self, id: str, jail: str) -> int:
-        return sum(entry.jail == jail and not entry.lifted for entry in self._over.get(id, ()))
+        return sum(entry.jail == jail and entry.state != "lifted" for entry in self._over.get(id, ()))
 
     def _next_number(self) -> int:
         self._number += 1
         return self._number
 
-    def _shared(self, reason: str) -> str:
-        """One object for equal reasons: most bans of a jail have the same."""
-        if len(self._reasons) > 10_000:
-            self._reasons.clear()
-        return self._reasons.setdefault(reason, reason)
+    def _shared(self, value: _Value) -> _Value:
+        """One object for equal values: most bans of a jail have the same reason and length."""
+        if len(self._known) > 10_000:
+            self._known.clear()
+        return self._known.setdefault(value, value)  # type: ignore[return-value]
 
     def _enter(self, entry: Entry) -> None:
-        bans = self._active.setdefault(entry.jail, {})
-        bans[entry.id] = entry
+        entry.jail, entry.length = self._shared(entry.jail), self._shared(entry.length)
+        entry.reason = self._shared(entry.reason)
+        self._active.setdefault(entry.jail, {})[entry.id] = entry
         if "/" in entry.id:
             self._prefixes.add(entry.id)
-        if entry.end < float("inf"):
+        if entry.length < math.inf:
             heapq.heappush(self._ends, entry)
         if len(self._ends) > 1024 + 2 * sum(map(len, self._active.values())):
             self._ends = [stale for stale in self._ends if self._in_force(stale)]
@@ -214,19 +253,20 @@ class BanList:
             heapq.heappop(self._ends)  # lifted or replaced
         return None
 
-    def _finish(self, entry: Entry) -> None:
+    def _finish(self, entry: Entry, state: str = "over") -> None:
         bans = self._active[entry.jail]
         del bans[entry.id]
         if not bans:
             del self._active[entry.jail]
         if "/" in entry.id and not any(self._exactly(entry.id, None)):
             self._prefixes.discard(entry.id)
-        entry.details = b""
+        entry.state = state
         self._remember(entry)
-        self.dirty[entry.number] = entry
+        self.dirty[entry.number] = entry.row()
+        self._details.pop(entry.number, None)
+        self.dirty_details[entry.number] = None
 
     def _remember(self, entry: Entry) -> None:
-        entry.over = True
         self._over[entry.id] = (*self._over.get(entry.id, ()), entry)
         heapq.heappush(self._forget_at, (entry.end + max(self.history_age, entry.length), entry.number, entry))
 
@@ -237,3 +277,7 @@ class BanList:
         else:
             del self._over[entry.id]
         self.dirty[entry.number] = None
+
+
+def _start(entry: Entry) -> float:
+    return entry.start

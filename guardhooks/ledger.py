@@ -7,14 +7,14 @@ so whatever moment the process dies at, windows, bans, positions and totals on d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from guardhooks.model import Ban, Failure, Jail, Position, Record
-from guardhooks.state import State
+from guardhooks.state import Changes, State
 from guardhooks.store import Store
 
 
@@ -35,7 +35,7 @@ class Ledger:
         self.notes: tuple[str, ...] = tuple(store.notes) if store else ()
         self._store = store
         self._clock = clock
-        self._state = State(history_age)
+        self._state = State(history_age, store.details if store else _nothing)
         self._bans = self._state.bans
         self._changes = 0
         self._flushed = 0
@@ -71,14 +71,12 @@ class Ledger:
         Exact for failures that come up to `jail.findtime` later than newer ones. `active` comes without its matches.
         """
         state = self._state.jail(jail.name)
-        state.windows.findtime = jail.findtime
         state.failures += 1
-        keep = (jail.maxretry, jail.maxmatches)
-        times, failures, matches = state.windows.count(failure.id, failure.time, failure.matches, keep, self._clock)
+        times, failures, matches = state.windows.count(jail, failure, self._clock)
         self._state.dirty_jails.add(jail.name)
         self._changes += 1
         entry = self._bans.entry(jail.name, failure.id)
-        active = entry.ban(whole=False) if entry is not None and entry.end > self._clock() else None
+        active = entry.ban() if entry is not None and entry.end > self._clock() else None
         return Record(failure.id, times, failures, matches, active, partial(self.history, failure.id))
 
     def forget(self, jail: str, id: str) -> None:
@@ -123,7 +121,7 @@ class Ledger:
         for state in self._state.jails.values():
             state.windows.expire(now)
         over = self._bans.expire(now)
-        self._changes += 1
+        self._changes += self._state.is_dirty
         return over
 
     def next_end(self) -> float | None:
@@ -158,12 +156,11 @@ class Ledger:
 
     def positions(self, source: str) -> dict[str, Position]:
         """The saved positions of a source, by origin."""
-        return {origin: position for origin, (position, _) in self._state.positions.get(source, {}).items()}
+        return dict(self._state.positions.get(source, {}))
 
     def advance(self, position: Position) -> None:
         """Remember that everything before `position` has been counted."""
-        self._state.positions.setdefault(position.source, {})[position.origin] = (position, self._clock())
-        self._state.dirty_positions.add((position.source, position.origin))
+        self._state.advance(position, self._clock())
         self._changes += 1
 
     def totals(self, jail: str) -> Totals:
@@ -201,11 +198,20 @@ class Ledger:
 
     async def _write(self) -> None:
         covered = self._changes
-        dirt, batch = self._state.take()
+        changes = self._state.take()
         if self._store is not None:
             try:
-                await asyncio.get_running_loop().run_in_executor(self._writer, self._store.write, batch)
+                await asyncio.get_running_loop().run_in_executor(self._writer, _write, self._store, changes)
             except BaseException:
-                self._state.put_back(dirt)
+                self._state.put_back(changes)
                 raise
+            self._bans.on_disk(changes.details)
         self._flushed = covered
+
+
+def _write(store: Store, changes: Changes) -> None:
+    store.write(changes.batch())
+
+
+def _nothing(_numbers: Sequence[int]) -> Mapping[int, str]:
+    return {}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from guardhooks.banlist import BanList, Entry
-from guardhooks.model import PERMANENT, Ban, Position
-from guardhooks.store import Batch, Row
-from guardhooks.windows import Budget, Window, Windows
+from guardhooks.model import Position
+from guardhooks.store import Batch, Row, text_of
+from guardhooks.windows import Budget, Windows, is_whole
 
 _POSITION_AGE: Final = 90 * 86400.0
 """Positions that were not advanced for so long (dated logs, rotated out) are forgotten when the ledger opens."""
+
+Place: TypeAlias = tuple[str, str]
+"""Source and origin."""
 
 
 class JailState:
@@ -27,24 +30,45 @@ class JailState:
 
 
 @dataclass(slots=True)
-class Dirt:
-    """The names of what changed: by them the present values are looked up when they are written."""
+class Changes:
+    """What changed, by key: values that no longer change, None for what is gone. Safe to hand to another thread."""
 
-    jails: set[str] = field(default_factory=set)
-    windows: dict[str, set[str]] = field(default_factory=dict)
-    bans: dict[int, Entry | None] = field(default_factory=dict)
-    positions: set[tuple[str, str]] = field(default_factory=set)
+    jails: dict[str, Row] = field(default_factory=dict)
+    windows: dict[str, dict[str, bytes | None]] = field(default_factory=dict)
+    bans: dict[int, Row | None] = field(default_factory=dict)
+    details: dict[int, str | None] = field(default_factory=dict)
+    positions: dict[Place, Row | None] = field(default_factory=dict)
+
+    def batch(self) -> Batch:
+        """The same as rows, with much work for much that changed."""
+        windows = [(jail, id, packed) for jail, ids in self.windows.items() for id, packed in ids.items()]
+        windows.sort(key=lambda row: row[:2])  # neighbours on disk together
+        return Batch(
+            rows={
+                "jails": list(self.jails.values()),
+                "windows": [row for row in windows if row[2] is not None],
+                "bans": [row for row in self.bans.values() if row is not None],
+                "details": [item for item in self.details.items() if item[1]],
+                "positions": [row for row in self.positions.values() if row is not None],
+            },
+            gone={
+                "windows": [row[:2] for row in windows if row[2] is None],
+                "bans": [(number,) for number, row in self.bans.items() if row is None],
+                "details": [(number,) for number, packed in self.details.items() if not packed],
+                "positions": [place for place, row in self.positions.items() if row is None],
+            },
+        )
 
 
 class State:
     """Windows, bans, positions and totals in memory."""
 
-    def __init__(self, history_age: float) -> None:
+    def __init__(self, history_age: float, read_details: Callable[[Sequence[int]], Mapping[int, str]]) -> None:
         self.jails: dict[str, JailState] = {}
-        self.bans = BanList(history_age)
-        self.positions: dict[str, dict[str, tuple[Position, float]]] = {}
+        self.bans = BanList(history_age, read_details)
+        self.positions: dict[str, dict[str, Position]] = {}
         self.dirty_jails: set[str] = set()
-        self.dirty_positions: set[tuple[str, str]] = set()
+        self._dirty_positions: dict[Place, Row | None] = {}
         self._budget = Budget()
 
     def jail(self, name: str) -> JailState:
@@ -54,23 +78,42 @@ class State:
             state = self.jails[name] = JailState(Windows(self._budget))
         return state
 
-    def take(self) -> tuple[Dirt, Batch]:
-        """What changed since the last call, as names and as rows; from here on it counts as written."""
-        windows = {name: state.windows.dirty for name, state in self.jails.items() if state.windows.dirty}
-        dirt = Dirt(self.dirty_jails, windows, self.bans.dirty, self.dirty_positions)
-        batch = self._batch(dirt)
-        self.dirty_jails, self.bans.dirty, self.dirty_positions = set(), {}, set()
-        for name in windows:
-            self.jails[name].windows.dirty = set()
-        return dirt, batch
+    def advance(self, position: Position, now: float) -> None:
+        """Put a position in the place of the former one."""
+        self.positions.setdefault(position.source, {})[position.origin] = position
+        place = (position.source, position.origin)
+        self._dirty_positions[place] = (*place, position.cursor, now)
 
-    def put_back(self, dirt: Dirt) -> None:
+    @property
+    def is_dirty(self) -> bool:
+        """Whether anything changed since the last `take`."""
+        bans = self.bans
+        return bool(self.dirty_jails or bans.dirty or bans.dirty_details or self._dirty_positions) or any(
+            state.windows.dirty for state in self.jails.values()
+        )
+
+    def take(self) -> Changes:
+        """What changed since the last call; from here on it counts as written."""
+        changes = Changes(
+            jails={name: self._jail_row(name) for name in self.dirty_jails},
+            windows={name: state.windows.dirty for name, state in self.jails.items() if state.windows.dirty},
+            bans=self.bans.dirty,
+            details=self.bans.dirty_details,
+            positions=self._dirty_positions,
+        )
+        self.dirty_jails, self.bans.dirty, self.bans.dirty_details, self._dirty_positions = set(), {}, {}, {}
+        for name in changes.windows:
+            self.jails[name].windows.dirty = {}
+        return changes
+
+    def put_back(self, changes: Changes) -> None:
         """It was not written after all."""
-        self.dirty_jails |= dirt.jails
-        self.dirty_positions |= dirt.positions
-        self.bans.dirty = {**dirt.bans, **self.bans.dirty}
-        for name, ids in dirt.windows.items():
-            self.jails[name].windows.dirty |= ids
+        self.dirty_jails.update(changes.jails)
+        self._dirty_positions = changes.positions | self._dirty_positions
+        self.bans.dirty = changes.bans | self.bans.dirty
+        self.bans.dirty_details = changes.details | self.bans.dirty_details
+        for name, windows in changes.windows.items():
+            self.jails[name].windows.dirty = windows | self.jails[name].windows.dirty
 
     def load(self, rows: Callable[[str], Iterable[Row]], now: float) -> None:
         """Take over what is on disk; `rows` gives the rows of a table."""
@@ -78,61 +121,25 @@ class State:
         for columns in rows("jails"):
             name, findtime, failures, bans = columns
             self.jails[name] = JailState(Windows(self._budget, findtime), failures, bans)
+        windows: dict[str, list[tuple[str, bytes]]] = {}
         for columns in rows("windows"):
-            name, id_, failures, times, lines = columns
-            if times and len(times) % 8 == 0:
-                self.jail(name).windows.restore(id_, Window(failures, times, lines))
+            name, id_, packed = columns
+            if is_whole(packed):
+                windows.setdefault(name, []).append((text_of(id_), packed))
+        for name, packed_windows in windows.items():
+            self.jail(name).windows.restore(packed_windows)
         for columns in rows("bans"):
-            self._load_ban(columns, now)
-        for source, origin, cursor, advanced in rows("positions"):
-            self._load_position(Position(str(source), str(origin), str(cursor)), advanced, now)
+            self.bans.restore(Entry.of_row(columns), now)
+        for columns in rows("positions"):
+            *texts, advanced = columns
+            self._load_position(Position(*map(text_of, texts)), advanced, now)
 
-    def _load_ban(self, columns: Any, now: float) -> None:  # noqa: ANN401 -- a row
-        number, jail, id_, start, length, count, failures, reason, details, kind = columns
-        ban = Ban(id_, jail, start, PERMANENT if length is None else length, count, failures, reason)
-        self.bans.restore(Entry(number, ban, details, lifted=kind == "lifted"), over=kind != "active", now=now)
-
-    def _load_position(self, position: Position, advanced: Any, now: float) -> None:  # noqa: ANN401 -- a row's value
+    def _load_position(self, position: Position, advanced: float, now: float) -> None:
         if advanced < now - _POSITION_AGE:
-            self.dirty_positions.add((position.source, position.origin))
+            self._dirty_positions[position.source, position.origin] = None
         else:
-            self.positions.setdefault(position.source, {})[position.origin] = (position, advanced)
-
-    def _batch(self, dirt: Dirt) -> Batch:
-        windows, windows_gone = self._window_rows(dirt.windows)
-        moved = [(key, self.positions.get(key[0], {}).get(key[1])) for key in dirt.positions]
-        return Batch(
-            jails=[self._jail_row(name) for name in dirt.jails],
-            windows=windows,
-            windows_gone=windows_gone,
-            bans=[_ban_row(entry) for entry in dirt.bans.values() if entry is not None],
-            bans_gone=[(number,) for number, entry in dirt.bans.items() if entry is None],
-            positions=[(*key, held[0].cursor, held[1]) for key, held in moved if held is not None],
-            positions_gone=[key for key, held in moved if held is None],
-        )
+            self.positions.setdefault(position.source, {})[position.origin] = position
 
     def _jail_row(self, name: str) -> Row:
         state = self.jails[name]
         return name, state.windows.findtime, state.failures, state.bans
-
-    def _window_rows(self, dirty: dict[str, set[str]]) -> tuple[list[Row], list[Row]]:
-        rows: list[Row] = []
-        gone: list[Row] = []
-        for name, ids in dirty.items():
-            windows = self.jails[name].windows
-            for id_ in ids:
-                window = windows.get(id_)
-                if window is None:
-                    gone.append((name, id_))
-                else:
-                    rows.append((name, id_, window.failures, window.times, window.lines))
-        return rows, gone
-
-
-def _ban_row(entry: Entry) -> Row:
-    length = None if entry.length == PERMANENT else entry.length
-    kind = "lifted" if entry.lifted else "over" if entry.over else "active"
-    return (
-        entry.number, entry.jail, entry.id, entry.start, length, entry.count, entry.failures, entry.reason,
-        entry.details, kind,
-    )  # fmt: skip

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,17 +26,22 @@ CREATE TABLE jails (
     name TEXT PRIMARY KEY, findtime REAL NOT NULL, failures INTEGER NOT NULL, bans INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE windows (
-    jail TEXT, id TEXT, failures INTEGER NOT NULL, times BLOB NOT NULL, lines TEXT NOT NULL, PRIMARY KEY (jail, id)
+    jail TEXT, id ANY,
+    packed BLOB NOT NULL, -- see windows.py
+    PRIMARY KEY (jail, id)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE bans (
-    number INTEGER PRIMARY KEY, jail TEXT NOT NULL, id TEXT NOT NULL, start REAL NOT NULL,
+    number INTEGER PRIMARY KEY, jail TEXT NOT NULL, id ANY NOT NULL, start REAL NOT NULL,
     length REAL, -- NULL: permanent
-    count INTEGER NOT NULL, failures INTEGER NOT NULL, reason TEXT NOT NULL,
-    details BLOB NOT NULL, -- see bancodec.py; empty when the ban is over
+    count INTEGER NOT NULL, failures INTEGER NOT NULL, reason ANY NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('active', 'over', 'lifted'))
 ) STRICT;
+CREATE TABLE details ( -- of the bans in force
+    number INTEGER PRIMARY KEY,
+    packed TEXT NOT NULL -- JSON: matches, fields, notes
+) STRICT;
 CREATE TABLE positions (
-    source TEXT, origin TEXT, cursor TEXT NOT NULL, advanced REAL NOT NULL, PRIMARY KEY (source, origin)
+    source ANY, origin ANY, cursor ANY NOT NULL, advanced REAL NOT NULL, PRIMARY KEY (source, origin)
 ) STRICT, WITHOUT ROWID;
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_VERSION};
@@ -43,41 +49,44 @@ COMMIT;
 """
 _WRITE: Final = {
     "jails": "INSERT OR REPLACE INTO jails VALUES (?, ?, ?, ?)",
-    "windows": "INSERT OR REPLACE INTO windows VALUES (?, ?, ?, ?, ?)",
-    "windows_gone": "DELETE FROM windows WHERE jail = ? AND id = ?",
-    "bans": "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "bans_gone": "DELETE FROM bans WHERE number = ?",
+    "windows": "INSERT OR REPLACE INTO windows VALUES (?, ?, ?)",
+    "bans": "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "details": "INSERT OR REPLACE INTO details VALUES (?, ?)",
     "positions": "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)",
-    "positions_gone": "DELETE FROM positions WHERE source = ? AND origin = ?",
+}
+_DELETE: Final = {
+    "windows": "DELETE FROM windows WHERE jail = ? AND id = ?",
+    "bans": "DELETE FROM bans WHERE number = ?",
+    "details": "DELETE FROM details WHERE number = ?",
+    "positions": "DELETE FROM positions WHERE source = ? AND origin = ?",
 }
 _READ: Final = {
     "jails": "SELECT name, findtime, failures, bans FROM jails",
-    "windows": "SELECT jail, id, failures, times, lines FROM windows",
-    "bans": "SELECT number, jail, id, start, length, count, failures, reason, details, state FROM bans ORDER BY number",
+    "windows": "SELECT jail, id, packed FROM windows",
+    "bans": "SELECT number, jail, id, start, length, count, failures, reason, state FROM bans ORDER BY number",
     "positions": "SELECT source, origin, cursor, advanced FROM positions",
 }
-_ESCAPE: Final = "\0hex:"
+_READ_DETAILS: Final = "SELECT number, packed FROM details WHERE number IN (SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows to write and keys to delete, by table."""
+    """By table, the rows to write and the keys of those to delete."""
 
-    jails: Sequence[Row] = ()
-    windows: Sequence[Row] = ()
-    windows_gone: Sequence[Row] = ()
-    bans: Sequence[Row] = ()
-    bans_gone: Sequence[Row] = ()
-    positions: Sequence[Row] = ()
-    positions_gone: Sequence[Row] = ()
+    rows: Mapping[str, Sequence[Row]]
+    gone: Mapping[str, Sequence[Row]]
 
 
 @dataclass(slots=True)
 class Store:
-    """An open ledger file. One process at a time holds it; others may read it. Used by one thread at a time."""
+    """An open ledger file. One process at a time holds it; others may read it.
+
+    `write` may be called in another thread than the rest: what is read while it runs is what was before.
+    """
 
     path: Path
     connection: sqlite3.Connection
+    reader: sqlite3.Connection
     lock: int
     notes: list[str] = field(default_factory=list)
 
@@ -97,21 +106,27 @@ class Store:
             except sqlite3.DatabaseError as error:
                 notes.append(_move_aside(path, error))
                 connection = _connect(path)
+            reader = sqlite3.connect(path, isolation_level=None)
         except (sqlite3.Error, OSError) as error:
             os.close(lock)
             raise _state_error(path, "open", error) from error
         except StateError:
             os.close(lock)
             raise
-        return cls(path, connection, lock, notes)
+        return cls(path, connection, reader, lock, notes)
 
     def rows(self, table: str) -> Iterator[Row]:
         """All rows of a table, in the order in which `write` takes them."""
         try:
-            for row in self.connection.execute(_READ[table]):
-                yield tuple(_read_text(value) if isinstance(value, str) else value for value in row)
+            yield from self.reader.execute(_READ[table])
         except sqlite3.Error as error:
             raise _state_error(self.path, "read", error) from error
+
+    def details(self, numbers: Sequence[int]) -> dict[int, str]:
+        """The details of these bans; those that cannot be read are left out, for a ban counts without them."""
+        with suppress(sqlite3.Error):
+            return dict(self.reader.execute(_READ_DETAILS, (json.dumps(numbers),)))
+        return {}
 
     def write(self, batch: Batch) -> None:
         """Write all of it or nothing.
@@ -120,17 +135,24 @@ class Store:
         """
         try:
             with self._transaction():
-                for kind, statement in _WRITE.items():
-                    rows: Sequence[Row] = getattr(batch, kind)
-                    if rows:
-                        self.connection.executemany(statement, map(_bindable, rows))
+                for table, rows in batch.rows.items():
+                    self._execute(_WRITE[table], rows)
+                for table, keys in batch.gone.items():
+                    self._execute(_DELETE[table], keys)
             self._give_back()
         except sqlite3.Error as error:
             raise _state_error(self.path, "write", error) from error
 
+    def _execute(self, statement: str, rows: Sequence[Row]) -> None:
+        try:
+            self.connection.executemany(statement, rows)
+        except UnicodeEncodeError:  # some are written already, to be replaced
+            self.connection.executemany(statement, map(_bindable, rows))
+
     def close(self) -> None:
         """Close the file and let others have it."""
         try:
+            self.reader.close()
             self.connection.close()
         finally:
             os.close(self.lock)
@@ -230,22 +252,19 @@ def _state_error(path: Path, doing: str, error: Exception) -> StateError:
     return StateError(f"{path}: cannot {doing} the ledger: {cause}; {remedy}")
 
 
+def text_of(value: str | bytes) -> str:
+    """Text as `write` got it."""
+    return value if isinstance(value, str) else value.decode("utf-8", "surrogatepass")
+
+
 def _bindable(row: Row) -> Row:
-    """File names and log texts may hold lone surrogates, which SQLite cannot: those texts go in as hex."""
-    return tuple(_write_text(value) if isinstance(value, str) else value for value in row)
+    """File names and log texts may hold lone surrogates, which SQLite's TEXT cannot: those go in as BLOB."""
+    return tuple(_encoded(value) if isinstance(value, str) else value for value in row)
 
 
-def _write_text(text: str) -> str:
-    if text.isascii() and not text.startswith(_ESCAPE):
-        return text
+def _encoded(text: str) -> str | bytes:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return _ESCAPE + text.encode("utf-8", "surrogatepass").hex()
-    return text if not text.startswith(_ESCAPE) else _ESCAPE + text.encode().hex()
-
-
-def _read_text(text: str) -> str:
-    if not text.startswith(_ESCAPE):
-        return text
-    return bytes.fromhex(text.removeprefix(_ESCAPE)).decode("utf-8", "surrogatepass")
+        return text.encode("utf-8", "surrogatepass")
+    return text

@@ -6,136 +6,120 @@ order the failures arrive. Failures that come up to `findtime` late are counted 
 
 from __future__ import annotations
 
-import math
 import struct
 from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from itertools import islice
+from typing import Final
+
+from guardhooks.model import Failure, Jail
 
 _LINE_LIMIT: Final = 2048
+"""Characters kept of one match line."""
 _LINES_LIMIT: Final = 8192
-"""Characters kept of one match line, and of all match lines of one id."""
+"""Bytes kept of all match lines of one id."""
 _GRACE: Final = 60.0
 """Seconds that a window stays after its end, for lines that come late."""
 _LIMIT: Final = 250_000
-"""Ids tracked in one jail; beyond it those that would end soonest are given up."""
+"""Ids tracked in one jail; beyond it those that failed longest ago are given up."""
 _SEPARATOR: Final = "\0"
+_HEAD: Final = struct.Struct("=II")
+_TIME: Final = struct.Struct("=d")
+_NONE: Final = _HEAD.pack(0, 0)
 
 
 class Budget:
-    """Characters that the match lines of all windows together may still take; without any, bans come without lines."""
+    """Bytes that the match lines of all windows together may still take; without any, bans come without lines."""
 
     __slots__ = ("left",)
 
-    def __init__(self, characters: int = 32 * 1024 * 1024) -> None:
-        self.left = characters
-
-
-class Counted(NamedTuple):
-    """What `Windows.count` found; see `Record`."""
-
-    times: tuple[float, ...]
-    failures: int
-    matches: tuple[str, ...]
-
-
-class Window:
-    """One id's failures. `times` are packed doubles in ascending order, `lines` are separated by NUL."""
-
-    __slots__ = ("due", "failures", "lines", "times")
-
-    def __init__(self, failures: int = 0, times: bytes = b"", lines: str = "") -> None:
-        self.failures = failures
-        self.times = times
-        self.lines = lines
-        self.due = 0.0
-
-    @property
-    def newest(self) -> float:
-        """Time of the latest failure."""
-        newest: float = struct.unpack_from("d", self.times, len(self.times) - 8)[0]
-        return newest
+    def __init__(self, size: int = 32 * 1024 * 1024) -> None:
+        self.left = size
 
 
 class Windows:
-    """The windows of one jail, by id. `dirty` holds the ids that changed since it was last emptied.
+    """The windows of one jail, by id. `dirty` holds what changed since it was last emptied; None stands for "gone".
 
-    Windows end without a scan of everything: each stands in one slot of a timer wheel, and a slot that comes due drops
-    those that are over and moves the others on.
+    A window is held packed, in memory as on disk, for there may be hundred thousands: the number of failures since the
+    last ban, the size of the log lines, the lines separated by NUL, the times of the latest failures, ascending.
+
+    Windows stand in the order of their last failure, so that those that are over are found in front.
     """
 
     def __init__(self, budget: Budget, findtime: float = 600.0, limit: int = _LIMIT) -> None:
         self.findtime = findtime
-        self.dirty: set[str] = set()
-        self._by_id: dict[str, Window] = {}
-        self._wheel: dict[float, list[str]] = {}
-        self._first_due = math.inf
+        self.dirty: dict[str, bytes | None] = {}
+        self._by_id: dict[str, bytes] = {}
         self._budget = budget
         self._limit = limit
 
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def get(self, id: str) -> Window | None:
-        return self._by_id.get(id)
-
-    def ids(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._by_id)
 
+    def failures(self, id: str) -> int:
+        """How many failures of an id have been counted."""
+        return _unpacked(self._by_id.get(id, _NONE))[0]
+
     def count(
-        self, id: str, time: float, lines: Sequence[str], keep: tuple[int, int], clock: Callable[[], float]
-    ) -> Counted:
-        """Count one failure. `keep` is how many times and how many lines (maxretry, maxmatches) are of interest."""
-        maxretry, maxmatches = max(1, keep[0]), keep[1]
-        window = self._by_id.get(id)
-        if window is None:
-            window = self._new(id, time)
-        times = array("d", window.times)
+        self, jail: Jail, failure: Failure, clock: Callable[[], float]
+    ) -> tuple[tuple[float, ...], int, tuple[str, ...]]:
+        """Count one failure; returns times, failures and matches, see `Record`."""
+        id, time, maxretry, findtime = failure.id, failure.time, max(1, jail.maxretry), jail.findtime
+        self.findtime = findtime
+        failures, text, times = _unpacked(self._by_id.pop(id, _NONE))
+        if not failures and len(self._by_id) >= self._limit:
+            self._give_up()
         if not times or time >= times[-1]:
             times.append(time)
-            found = times[bisect_left(times, time - self.findtime) :]
+            found = times[bisect_left(times, time - findtime) :] if failures else times
         else:
             found = self._insert(times, time, clock)
-        window.times = _pruned(times, self.findtime, maxretry).tobytes()
-        window.failures += 1
-        if lines or window.lines:
-            self._add_lines(window, lines, maxmatches)
-        self.dirty.add(id)
-        return Counted(tuple(found[-maxretry:]), window.failures, _split(window.lines))
+        if failures:
+            times = _pruned(times, findtime, maxretry)
+        matches: Sequence[str] = ()
+        if failure.matches or text:
+            matches, text = self._with_lines(text, failure.matches, jail.maxmatches)
+        packed = _HEAD.pack(failures + 1, len(text)) + text + times.tobytes()
+        self.dirty[id] = self._by_id[id] = packed
+        return tuple(found[-maxretry:]), failures + 1, tuple(matches)
 
-    def restore(self, id: str, window: Window) -> None:
+    def restore(self, windows: Sequence[tuple[str, bytes]]) -> None:
         """Put back what was on disk."""
-        self._by_id[id] = window
-        self._budget.left -= len(window.lines)
-        self._schedule(id, window, window.newest)
+        for id, packed in sorted(windows, key=lambda window: _newest(window[1])):
+            self._by_id[id] = packed
+            self._budget.left -= _HEAD.unpack_from(packed)[1]
 
     def forget(self, id: str) -> None:
-        window = self._by_id.pop(id, None)
-        if window is not None:
-            self._budget.left += len(window.lines)
-            self.dirty.add(id)
+        packed = self._by_id.pop(id, None)
+        if packed is not None:
+            self._budget.left += _HEAD.unpack_from(packed)[1]
+            self.dirty[id] = None
 
     def clear(self) -> None:
         for id in tuple(self._by_id):
             self.forget(id)
-        self._wheel.clear()
-        self._first_due = math.inf
 
     def expire(self, now: float) -> None:
-        """Drop the windows that are over at `now`."""
-        if now < self._first_due:
-            return
-        for due in sorted(slot for slot in self._wheel if slot <= now):
-            self._turn(due, now)
-        self._first_due = min(self._wheel, default=math.inf)
+        """Drop the windows that are over at `now`, or lie in the future since the clock was set back.
 
-    def _new(self, id: str, time: float) -> Window:
-        while len(self._by_id) >= self._limit:
-            self._turn(min(self._wheel), math.inf)
-        window = self._by_id[id] = Window()
-        self._schedule(id, window, time)
-        return window
+        One that failed long after its neighbours in front of it, by its own log's clock, may stay as long as those.
+        """
+        over = []
+        for id, packed in self._by_id.items():
+            if -_GRACE <= now - _newest(packed) < self.findtime + _GRACE:
+                break
+            over.append(id)
+        for id in over:
+            self.forget(id)
+
+    def _give_up(self) -> None:
+        """Make room, for many at once: what was taken out in front is stepped over by every look there."""
+        for id in tuple(islice(self._by_id, self._limit // 100 + 1)):
+            self.forget(id)
 
     def _insert(self, times: array[float], time: float, clock: Callable[[], float]) -> array[float]:
         """Put a late failure in its place; returns the fullest stretch that holds it."""
@@ -148,34 +132,37 @@ class Windows:
         first, behind = max(spans, key=lambda span: (span[1] - span[0], span[0]))
         return times[first:behind]
 
-    def _add_lines(self, window: Window, lines: Sequence[str], maxmatches: int) -> None:
-        before = len(window.lines)
-        kept = [*_split(window.lines), *(_trimmed(line) for line in lines)]
+    def _with_lines(self, text: bytes, lines: Sequence[str], maxmatches: int) -> tuple[list[str], bytes]:
+        """The lines of a window and further ones, as far as there is room, and the same as text."""
+        kept = _split(text)
+        kept += map(_trimmed, lines)
         kept = kept[-maxmatches:] if maxmatches > 0 else []
-        text = _SEPARATOR.join(kept)
-        while len(text) > _LINES_LIMIT:
-            _, _, text = text.partition(_SEPARATOR)
-        if len(text) - before > self._budget.left:
-            text = ""
-        window.lines = text
-        self._budget.left += before - len(text)
+        new = _joined(kept)
+        while len(new) > _LINES_LIMIT:
+            del kept[0]
+            new = _joined(kept)
+        if len(new) - len(text) > self._budget.left:
+            kept, new = [], b""
+        self._budget.left += len(text) - len(new)
+        return kept, new
 
-    def _schedule(self, id: str, window: Window, newest: float) -> None:
-        width = max(1.0, self.findtime / 16)
-        window.due = math.ceil((newest + self.findtime + _GRACE) / width) * width
-        self._wheel.setdefault(window.due, []).append(id)
-        self._first_due = min(self._first_due, window.due)
 
-    def _turn(self, due: float, now: float) -> None:
-        for id in self._wheel.pop(due):
-            window = self._by_id.get(id)
-            if window is None or window.due != due:
-                continue  # forgotten, and perhaps begun anew in another slot
-            newest = window.newest
-            if newest + self.findtime + _GRACE > now:
-                self._schedule(id, window, newest)
-            else:
-                self.forget(id)
+def is_whole(packed: bytes) -> bool:
+    """Whether this can be a packed window."""
+    return len(packed) >= _HEAD.size + _TIME.size and (len(packed) - _HEAD.unpack_from(packed)[1]) % _TIME.size == 0
+
+
+def _unpacked(packed: bytes) -> tuple[int, bytes, array[float]]:
+    """Failures, lines, times."""
+    failures, size = _HEAD.unpack_from(packed)
+    behind = _HEAD.size + size
+    return failures, packed[_HEAD.size : behind], array("d", packed[behind:])
+
+
+def _newest(packed: bytes) -> float:
+    """Time of the latest failure."""
+    newest: float = _TIME.unpack_from(packed, len(packed) - _TIME.size)[0]
+    return newest
 
 
 def _pruned(times: array[float], findtime: float, maxretry: int) -> array[float]:
@@ -190,5 +177,11 @@ def _trimmed(line: str) -> str:
     return line if len(line) <= _LINE_LIMIT else line[: _LINE_LIMIT - 1] + "…"
 
 
-def _split(lines: str) -> tuple[str, ...]:
-    return tuple(lines.split(_SEPARATOR)) if lines else ()
+def _joined(lines: Sequence[str]) -> bytes:
+    return _SEPARATOR.join(lines).encode("utf-8", "surrogatepass")
+
+
+def _split(text: bytes) -> list[str]:
+    if text.isascii():  # nearly always, and faster
+        return text.decode("ascii").split(_SEPARATOR) if text else []
+    return text.decode("utf-8", "surrogatepass").split(_SEPARATOR)

@@ -303,8 +303,7 @@ async def main():
     number = int(position.cursor) if position else 0
     jail = Jail("j", maxretry=10**6)
     say({"start": number, "failures": ledger.totals("j").failures, "bans": ledger.totals("j").bans,
-         "tracked": ledger.totals("j").tracked, "counts": sum(w.failures for w in
-            map(ledger._state.jail("j").windows.get, ledger._state.jail("j").windows.ids())),
+         "tracked": ledger.totals("j").tracked, "counts": sum(map(ledger._state.jail("j").windows.failures, ledger._state.jail("j").windows)),
          "banned": [ban.id for ban in ledger.active()]})
     while True:
         for _ in range(7):
