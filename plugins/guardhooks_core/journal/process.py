@@ -1,0 +1,72 @@
+"""One run of `journalctl`: an argument list, never a shell; its output at the reader's pace, its last complaint."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from typing import Final
+
+from guardhooks import safe_text
+
+READ: Final = 64 << 10
+"""Bytes taken at a time. journalctl waits while its pipe and a buffer of twice this size are full."""
+_COMPLAINT: Final = 500
+
+
+class JournalCtl:
+    """A running `journalctl`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._complaint = b""
+        self._listener = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def start(cls, command: str, arguments: Sequence[str]) -> JournalCtl:
+        """Run it. Raises OSError where it is not installed."""
+        process = await asyncio.create_subprocess_exec(
+            command,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=READ,
+            env={**os.environ, "LC_ALL": "C"},
+            start_new_session=True,  # a Ctrl-C at our terminal is ours to handle
+        )
+        return cls(process)
+
+    async def read(self, patience: float) -> bytes | None:
+        """The next output; None when none came within `patience` seconds, empty at the end."""
+        assert self._process.stdout is not None
+        try:
+            async with asyncio.timeout(patience):
+                data = await self._process.stdout.read(READ)
+                if not data:
+                    await self._process.wait()
+                return data
+        except TimeoutError:
+            return None
+
+    async def stop(self) -> str:
+        """End it, if it still runs, and say what it complained about last."""
+        if self._process.returncode is None:
+            # Not Process.kill: it would reap a process that has just ended before asyncio does.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)  # it has nothing to save, and may be stopped by a signal
+        try:
+            status = await self._process.wait()
+            await self._listener
+        finally:
+            self._listener.cancel()
+        lines = self._complaint.decode(errors="replace").strip().splitlines()
+        return safe_text(lines[-1]) if lines else f"journalctl ended with status {status}"
+
+    async def _listen(self) -> None:
+        """Read its errors, or it would stop when their pipe is full."""
+        assert self._process.stderr is not None
+        while data := await self._process.stderr.read(4096):
+            self._complaint = (self._complaint + data)[-_COMPLAINT:]
