@@ -4,12 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
-import os
-import random
-import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -284,67 +278,3 @@ def test_flushes_at_the_same_time_share_one_write(tmp_path: Path, clock: Clock) 
         return [statement for statement in statements if statement == "COMMIT"]
 
     assert len(asyncio.run(scenario())) == 1
-
-
-# --- death ------------------------------------------------------------------------------------------------------------
-
-WORKER = """
-import asyncio, json, sys
-from pathlib import Path
-from guardhooks import Ban, Failure, Jail, Position
-from guardhooks.ledger import Ledger
-
-def say(fact):
-    print(json.dumps(fact), flush=True)
-
-async def main():
-    ledger = Ledger.open(Path(sys.argv[1]), clock=lambda: 1000.0)
-    position = ledger.positions("s").get("o")
-    number = int(position.cursor) if position else 0
-    jail = Jail("j", maxretry=10**6)
-    say({"start": number, "failures": ledger.totals("j").failures, "bans": ledger.totals("j").bans,
-         "tracked": ledger.totals("j").tracked, "counts": sum(map(ledger._state.jail("j").windows.failures, ledger._state.jail("j").windows)),
-         "banned": [ban.id for ban in ledger.active()]})
-    while True:
-        for _ in range(7):
-            number += 1
-            ledger.count(jail, Failure("j", f"id {number % 50}", 500.0 + number / 1e6, matches=(f"line {number}",)))
-            ledger.advance(Position("s", "o", str(number)))
-            if number % 5 == 0:
-                ledger.add(Ban(f"ban {number}", "j", 1000.0, 1e6))
-        await ledger.flush()
-        say({"flushed": number})
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.timeout(300)
-def test_no_reported_ban_is_lost_and_nothing_counted_twice_whenever_the_process_dies(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
-    kills = int(os.environ.get("GUARDHOOKS_KILLS", "200" if os.environ.get("CI") else "25"))
-    dice = random.Random(7)
-    reported = 0
-    for _ in range(kills):
-        reported = one_life(path, reported, dice.uniform(0, 0.03))
-    assert reported > 0
-
-
-def one_life(path: Path, reported: int, seconds: float) -> int:
-    """Run a worker, check what it found, kill it a random time later; returns the last number it reported flushed."""
-    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(path)], stdout=subprocess.PIPE, text=True)
-    assert worker.stdout is not None
-    try:
-        found = json.loads(worker.stdout.readline())
-        with pytest.raises(subprocess.TimeoutExpired):  # it never ends by itself
-            worker.wait(seconds)
-    finally:
-        worker.send_signal(signal.SIGKILL)
-        rest = worker.communicate()[0].splitlines()
-    assert found["start"] >= reported
-    assert found["failures"] == found["counts"] == found["start"]
-    assert found["tracked"] == min(50, found["start"])
-    assert found["banned"] == [f"ban {number}" for number in range(5, found["start"] + 1, 5)]
-    assert found["bans"] == len(found["banned"])
-    whole = [json.loads(line) for line in rest if line.endswith("}")]
-    return max(int(found["start"]), *(int(fact["flushed"]) for fact in whole), 0)
