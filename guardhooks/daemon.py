@@ -47,7 +47,7 @@ def run(options: RunOptions) -> None:
 
 def _say_what_is_wrong(settings: Settings) -> None:
     for problem in settings.problems:
-        logger.warning("%s", safe_text(str(problem)))
+        logger.log(logging.ERROR if problem.fatal else logging.WARNING, "%s", safe_text(str(problem)))
     for jail in settings.jails:
         for problem in jail.problems:
             logger.warning("[%s] degraded: %s", jail.name, safe_text(str(problem)))

@@ -108,7 +108,10 @@ class Guard:
         self.started = self._own_read = self.clock()
         self._own = await asyncio.to_thread(own_addresses)
         self.plugins.on_start(self)
+        for note in self.ledger.notes:
+            logger.error("%s", safe_text(note))
         self.ledger.expire(self.clock())
+        self._log_unknown_switches()
         for jail in self.jails.values():
             self.enforcer.open(jail)
         await self.sources.arrange(self.jails.values())
@@ -148,6 +151,7 @@ class Guard:
         self.jails = {**self._jails_of(settings), **kept}
         self.ledger.remember(self._history_age())
         plugins.on_start(self)
+        self._log_unknown_switches()
         gone = [name for name in old if name not in self.jails]
         for name, jail in self.jails.items():
             if name not in old:
@@ -160,6 +164,11 @@ class Guard:
             for ban in self.ledger.active(name):
                 self.ledger.remove(name, ban.id)
             self.ledger.drop_jail(name)
+
+    def _log_unknown_switches(self) -> None:
+        for jail in self.jails.values():
+            for problem in self.plugins.unknown_switches(jail):
+                logger.warning("%s", safe_text(str(problem)))
 
     async def _keep_house(self) -> None:
         while True:

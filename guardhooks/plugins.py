@@ -118,7 +118,11 @@ class Plugins:
         wanted = [candidate for candidate in found if candidate.name not in disable]
         plugin_loading.refuse_duplicates(wanted)
         for name in sorted(set(disable) - {candidate.name for candidate in found}):
-            plugins.problems.append(Problem(f"no plugin is called {name!r}", section="Plugins", key="disable"))
+            unknown = Problem(
+                f"no plugin is called {name!r}; see `guardhooks plugins`", section="Plugins", key="disable"
+            )
+            logger.warning("%s", safe_text(str(unknown)))
+            plugins.problems.append(unknown)
         for candidate in wanted:
             try:
                 plugins.register(plugin_loading.load(candidate), candidate.name, candidate.origin)

@@ -74,8 +74,9 @@ def private_folder(folder: Path) -> None:
         except FileExistsError:
             _refuse_shared(folder)
     except OSError as error:
+        where = f" ({error.filename})" if error.filename and str(error.filename) != str(folder) else ""
         raise StateError(
-            f"state folder {folder} cannot be made: {error.strerror}; name another one with --state DIR"
+            f"state folder {folder} cannot be made: {error.strerror}{where}; name another one with --state DIR"
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         raise StateError(f"state folder {folder} cannot be written; make it writable or name another with --state DIR")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+
+_FOLDER: Final = click.Path(path_type=Path, readable=False)
+"""Whether it can be used is for those to say who use it: they know what for, and the remedy."""
 
 
 def _folder(ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
@@ -22,7 +26,7 @@ def _folder(ctx: click.Context, _param: click.Parameter, value: Path | None) -> 
 config_option = click.option(
     "-c",
     "--config",
-    type=click.Path(path_type=Path),
+    type=_FOLDER,
     metavar="DIR",
     callback=_folder,
     is_eager=True,
@@ -30,7 +34,7 @@ config_option = click.option(
 )
 state_option = click.option(
     "--state",
-    type=click.Path(path_type=Path),
+    type=_FOLDER,
     metavar="DIR",
     help="State folder; the control socket lies there too. [default: the system's, or the user's own]",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -106,7 +107,9 @@ def _by_section(store: Store, problems: list[Problem]) -> Mapping[str, list[Prob
     """What was wrong in the jail files: sorted by jail where it names one, else added to `problems`."""
     by_section: dict[str, list[Problem]] = {}
     for problem in store.problems:
-        if problem.section in ("", "DEFAULT", "INCLUDES"):
+        if problem.fatal and not problem.section:
+            problems.append(replace(problem, message=f"{problem.message}; the rest is used without this file"))
+        elif problem.section in ("", "DEFAULT", "INCLUDES"):
             problems.append(problem)
         else:
             by_section.setdefault(problem.section, []).append(problem)

@@ -87,6 +87,8 @@ class Options:
 
 def _as_written(value: object) -> str:
     """A value as it would stand in a file."""
+    if value is None:
+        return "the default"
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else repr(value)
