@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from guardhooks.bancodec import NO_DETAILS, Details, decoded_details, encoded_details
 from guardhooks.model import PERMANENT, Ban
@@ -20,7 +20,6 @@ from guardhooks.store import Row, text_of
 
 LIFTED: Final = MappingProxyType({"lifted": "by hand"})
 """`notes` of a ban in the history that was lifted by hand: it is forgiven and does not count against the id."""
-_Value = TypeVar("_Value", str, float)
 
 
 class Entry:
@@ -87,10 +86,11 @@ class BanList:
         self._number = 0
         self._active: dict[str, dict[str, Entry]] = {}
         self._ends: list[Entry] = []
+        self._ends_limit = 1024
         self._over: dict[str, tuple[Entry, ...]] = {}
         self._forget_at: list[tuple[float, int, Entry]] = []
         self._prefixes = PrefixMap()
-        self._known: dict[str | float, str | float] = {}
+        self._known: dict[Any, Any] = {}
 
     # --- changes -----------------------------------------------------------------------------------------------------
 
@@ -225,21 +225,24 @@ class BanList:
         self._number += 1
         return self._number
 
-    def _shared(self, value: _Value) -> _Value:
-        """One object for equal values: most bans of a jail have the same reason and length."""
-        if len(self._known) > 10_000:
-            self._known.clear()
-        return self._known.setdefault(value, value)  # type: ignore[return-value]
+    def _share(self, entry: Entry) -> None:
+        """One object for equal values: most bans of a jail have the same length and reason."""
+        known = self._known
+        if len(known) > 10_000:
+            known.clear()
+        entry.jail = known.setdefault(entry.jail, entry.jail)
+        entry.length = known.setdefault(entry.length, entry.length)
+        entry.reason = known.setdefault(entry.reason, entry.reason)
 
     def _enter(self, entry: Entry) -> None:
-        entry.jail, entry.length = self._shared(entry.jail), self._shared(entry.length)
-        entry.reason = self._shared(entry.reason)
+        self._share(entry)
         self._active.setdefault(entry.jail, {})[entry.id] = entry
         if "/" in entry.id:
             self._prefixes.add(entry.id)
         if entry.length < math.inf:
             heapq.heappush(self._ends, entry)
-        if len(self._ends) > 1024 + 2 * sum(map(len, self._active.values())):
+        if len(self._ends) > self._ends_limit:
+            self._ends_limit = 1024 + 2 * sum(map(len, self._active.values()))
             self._ends = [stale for stale in self._ends if self._in_force(stale)]
             heapq.heapify(self._ends)
 

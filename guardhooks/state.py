@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from guardhooks.banlist import BanList, Entry
 from guardhooks.model import Position
 from guardhooks.store import Batch, Row, text_of
-from guardhooks.windows import Budget, Windows, is_whole
+from guardhooks.windows import Budget, Windows
 
 _POSITION_AGE: Final = 90 * 86400.0
 """Positions that were not advanced for so long (dated logs, rotated out) are forgotten when the ledger opens."""
@@ -121,13 +121,11 @@ class State:
         for columns in rows("jails"):
             name, findtime, failures, bans = columns
             self.jails[name] = JailState(Windows(self._budget, findtime), failures, bans)
-        windows: dict[str, list[tuple[str, bytes]]] = {}
         for columns in rows("windows"):
             name, id_, packed = columns
-            if is_whole(packed):
-                windows.setdefault(name, []).append((text_of(id_), packed))
-        for name, packed_windows in windows.items():
-            self.jail(name).windows.restore(packed_windows)
+            self.jail(name).windows.restore(text_of(id_), packed)
+        for state in self.jails.values():
+            state.windows.put_in_order()
         for columns in rows("bans"):
             self.bans.restore(Entry.of_row(columns), now)
         for columns in rows("positions"):

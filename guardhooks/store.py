@@ -107,6 +107,7 @@ class Store:
                 notes.append(_move_aside(path, error))
                 connection = _connect(path)
             reader = sqlite3.connect(path, isolation_level=None)
+            reader.execute("PRAGMA cache_size = -256")  # KiB
         except (sqlite3.Error, OSError) as error:
             os.close(lock)
             raise _state_error(path, "open", error) from error

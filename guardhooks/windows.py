@@ -87,11 +87,15 @@ class Windows:
         self.dirty[id] = self._by_id[id] = packed
         return tuple(found[-maxretry:]), failures + 1, tuple(matches)
 
-    def restore(self, windows: Sequence[tuple[str, bytes]]) -> None:
-        """Put back what was on disk."""
-        for id, packed in sorted(windows, key=lambda window: _newest(window[1])):
+    def restore(self, id: str, packed: bytes) -> None:
+        """Put back what was on disk; when all are back, `put_in_order`."""
+        if len(packed) >= _HEAD.size + _TIME.size:
             self._by_id[id] = packed
             self._budget.left -= _HEAD.unpack_from(packed)[1]
+
+    def put_in_order(self) -> None:
+        ids = sorted(self._by_id, key=lambda id: _newest(self._by_id[id]))
+        self._by_id = {id: self._by_id[id] for id in ids}
 
     def forget(self, id: str) -> None:
         packed = self._by_id.pop(id, None)
@@ -145,11 +149,6 @@ class Windows:
             kept, new = [], b""
         self._budget.left += len(text) - len(new)
         return kept, new
-
-
-def is_whole(packed: bytes) -> bool:
-    """Whether this can be a packed window."""
-    return len(packed) >= _HEAD.size + _TIME.size and (len(packed) - _HEAD.unpack_from(packed)[1]) % _TIME.size == 0
 
 
 def _unpacked(packed: bytes) -> tuple[int, bytes, array[float]]:
