@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from guardhooks.ledger.state import Changes, State
+from guardhooks.ledger.store import Store
 from guardhooks.model import Ban, Failure, Jail, Position, Record
-from guardhooks.state import Changes, State
-from guardhooks.store import Store
 
 
 @dataclass(frozen=True, slots=True)

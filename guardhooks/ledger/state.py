@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from guardhooks.banlist import BanList, Entry
+from guardhooks.ledger.bans import BanList, Entry
+from guardhooks.ledger.store import Batch, Row, text_of
+from guardhooks.ledger.windows import Budget, Windows
 from guardhooks.model import Position
-from guardhooks.store import Batch, Row, text_of
-from guardhooks.windows import Budget, Windows
 
 _POSITION_AGE: Final = 90 * 86400.0
 """Positions that were not advanced for so long (dated logs, rotated out) are forgotten when the ledger opens."""
