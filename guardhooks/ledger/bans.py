@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
@@ -129,8 +130,9 @@ class BanList:
         if entry is None:
             return None
         (ban,) = self._whole([entry])
-        entry.length = max(0.0, min(entry.length, now - entry.start))
-        self._finish(entry, "lifted")
+        lifted = self._active[jail][id] = copy(entry)  # the heap holds the other, so its end must not change
+        lifted.length = max(0.0, min(entry.length, now - entry.start))
+        self._finish(lifted, "lifted")
         return ban
 
     def expire(self, now: float) -> list[Ban]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from guardhooks import PERMANENT, Ban, Failure, Jail, Position, StateError
 from guardhooks.ledger import Ledger, Totals
+from guardhooks.ledger.windows import Budget, Windows
 
 JAIL = Jail("sshd", maxretry=3, findtime=600)
 
@@ -130,6 +131,24 @@ def test_a_clock_set_back_does_not_blind_the_ledger(ledger: Ledger, clock: Clock
     assert times[-1] == (9_998, 9_999, 10_000)
 
 
+def test_windows_from_before_the_clock_was_set_back_go(ledger: Ledger) -> None:
+    ledger.count(JAIL, failure("future", 1e9))
+    ledger.count(JAIL, failure("a", 10_000))
+    ledger.expire(10_000)
+    assert ledger.totals("sshd").tracked == 1
+
+
+def test_a_flood_of_ids_gives_up_those_that_failed_longest_ago() -> None:
+    windows = Windows(Budget(), limit=1000)
+    for number in range(5000):
+        windows.count(JAIL, failure("steady", number), Clock())
+        windows.count(JAIL, failure(f"id {number}", number), Clock())
+    assert 900 <= len(windows) <= 1000
+    assert windows.failures("steady") == 5000
+    assert windows.failures("id 4999") == 1
+    assert windows.failures("id 0") == 0
+
+
 # --- bans -------------------------------------------------------------------------------------------------------------
 
 
@@ -151,6 +170,16 @@ def test_bans_end_in_order(ledger: Ledger) -> None:
     assert [over.id for over in ledger.expire(1e15)] == ["c"]
     assert ledger.next_end() is None
     assert [left.id for left in ledger.active()] == ["d"]
+
+
+def test_bans_end_in_time_though_others_are_lifted(ledger: Ledger) -> None:
+    for id, length in (("a", 600), ("b", 900)):
+        ledger.add(ban(id, length=length))
+    ledger.remove("sshd", "b")
+    for id, length in (("c", 200), ("d", 100)):
+        ledger.add(ban(id, length=length))
+    assert ledger.next_end() == 10_100
+    assert [over.id for over in ledger.expire(10_150)] == ["d"]
 
 
 def test_a_ban_counts_the_earlier_ones_of_its_jail(ledger: Ledger, clock: Clock) -> None:
@@ -278,3 +307,48 @@ def test_flushes_at_the_same_time_share_one_write(tmp_path: Path, clock: Clock) 
         return [statement for statement in statements if statement == "COMMIT"]
 
     assert len(asyncio.run(scenario())) == 1
+
+
+def test_an_idle_ledger_writes_nothing(tmp_path: Path, clock: Clock) -> None:
+    async def scenario() -> list[str]:
+        ledger = Ledger.open(tmp_path / "ledger.sqlite", clock=clock)
+        assert ledger._store is not None
+        ledger.add(ban())
+        ledger.count(JAIL, failure("a", 10_000))
+        await ledger.flush()
+        statements: list[str] = []
+        ledger._store.connection.set_trace_callback(statements.append)
+        for _ in range(10):
+            clock.now += 0.5
+            ledger.expire(clock.now)
+            await ledger.flush()
+        idle = statements.copy()
+        ledger.expire(20_000)
+        await ledger.flush()
+        assert statements
+        await ledger.close()
+        return idle
+
+    assert asyncio.run(scenario()) == []
+
+
+def test_a_ban_is_whole_before_and_during_and_after_it_is_written(tmp_path: Path, clock: Clock) -> None:
+    async def scenario() -> None:
+        ledger = Ledger.open(tmp_path / "ledger.sqlite", clock=clock)
+        stored = ledger.add(ban(matches=("one", "two"), fields={"user": "x"}))
+        assert ledger.active() == [stored]
+        writing = asyncio.create_task(ledger.flush())
+        while not writing.done():
+            assert ledger.active() == [stored]
+            await asyncio.sleep(0)
+        assert ledger.active() == ledger.find("192.0.2.1") == [stored]
+        longer = ledger.add(ban(length=900, matches=("three",)))
+        assert ledger.active() == [longer]
+        await ledger.flush()
+        assert ledger.remove("sshd", "192.0.2.1") == longer
+        ends = [ledger.add(ban(id, length=length, matches=(id,))) for id, length in (("b", 200), ("a", 100))]
+        await ledger.flush()
+        assert ledger.expire(20_000) == ends[::-1]
+        await ledger.close()
+
+    asyncio.run(scenario())
