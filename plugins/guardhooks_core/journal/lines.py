@@ -29,7 +29,7 @@ def line_of(entry: Entry) -> bytes:
     if identifier:
         pid = get(b"SYSLOG_PID") or get(b"_PID")
         parts.append(b"%s[%s]:" % (identifier, pid) if pid else identifier + b":")
-        if identifier == b"kernel":
+        if identifier == b"kernel" and not pid:
             seconds = (_microseconds(get(_SOURCE_MONOTONIC)) or _microseconds(get(_MONOTONIC))) / 1e6
             parts.append(b"[%12.6f]" % seconds)
     parts.append(get(b"MESSAGE", b""))
