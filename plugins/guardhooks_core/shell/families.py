@@ -74,9 +74,9 @@ class Families:
             raise self.invoker.error("actioncheck", result)
 
     async def stop(self) -> None:
-        """Remove what was built, last first; one text that serves two families is run once. Raises ActionError."""
+        """Remove what was built; one text that serves two families is run once. Raises ActionError."""
         done: set[str] = set()
-        for family in reversed([family for family in self.started if not self.is_shared(family)]):
+        for family in [family for family in self.started if not self.is_shared(family)]:
             text = self.invoker.commands.text("actionstop", family)
             if text not in done:
                 done.add(text)

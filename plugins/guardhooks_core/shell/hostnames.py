@@ -48,7 +48,7 @@ class Hostnames:
     async def own(self) -> dict[str, str]:
         """`fq-hostname` and `sh-hostname`."""
         short = socket.gethostname()
-        return {"fq-hostname": await self._ask(socket.getfqdn) or short, "sh-hostname": short}
+        return {"fq-hostname": await self._ask(lambda: _full_name(short)) or short, "sh-hostname": short}
 
     async def _ask(self, function: Callable[[], str]) -> str:
         future = asyncio.get_running_loop().run_in_executor(self._pool, function)
@@ -64,3 +64,9 @@ class Hostnames:
         self._outstanding -= 1
         if not future.cancelled():
             future.exception()
+
+
+def _full_name(short: str) -> str:
+    """The name by which the resolver knows this machine. Blocks; raises OSError where it does not."""
+    answers = socket.getaddrinfo(short, None, type=socket.SOCK_DGRAM, flags=socket.AI_CANONNAME)
+    return answers[0][3]

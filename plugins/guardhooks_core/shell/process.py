@@ -88,6 +88,7 @@ class Runner:
             await asyncio.wait({task}, timeout=_PLACE_TIME)
         except asyncio.CancelledError:
             task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
             raise
         finally:
             self._places.release()
@@ -114,6 +115,7 @@ async def _run(script: Script, limit: float) -> Result:
         await _kill(process)
     except asyncio.CancelledError:
         _signal(process, signal.SIGKILL)
+        await process.wait()
         raise
     else:
         # A child that was left in the background may hold the pipe for ever.

@@ -71,6 +71,8 @@ class _Scanner:
             if self._opened != place - 1:
                 return False
             place -= 1
+        while self._text[max(0, place - 2) : place] in {"''", '""'}:
+            place -= 2
         return place == 0 or self._text[place - 1] in _BEFORE_WORD
 
     def take(self, kind: str, match: re.Match[str]) -> int:

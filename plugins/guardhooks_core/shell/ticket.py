@@ -50,13 +50,13 @@ class Ticket:
         if tag.startswith("jail."):
             return self._jail(tag[5:])
         if tag == "family":
-            return self.family
+            return self.family if self.ban is None else _family(self.ban)
         if tag not in _OF_BAN:
             return None
         if self.ban is None:
             return str(int(self.now)) if tag == "time" else ""
         if tag == "ip-host":
-            return self.host
+            return self.host or "None"  # fail2ban's word, which scripts ask for
         if tag in {"ipfailures", "ipjailfailures"}:
             return str(self._failures(self.ban, everywhere=tag == "ipfailures"))
         return _OF_BAN[tag](self.ban)
@@ -105,6 +105,13 @@ def reversed_address(address: str) -> str:
         return ""
     pointer = ipaddress.ip_address(address.partition("/")[0]).reverse_pointer
     return pointer.removesuffix("in-addr.arpa").removesuffix("ip6.arpa")
+
+
+def _family(ban: Ban) -> str:
+    address = address_of(ban)
+    if not address:
+        return "None"  # as above
+    return "inet6" if ":" in address else "inet4"
 
 
 def _bantime(ban: Ban) -> str:
