@@ -75,17 +75,18 @@ class Windows:
             self._give_up()
         if not times or time >= times[-1]:
             times.append(time)
-            found = times[bisect_left(times, time - findtime) :] if failures else times
+            first, behind = bisect_left(times, time - findtime), len(times)
         else:
-            found = self._insert(times, time, clock)
-        if failures:
+            first, behind = self._insert(times, time, clock)
+        found = tuple(times[max(first, behind - maxretry) : behind])
+        if len(times) > maxretry:
             times = _pruned(times, findtime, maxretry)
         matches: Sequence[str] = ()
         if failure.matches or text:
             matches, text = self._with_lines(text, failure.matches, jail.maxmatches)
         packed = _HEAD.pack(failures + 1, len(text)) + text + times.tobytes()
         self.dirty[id] = self._by_id[id] = packed
-        return tuple(found[-maxretry:]), failures + 1, tuple(matches)
+        return found, failures + 1, tuple(matches)
 
     def restore(self, id: str, packed: bytes) -> None:
         """Put back what was on disk; when all are back, `put_in_order`."""
@@ -125,16 +126,15 @@ class Windows:
         for id in tuple(islice(self._by_id, self._limit // 100 + 1)):
             self.forget(id)
 
-    def _insert(self, times: array[float], time: float, clock: Callable[[], float]) -> array[float]:
-        """Put a late failure in its place; returns the fullest stretch that holds it."""
+    def _insert(self, times: array[float], time: float, clock: Callable[[], float]) -> tuple[int, int]:
+        """Put a late failure in its place; returns where the fullest stretch that holds it begins and ends."""
         now = clock()
         if times[-1] > now >= time:  # the clock was set back: what lies in the future says nothing any more
             del times[bisect_right(times, now) :]
         insort(times, time)
         starts = range(bisect_left(times, time - self.findtime), bisect_left(times, time) + 1)
         spans = [(start, bisect_right(times, times[start] + self.findtime)) for start in starts]
-        first, behind = max(spans, key=lambda span: (span[1] - span[0], span[0]))
-        return times[first:behind]
+        return max(spans, key=lambda span: (span[1] - span[0], span[0]))
 
     def _with_lines(self, text: bytes, lines: Sequence[str], maxmatches: int) -> tuple[list[str], bytes]:
         """The lines of a window and further ones, as far as there is room, and the same as text."""
