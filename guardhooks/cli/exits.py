@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from enum import IntEnum
+from typing import Final
 
 import click
 
@@ -27,6 +28,9 @@ class Exit(IntEnum):
     DEGRADED = 6
     INTERRUPTED = 130
 
+
+_OF_KIND: Final = {"usage": Exit.USAGE, "config": Exit.CONFIG}
+"""What went wrong at the daemon, by the protocol's kind of error."""
 
 HELP = """\
 Exit codes:
@@ -50,8 +54,8 @@ def code_of(error: GuardhooksError) -> Exit:
         return Exit.STATE
     if isinstance(error, ConfigError | PluginError):
         return Exit.CONFIG
-    if isinstance(error, RequestError) and error.kind == "usage":
-        return Exit.USAGE
+    if isinstance(error, RequestError):
+        return _OF_KIND.get(error.kind, Exit.FAILED)
     return Exit.FAILED
 
 
@@ -89,7 +93,7 @@ def warn(message: str) -> None:
 
 def _usage_fault(error: click.UsageError) -> str:
     """What click says, in the manner of our own errors, and where more is to be learnt."""
-    message = error.format_message().rstrip(".")
+    message = error.format_message().rstrip(".").replace(". Did you mean", "; did you mean")
     where = f"; see `{error.ctx.command_path} --help`" if error.ctx and "; did you mean" not in message else ""
     return message[:1].lower() + message[1:] + where
 

@@ -15,7 +15,7 @@ import guardhooks
 from guardhooks.addresses import canonical
 from guardhooks.control.protocol import RequestError
 from guardhooks.control.server import Handler
-from guardhooks.errors import GuardhooksError
+from guardhooks.errors import ConfigError, GuardhooksError, PluginError
 from guardhooks.model import PERMANENT, Ban, Jail
 from guardhooks.text import safe_text
 
@@ -182,7 +182,10 @@ class _Commands:
 
     async def reload(self, arguments: Mapping[str, object]) -> object:
         _only(arguments)
-        return await self._reload()
+        try:
+            return await self._reload()
+        except (ConfigError, PluginError) as error:
+            raise RequestError(f"the running configuration stays: {error}", "config") from error
 
     async def stop(self, arguments: Mapping[str, object]) -> object:
         _only(arguments, "flush")

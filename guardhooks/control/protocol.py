@@ -6,7 +6,8 @@
     {"ok": true, "result": …}
     {"ok": false, "error": "one line", "kind": "unknown-jail"}
 
-Kinds of error: `usage` (the request is wrong), `unknown-jail`, `refused` (not allowed, or not now), `failed`.
+Kinds of error: `usage` (the request is wrong), `unknown-jail`, `refused` (not allowed, or not now), `config` (the
+configuration that is to be read again cannot be used), `failed`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Final, Literal, TypeAlias
 
 from guardhooks.errors import GuardhooksError, StateError
 
-Kind: TypeAlias = Literal["usage", "unknown-jail", "refused", "failed"]
+Kind: TypeAlias = Literal["usage", "unknown-jail", "refused", "config", "failed"]
 
 REQUEST_LIMIT: Final = 1 << 20
 """Longest request in bytes."""
