@@ -164,8 +164,8 @@ def test_status_shows_the_fault_and_how_much_of_the_jail_is_left(scene: Scene, f
 def test_the_sound_jail_bans_and_nothing_was_left_untold(scene: Scene) -> None:
     stamp = time.strftime("%Y-%m-%d %H:%M:%S")
     with (scene.folder / "plain.log").open("a") as log:
-        log.write(f"{stamp} login failed from 192.0.2.1\n" * 3)
-    scene.daemon.wait_for_log("[plain] Ban 192.0.2.1")
+        log.write(f"{stamp} login failed from 198.51.100.7\n" * 3)
+    scene.daemon.wait_for_log("[plain] Ban 198.51.100.7")
 
     jails = {jail["name"]: jail["state"] for jail in scene.report["jails"]}
     assert jails == {"plain": "running", **{fault.name: fault.state for fault in FAULTS}}
@@ -289,8 +289,8 @@ def test_a_missing_log_is_waited_for_and_read_when_it_comes(tmp_path: Path) -> N
     [jail] = daemon.ask("status")["jails"]
     assert (jail["state"], jail["sources"][0]["state"]) == ("running", "waiting")
 
-    (tmp_path / "later.log").write_text(f"{time.strftime('%Y-%m-%d %H:%M:%S')} login failed from 192.0.2.1\n" * 3)
-    daemon.wait_for_log("[plain] Ban 192.0.2.1")
+    (tmp_path / "later.log").write_text(f"{time.strftime('%Y-%m-%d %H:%M:%S')} login failed from 198.51.100.7\n" * 3)
+    daemon.wait_for_log("[plain] Ban 198.51.100.7")
     daemon.wait_for_log(f"[plain] is read now: {tmp_path}/later.log")
     assert daemon.stop() == 0
 
@@ -326,7 +326,7 @@ def test_an_action_that_cannot_work_is_shown_and_no_ban_passes_for_real(
         [jail] = daemon.ask("status")["jails"]
         assert (jail["state"], jail["actions"][0]["state"]) == ("degraded", state)
         assert len([line for line in daemon.command("status").stdout.splitlines() if says in line]) == 1
-        ban = daemon.command("ban", "plain", "192.0.2.1", check=False)
+        ban = daemon.command("ban", "plain", "198.51.100.7", check=False)
         assert ban.returncode == 1
         assert "decided but not in force" in ban.stderr
     finally:
