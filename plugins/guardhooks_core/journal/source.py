@@ -101,7 +101,7 @@ class JournalSource:
         if place.cursor and "cursor" in fault.lower():
             place.forget_cursor()
         pause = self._options.retry[min(failures, len(self._options.retry)) - 1]
-        told = f"{fault}; {_remedy(fault)}tried again every {pause:g} s"
+        told = f"{fault.rstrip('.')}; {_remedy(fault)}tried again from time to time"
         if told != self._fault:
             logger.warning("%s: %s", safe_text(self._key), told)
         self._fault = told

@@ -241,6 +241,19 @@ async def test_a_machine_without_journalctl_is_told_what_to_do(folder: Path) -> 
         await journal.state("reading")
 
 
+async def test_what_journalctl_complains_about_is_told_once_with_the_remedy(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    command, runs = folder / "journalctl", folder / "runs"
+    command.write_text(f"#!/bin/sh\necho >>{runs}\necho 'No journal files, insufficient permissions.' >&2\nexit 1\n")
+    command.chmod(0o755)
+    async with Journal(folder, command=str(command)) as journal:
+        await journal.until(lambda: runs.exists() and runs.stat().st_size >= 6)
+        await journal.state("failed")
+        assert "run as root or as a member of the group systemd-journal" in journal.source.status().detail
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 async def test_a_folder_that_is_missing_is_said_and_tried_again(folder: Path) -> None:
     later = folder / "later"
     async with Journal(later) as journal:
