@@ -17,7 +17,7 @@ from guardhooks.errors import StateError
 
 Row: TypeAlias = tuple[object, ...]
 _APPLICATION: Final = 0x67484B73
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SCHEMA: Final = f"""
 PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
@@ -216,9 +216,8 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         msg = f"{path}: a database of another program; move it away, or give guardhooks a --state folder of its own"
         raise StateError(msg)
     if version != _VERSION:
-        msg = (
-            f"{path}: written by a newer guardhooks (layout {version}, this one knows {_VERSION}); upgrade, or move it"
-        )
+        age, remedy = ("newer", "upgrade, or move it") if version > _VERSION else ("much older", "move it away")
+        msg = f"{path}: written by a {age} guardhooks (layout {version}, this one knows {_VERSION}); {remedy}"
         raise StateError(msg)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA journal_size_limit = 4194304")

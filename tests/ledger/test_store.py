@@ -94,12 +94,13 @@ def test_a_foreign_database_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "l").read_bytes() == before
 
 
-def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("layout", "age"), [(99, "newer"), (1, "older")])
+def test_another_layout_is_refused(tmp_path: Path, layout: int, age: str) -> None:
     written(tmp_path / "l")
-    newer = sqlite3.connect(tmp_path / "l")
-    newer.execute("PRAGMA user_version = 99")
-    newer.close()
-    with pytest.raises(StateError, match="newer guardhooks"):
+    other = sqlite3.connect(tmp_path / "l")
+    other.execute(f"PRAGMA user_version = {layout}")
+    other.close()
+    with pytest.raises(StateError, match=f"{age} guardhooks"):
         opened(tmp_path / "l")
 
 
