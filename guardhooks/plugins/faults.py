@@ -6,6 +6,7 @@ import logging
 import traceback
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -14,6 +15,8 @@ from guardhooks.text import safe_text
 _LIMIT: Final = 5
 _PERIOD: Final = 60.0
 """A plugin that fails `_LIMIT` times within `_PERIOD` seconds for one jail is switched off for that jail."""
+
+_HOST: Final = f"{Path(__file__).parents[1]}/"
 
 logger = logging.getLogger("guardhooks.plugins")
 
@@ -50,5 +53,5 @@ class Faults:
 def _own_frames(trace: TracebackType | None) -> str:
     """The plugin's part of a traceback, most recent call last: the host's frames say nothing to its author."""
     frames = traceback.extract_tb(trace)
-    own = [frame for frame in frames if "/guardhooks/" not in frame.filename]
+    own = [frame for frame in frames if not frame.filename.startswith(_HOST)]
     return "".join(f"\n    at {safe_text(frame.filename)}:{frame.lineno} in {frame.name}" for frame in own[-3:])

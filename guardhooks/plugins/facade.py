@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import pluggy
 
-from guardhooks import hookspecs, plugin_loading
+from guardhooks import hookspecs
 from guardhooks.errors import ActionError, ConfigError, GuardhooksError, PluginError
-from guardhooks.faults import Faults
 from guardhooks.model import (
     ActionSpec,
     Ban,
@@ -36,7 +35,9 @@ from guardhooks.model import (
     Record,
     SourceSpec,
 )
-from guardhooks.plugin_checks import check_plugin
+from guardhooks.plugins import loading
+from guardhooks.plugins.checks import check_plugin
+from guardhooks.plugins.faults import Faults
 from guardhooks.text import safe_text
 
 if TYPE_CHECKING:
@@ -114,9 +115,9 @@ class Plugins:
         :raises PluginError: when two plugins have one name.
         """
         plugins = cls(clock, trace=trace)
-        found = plugin_loading.installed() + (plugin_loading.site_hooks(hooks_folder) if hooks_folder else [])
+        found = loading.installed() + (loading.site_hooks(hooks_folder) if hooks_folder else [])
         wanted = [candidate for candidate in found if candidate.name not in disable]
-        plugin_loading.refuse_duplicates(wanted)
+        loading.refuse_duplicates(wanted)
         for name in sorted(set(disable) - {candidate.name for candidate in found}):
             unknown = Problem(
                 f"no plugin is called {name!r}; see `guardhooks plugins`", section="Plugins", key="disable"
@@ -125,7 +126,7 @@ class Plugins:
             plugins.problems.append(unknown)
         for candidate in wanted:
             try:
-                plugins.register(plugin_loading.load(candidate), candidate.name, candidate.origin)
+                plugins.register(loading.load(candidate), candidate.name, candidate.origin)
             except PluginError as error:
                 logger.error("%s", safe_text(str(error)))
                 plugins.problems.append(Problem(safe_text(str(error))))
