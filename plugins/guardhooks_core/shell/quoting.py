@@ -19,8 +19,8 @@ class Quote(Enum):
     BARE = auto()
     DOUBLE = auto()
     SINGLE = auto()
-    UNKNOWN = auto()
-    """Inside or behind a here-document."""
+    HERE = auto()
+    """In a here-document: expanded, but never split into words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ _TOKEN: Final = re.compile(
       | (?P<close>\)) | (?P<tick>`) | (?P<comment>\#[^\n]*)""",
     re.VERBOSE | re.DOTALL,
 )
+_HERE_WORD: Final = re.compile(r"<<-?[ \t]*[\"'\\]?(\w+)")
 _BEFORE_WORD: Final = " \t\n;&|()`"
 
 
@@ -48,11 +49,11 @@ def tags(text: str) -> Iterator[Tag]:
     position = 0
     while match := _TOKEN.search(text, position):
         position = match.end()
-        kind = match.lastgroup
-        if kind == "tag":
-            yield Tag(match["tag"], match.start(), match.end(), scanner.quote, scanner.begins(match.start()))
-        else:
-            position = scanner.take(kind or "", match)
+        if match.lastgroup == "tag":
+            quote, begins = scanner.place(match.start())
+            yield Tag(match["tag"], match.start(), match.end(), quote, begins)
+        elif not scanner.is_in_document(match.start()):
+            position = scanner.take(match.lastgroup or "", match)
 
 
 class _Scanner:
@@ -60,14 +61,24 @@ class _Scanner:
         self._text = text
         self._frames: list[tuple[str, Quote]] = []
         """What encloses the present command substitution: its opening, and the quote in which that stands."""
-        self.quote = Quote.BARE
+        self._quote = Quote.BARE
         self._opened = -1
+        self._documents: list[range] = []
 
-    def begins(self, place: int) -> bool:
-        """Whether a word begins here, its opening quote left out of account."""
-        if self.quote is Quote.UNKNOWN or self._text[place - 1 : place] == ">":
+    def place(self, position: int) -> tuple[Quote, bool]:
+        """How this place is quoted, and whether a word begins here."""
+        if self.is_in_document(position):
+            return Quote.HERE, False
+        return self._quote, self._begins(position)
+
+    def is_in_document(self, position: int) -> bool:
+        """Whether this place is text of a here-document."""
+        return any(position in document for document in self._documents)
+
+    def _begins(self, place: int) -> bool:
+        if self._text[place - 1 : place] == ">":
             return True  # behind another tag, which may turn out empty
-        if self.quote is not Quote.BARE:
+        if self._quote is not Quote.BARE:
             if self._opened != place - 1:
                 return False
             place -= 1
@@ -77,38 +88,45 @@ class _Scanner:
 
     def take(self, kind: str, match: re.Match[str]) -> int:
         """Go over one token; where to read on."""
-        if self.quote is Quote.UNKNOWN:
-            return match.end()
-        if self.quote is Quote.SINGLE:
+        if self._quote is Quote.SINGLE:
             if kind == "single":
-                self.quote = Quote.BARE
+                self._quote = Quote.BARE
             # What looks like an escape or a comment has no meaning here, and may hold the closing quote.
             return match.start() + 1
-        if kind == "single" and self.quote is Quote.BARE:
+        if kind == "single" and self._quote is Quote.BARE:
             self._enter(Quote.SINGLE, match)
         elif kind == "double":
-            self._enter(Quote.BARE if self.quote is Quote.DOUBLE else Quote.DOUBLE, match)
-        elif kind == "here" and self.quote is Quote.BARE:
-            self.quote = Quote.UNKNOWN
+            self._enter(Quote.BARE if self._quote is Quote.DOUBLE else Quote.DOUBLE, match)
+        elif kind == "here" and self._quote is Quote.BARE:
+            self._document(match)
         elif kind == "comment":
             return self._comment(match)
         else:
             self._substitution(kind, match)
         return match.end()
 
+    def _document(self, match: re.Match[str]) -> None:
+        """Note where the here-document that is announced begins and ends; it begins behind this line."""
+        word = _HERE_WORD.match(self._text, match.start())
+        begin = self._text.find("\n", match.end()) + 1
+        if word is None or not begin:
+            return
+        end = re.compile(rf"^\t*{re.escape(word[1])}$", re.MULTILINE).search(self._text, begin)
+        self._documents.append(range(begin, end.start() if end else len(self._text)))
+
     def _enter(self, quote: Quote, match: re.Match[str]) -> None:
-        self.quote = quote
+        self._quote = quote
         self._opened = match.start()
 
     def _comment(self, match: re.Match[str]) -> int:
-        is_comment = self.quote is Quote.BARE and self.begins(match.start())
+        is_comment = self._quote is Quote.BARE and self._begins(match.start())
         return match.end() if is_comment else match.start() + 1
 
     def _substitution(self, kind: str, match: re.Match[str]) -> None:
         inside = self._frames[-1][0] if self._frames else ""
-        closes = kind == "tick" == inside or (kind == "close" and inside == "open" and self.quote is Quote.BARE)
+        closes = kind == "tick" == inside or (kind == "close" and inside == "open" and self._quote is Quote.BARE)
         if closes:
-            self.quote = self._frames.pop()[1]
-        elif kind == "tick" or (kind == "open" and (self.quote is Quote.BARE or match[0] == "$(")):
-            self._frames.append((kind, self.quote))
-            self.quote = Quote.BARE
+            self._quote = self._frames.pop()[1]
+        elif kind == "tick" or (kind == "open" and (self._quote is Quote.BARE or match[0] == "$(")):
+            self._frames.append((kind, self._quote))
+            self._quote = Quote.BARE

@@ -23,7 +23,7 @@ _LONGEST_IN_TEXT: Final = 256
 _LONGEST_VALUE: Final = 32_000
 """Characters of one value, at most 128,000 bytes: the kernel takes no variable of more than 128 KiB."""
 _REFERENCE: Final = {
-    Quote.BARE: '"${name}"', Quote.DOUBLE: "${name}", Quote.SINGLE: "'\"${name}\"'", Quote.UNKNOWN: "${name}",
+    Quote.BARE: '"${name}"', Quote.DOUBLE: "${name}", Quote.SINGLE: "'\"${name}\"'", Quote.HERE: "${name}",
 }  # fmt: skip
 
 
@@ -38,13 +38,17 @@ class Script:
 def build(text: str, lookup: Lookup) -> Script:
     """Put the values of the dynamic tags of `text` in place; tags that `lookup` does not know stay."""
     parts: list[str] = []
+    values: dict[str, str | None] = {}
     variables: dict[str, str] = {}
     position = 0
     for tag in tags(text):
-        raw = lookup(tag.name)
-        if raw is None:
+        if tag.name not in values:
+            raw = lookup(tag.name)
+            values[tag.name] = None if raw is None else tame(raw)
+        value = values[tag.name]
+        if value is None:
             continue
-        parts += (text[position : tag.start], _placed(tag, tame(raw), variables))
+        parts += (text[position : tag.start], _placed(tag, value, variables))
         position = tag.end
     return Script("".join([*parts, text[position:]]), variables)
 

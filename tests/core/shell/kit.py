@@ -57,6 +57,12 @@ class Bench:
         return self.action(**{**commands, **bans, **more})
 
     @property
+    def log_length(self) -> int:
+        """Lines so far."""
+        file = self.folder / "log"
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+    @property
     def log(self) -> list[str]:
         """The lines of `logger`, which is emptied."""
         file = self.folder / "log"
