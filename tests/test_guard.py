@@ -223,9 +223,11 @@ def test_a_restart_counts_on_where_it_was_and_keeps_every_ban(world: World) -> N
         guard = world.guard()
         await guard.start()
         await until(lambda: world.kernel == {"wall sshd": {"198.51.100.1"}})
+        assert [ban.restored for ban in guard.ledger.active()] == [True]
         world.log(*failed("198.51.100.2", 1))
         await until(lambda: ("sshd", "198.51.100.2") in world.banned)
         assert guard.ledger.totals("sshd").failures == 6
+        assert {ban.id: ban.restored for ban in guard.ledger.active()} == {"198.51.100.1": True, "198.51.100.2": False}
         await guard.stop()
 
     play(story)

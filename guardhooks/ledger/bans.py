@@ -62,12 +62,12 @@ class Entry:
             self.number, self.jail, self.id, self.start, length, self.count, self.failures, self.reason, self.state,
         )  # fmt: skip
 
-    def ban(self, details: Details = NO_DETAILS) -> Ban:
+    def ban(self, details: Details = NO_DETAILS, *, restored: bool = False) -> Ban:
         """The ban that crosses walls."""
         matches, fields, notes = details
         return Ban(
             self.id, self.jail, self.start, self.length, self.count, self.failures, self.reason, matches, fields,
-            LIFTED if self.state == "lifted" else notes,
+            LIFTED if self.state == "lifted" else notes, restored,
         )  # fmt: skip
 
 
@@ -85,6 +85,7 @@ class BanList:
         self._read_details = read_details
         self._details: dict[int, str] = {}
         self._number = 0
+        self._last_restored = 0
         self._active: dict[str, dict[str, Entry]] = {}
         self._ends: list[Entry] = []
         self._ends_limit = 1024
@@ -115,7 +116,7 @@ class BanList:
 
     def restore(self, entry: Entry, now: float) -> None:
         """Put back what was on disk. A ban from the future (the clock was set back) starts now."""
-        self._number = max(self._number, entry.number)
+        self._number = self._last_restored = max(self._number, entry.number)
         if entry.start > now:
             entry.start = now
             self.dirty[entry.number] = entry.row()
@@ -204,7 +205,10 @@ class BanList:
         here = self._details
         there = self._read_details([entry.number for entry in entries if entry.number not in here])
         packed = (here.get(entry.number) or there.get(entry.number, "") for entry in entries)
-        return [entry.ban(decoded_details(details)) for entry, details in zip(entries, packed, strict=True)]
+        return [
+            entry.ban(decoded_details(details), restored=entry.number <= self._last_restored)
+            for entry, details in zip(entries, packed, strict=True)
+        ]
 
     def _jails(self, jail: str | None) -> Iterator[Iterable[Entry]]:
         for name, bans in self._active.items():

@@ -1,3 +1,3 @@
-"""The host's side of pluggy: who is let in (`loading`, `checks`), who is asked (`facade`), who is left out (`faults`)."""
+"""The host's side of pluggy: who is let in (`loading`, `checks`), asked (`facade`) and left out (`faults`)."""
 
 from guardhooks.plugins.facade import Plugins as Plugins
