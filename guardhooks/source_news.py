@@ -34,24 +34,28 @@ class SourceNews:
             return
         self._next = now + _EVERY
         seen: dict[str, tuple[str, str]] = {}
+        sources = list(sources)
+        served = {jail for status, jails in sources if status.state not in {"waiting", "failed"} for jail in jails}
         for status, jails in sources:
             found = (status.state, status.detail)
             if status.state not in {"waiting", "failed"}:
                 found = ("read", "")
             if found == self._seen.get(status.key) != self._told.get(status.key, ("read", "")):
-                self._tell(status, jails)
+                self._tell(status, jails, in_vain=not served.issuperset(jails))
                 self._told[status.key] = found
             seen[status.key] = found
         self._seen = seen
         self._told = {key: told for key, told in self._told.items() if key in seen}
 
     @staticmethod
-    def _tell(status: SourceStatus, jails: Sequence[str]) -> None:
+    def _tell(status: SourceStatus, jails: Sequence[str], *, in_vain: bool) -> None:
+        """`in_vain`: one of these jails has nothing else to read. Many name the log of every distribution."""
         more = ", …" if len(jails) > _JAILS_NAMED else ""
         names, detail = ", ".join(jails[:_JAILS_NAMED]) + more, safe_text(status.detail)
         if status.state == "failed":
             logger.error("[%s] log cannot be read: %s", names, detail or safe_text(status.key))
         elif status.state == "waiting":
-            logger.warning("[%s] waiting: %s", names, detail or safe_text(status.key))
+            level = logging.WARNING if in_vain else logging.INFO
+            logger.log(level, "[%s] waiting: %s", names, detail or safe_text(status.key))
         else:
             logger.info("[%s] is read now: %s", names, safe_text(", ".join(status.origins) or status.key))
