@@ -54,7 +54,9 @@ class Invoker:
         if ban is not None and _HOST_TAG in text:
             host = await self._hostnames.of_address(address_of(ban))
         ticket = Ticket(self.jail, family, self._clock(), ban, host, self._ledger)
-        result = await self._runner.run(build(text, ticket.value), self.commands.timeout)
+        result = await self._runner.run(
+            build(text, ticket.value), self.commands.timeout, self.action.file or self.action.name
+        )
         if logger.isEnabledFor(logging.DEBUG):
             about = f" {safe_text(ban.id, 100)}" if ban else ""
             logger.debug("[%s] %s %s%s: %s", self.jail, self.action.actname, command, about, result)

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 from collections import deque
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,7 @@ logger = logging.getLogger("guardhooks.shell")
 _PLACES: Final = 32
 """Scripts that may run at a time."""
 _PLACE_TIME: Final = 2.0
-"""Seconds after which a running script gives up its place, so that slow ones never keep others waiting."""
+"""Seconds after which a running script gives up its place and lane, so that slow ones never keep others waiting."""
 _GRACE: Final = 0.2
 """Seconds between SIGTERM and SIGKILL, and for output after the end of the script."""
 _OUTPUT: Final = 8192
@@ -75,29 +76,37 @@ class _Output(asyncio.Protocol):
 
 
 class Runner:
-    """Runs scripts for all actions."""
+    """Runs scripts for all actions: those of one lane one at a time, many lanes side by side."""
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(_PLACES)
+        self._lanes: dict[str, asyncio.Lock] = {}
 
-    async def run(self, script: Script, limit: float) -> Result:
-        """Run to its end, at most `limit` seconds; never raises for what the script does."""
-        await self._places.acquire()
-        task = asyncio.ensure_future(_run(script, limit))
-        try:
-            await asyncio.wait({task}, timeout=_PLACE_TIME)
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            raise
-        finally:
-            self._places.release()
+    async def run(self, script: Script, limit: float, lane: str) -> Result:
+        """Run to its end, at most `limit` seconds; never raises for what the script does.
+
+        :param lane: what scripts that may get in each other's way have in common: their action file. Jails share what
+            it writes to, and few scripts were made to meet themselves.
+        """
+        async with AsyncExitStack() as turn:
+            await turn.enter_async_context(self._lanes.setdefault(lane, asyncio.Lock()))
+            await turn.enter_async_context(self._places)
+            task = asyncio.ensure_future(_run(script, limit))
+            try:
+                await asyncio.wait({task}, timeout=_PLACE_TIME)
+            except asyncio.CancelledError:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                raise
         return await task
 
 
 async def _run(script: Script, limit: float) -> Result:
     output = _Output()
-    reading, writing = os.pipe()
+    try:
+        reading, writing = os.pipe()
+    except OSError as error:  # too many open files
+        return Result(None, str(error))
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: output, os.fdopen(reading, "rb", 0))
     try:
         process = await _start(script, writing)

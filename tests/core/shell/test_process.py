@@ -12,7 +12,7 @@ from guardhooks_core.shell.script import Script
 
 
 def run(text: str, limit: float = 10.0, **variables: str):
-    return asyncio.run(Runner().run(Script(text, variables), limit))
+    return asyncio.run(Runner().run(Script(text, variables), limit, "a"))
 
 
 def is_alive(pid: int) -> bool:
@@ -88,7 +88,7 @@ def test_output_without_end_is_bounded():
 
 def test_cancelling_kills(tmp_path: Path):
     async def cancel() -> None:
-        task = asyncio.ensure_future(Runner().run(Script(f"echo $$ > {tmp_path}/pid; sleep 600"), 60))
+        task = asyncio.ensure_future(Runner().run(Script(f"echo $$ > {tmp_path}/pid; sleep 600"), 60, "a"))
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
             await asyncio.sleep(0.01)  # another process has no event to give
         task.cancel()
@@ -105,12 +105,36 @@ def test_slow_scripts_keep_nobody_waiting(tmp_path: Path):
 
     async def crowd() -> None:
         runner = Runner()
-        hung = [asyncio.ensure_future(runner.run(Script(f"cat {tmp_path}/fifo"), 60)) for _ in range(40)]
-        assert (await runner.run(Script("true"), 10)).ok
+        hung = [asyncio.ensure_future(runner.run(Script(f"cat {tmp_path}/fifo"), 60, f"{n}")) for n in range(40)]
+        assert (await runner.run(Script("true"), 10, "other")).ok
         assert not any(task.done() for task in hung)
         for task in hung:
             task.cancel()
         await asyncio.gather(*hung, return_exceptions=True)
+
+    os.mkfifo(tmp_path / "fifo")
+    asyncio.run(asyncio.wait_for(crowd(), 30))
+
+
+def test_scripts_of_one_lane_do_not_meet(tmp_path: Path):
+    async def count() -> None:
+        runner = Runner()
+        add = Script(f"n=$(cat {tmp_path}/n); sleep 0.02; echo $((n + 1)) > {tmp_path}/n")
+        await asyncio.gather(*(runner.run(add, 10, "counter") for _ in range(10)))
+
+    (tmp_path / "n").write_text("0")
+    asyncio.run(count())
+    assert (tmp_path / "n").read_text() == "10\n"
+
+
+def test_a_hung_script_lets_its_lane_go_on(tmp_path: Path):
+    async def crowd() -> None:
+        runner = Runner()
+        hung = asyncio.ensure_future(runner.run(Script(f"cat {tmp_path}/fifo"), 60, "lane"))
+        assert (await runner.run(Script("true"), 10, "lane")).ok
+        assert not hung.done()
+        hung.cancel()
+        await asyncio.gather(hung, return_exceptions=True)
 
     os.mkfifo(tmp_path / "fifo")
     asyncio.run(asyncio.wait_for(crowd(), 30))
