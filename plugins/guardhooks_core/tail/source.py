@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 from guardhooks import Chunk, SourceStatus, StartAt, safe_text
 from guardhooks_core.tail.collector import Collector, Options
+from guardhooks_core.tail.reader import LINE_LIMIT
 from guardhooks_core.tail.watch import SHARED, Watcher
 
 
@@ -33,7 +34,11 @@ class FileSource:
         self._options = options or Options(tail=tail, polling=polling)
         self._clock = clock
         self._watcher = watcher
-        words = ("tail" if self._options.tail else "head", *(["polling"] if self._options.polling else []))
+        words = ["tail" if self._options.tail else "head"]
+        if self._options.polling:
+            words.append("polling")
+        if self._options.line_limit != LINE_LIMIT:
+            words.append(f"limit={self._options.line_limit}")
         self._key = f"file:{pattern} {' '.join(words)}"
         self._collector: Collector | None = None
         self._woken = asyncio.Event()
@@ -41,7 +46,7 @@ class FileSource:
 
     @property
     def key(self) -> str:
-        """Equal for equal paths or globs with the same start word and polling choice."""
+        """Equal for equal paths or globs with the same start word, polling choice and line limit."""
         return self._key
 
     async def chunks(self, start: StartAt) -> AsyncIterator[Chunk]:

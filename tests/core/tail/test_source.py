@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from guardhooks import ConfigError, Jail, Position, SourceSpec
+from guardhooks import ConfigError, Jail, LogSource, Position, SourceSpec, StartAt
 from guardhooks_core.tail import log_source
 from guardhooks_core.tail.watch import Listener
 
@@ -56,6 +56,33 @@ def test_jails_share_a_source_if_path_start_and_polling_are_equal() -> None:
     assert key("/var//log/./auth.log", backend="pyinotify") == key("/var/log/auth.log", start="HEAD")
     different = {key("/x"), key("/x", start="tail"), key("/x", backend="polling"), key("/y")}
     assert len(different) == 4
+
+
+def test_a_jail_may_set_how_much_of_a_line_is_matched() -> None:
+    def source(limit: str) -> LogSource | None:
+        return log_source(Jail("sshd", options={"tail.linelimit": limit}), SourceSpec("/x"))
+
+    usual, longer = source("65536"), source("100000")
+    assert usual is not None
+    assert longer is not None
+    assert usual.key != longer.key
+    assert usual.key == log_source(Jail("sshd"), SourceSpec("/x")).key  # type: ignore[union-attr]
+    for wrong in ("1", "64k", "", "10000000"):
+        with pytest.raises(ConfigError, match=r"\[sshd\] tail.linelimit: .* bytes from 1024 to 1048576"):
+            source(wrong)
+
+
+async def test_of_a_longer_line_the_head_is_read(log: Path) -> None:
+    source = log_source(Jail("sshd", options={"tail.linelimit": "1024"}), SourceSpec(str(log)))
+    assert source is not None
+    log.write_bytes(b"x" * 5000 + b"\nshort\n")
+    chunks = source.chunks(StartAt({}, 0.0, lambda line: None))
+    first = await anext(chunks)
+    await source.close()
+    await chunks.aclose()  # type: ignore[attr-defined]
+    head, short, end = first.data.split(b"\n")
+    assert 1023 <= len(head) <= 1024
+    assert (short, end) == (b"short", b"")
 
 
 # --- files that come and go ------------------------------------------------------------------------------------------
