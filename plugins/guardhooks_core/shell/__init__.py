@@ -65,6 +65,8 @@ class ShellAction:
     ) -> bool | Outcome | None:
         """See the contract."""
         if action.name.endswith(".py"):
+            if op in (Op.STOP, Op.FLUSH):
+                return True  # nothing was done
             raise ActionError(_PYTHON.format(action.name))
         if not is_served(action):
             return None

@@ -70,6 +70,7 @@ def test_others_actions_are_left_to_others(bench: Bench):
 def test_python_actions_are_refused_with_the_way_out(bench: Bench):
     with pytest.raises(ActionError, match=r"smtp\.py: .*docs/plugins\.md"):
         run(bench, bench.action(name="smtp.py"), (Op.START, []))
+    assert run(bench, bench.action(name="smtp.py"), (Op.FLUSH, [])) == [True]
 
 
 # --- failures --------------------------------------------------------------------------------------------------------
