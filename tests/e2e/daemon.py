@@ -87,6 +87,12 @@ class Daemon:
         """Its process id; `ip netns exec` becomes the daemon."""
         return self._process.pid
 
+    def wait(self, timeout: float = 20.0) -> int:
+        """Wait until it has ended by itself; its exit status."""
+        status = self._process.wait(timeout)
+        self._reader.join(5)
+        return status
+
     def stop(self) -> int:
         """SIGTERM, as the service manager does; its exit status."""
         status = end(self._process)
