@@ -196,7 +196,12 @@ class ActionWorker:
             return
 
     def _unserved(self) -> str:
-        file = f"{self.action.file} needs one" if self.action.file else "nor is there a file of that name in action.d"
+        if self.action.name.endswith(".py"):
+            file = "fail2ban's Python actions are not run, a plugin takes their place: see docs/plugins.md"
+        elif self.action.file:
+            file = f"{self.action.file} needs one"
+        else:
+            file = "nor is there a file of that name in action.d"
         place = f"{self.action.place}: " if self.action.place else ""
         return f"{place}no plugin serves action {self.action.name!r}; {file}"
 

@@ -163,6 +163,19 @@ def test_an_action_that_nobody_serves_is_not_waited_for_unless_it_is_the_only_on
     asyncio.run(story())
 
 
+def test_a_python_action_of_fail2ban_is_refused_with_the_way_out() -> None:
+    async def story() -> None:
+        world = Range(unserved={"smtp.py"})
+        world.gate.set()
+        enforcer = world.enforcer()
+        enforcer.open(Jail("sshd", actions=(ActionSpec("smtp.py", "smtp"),)))
+        await until(lambda: enforcer.workers("sshd")[0].state is ActionState.UNSERVED)
+        assert "docs/plugins.md" in enforcer.workers("sshd")[0].reason
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
 def test_a_ban_that_is_lifted_before_it_was_enforced_never_reaches_the_firewall() -> None:
     async def story() -> None:
         world = Range()

@@ -29,10 +29,6 @@ logger = logging.getLogger("guardhooks.shell")
 
 _IPV6_OFF: Final = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
 _RECEIPTS: Final = "shell"
-_PYTHON: Final = (
-    "action {0}: fail2ban's Python actions are not run, since they need fail2ban itself; write a plugin instead, about "
-    "as long as the action was: see docs/plugins.md"
-)
 
 
 class GuardView(Protocol):
@@ -64,10 +60,6 @@ class ShellAction:
         self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]
     ) -> bool | Outcome | None:
         """See the contract."""
-        if action.name.endswith(".py"):
-            if op in (Op.STOP, Op.FLUSH):
-                return True  # nothing was done
-            raise ActionError(_PYTHON.format(action.name))
         if not is_served(action):
             return None
         key = (jail.name, action.actname)
