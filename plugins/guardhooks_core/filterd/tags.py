@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 IP4: Final = r"(?:::f{4,6}:)?(?P<ip4>(?:\d{1,3}\.){3}\d{1,3})"
-IP6: Final = r"(?P<ip6>(?:[0-9a-fA-F]{1,4}::?|:){1,7}(?:[0-9a-fA-F]{1,4}|(?<=:)))"
+IP6: Final = r"(?P<ip6>(?:[0-9a-fA-F]{1,4}::?|:){1,7}(?:[0-9a-fA-F]{1,4}|(?<=:):))"
 ADDR: Final = rf"\[?(?:{IP4}|{IP6})\]?"
 DNS: Final = r"(?P<dns>[\w\-.^_]*\w)"
 CIDR: Final = r"(?P<cidr>\d+)"

@@ -18,6 +18,8 @@ def search(regex: str, text: str, **options: str) -> re.Match[str] | None:
         ("from <HOST>$", "from [192.0.2.1]", {"ip4": "192.0.2.1"}),
         ("from <HOST>$", "from ::ffff:192.0.2.1", {"ip4": "192.0.2.1"}),
         ("from <HOST>$", "from 2001:db8::1", {"ip6": "2001:db8::1"}),
+        ("from <HOST>", "from cafe: x", {"dns": "cafe"}),
+        ("from <HOST>$", "from 2001:db8::", {"ip6": "2001:db8::"}),
         ("from <HOST>$", "from a-b.example.com", {"dns": "a-b.example.com"}),
         ("from <ADDR>$", "from [2001:db8::1]", {"ip6": "2001:db8::1"}),
         ("from <SUBNET>$", "from 192.0.2.0/24", {"ip4": "192.0.2.0", "cidr": "24"}),
