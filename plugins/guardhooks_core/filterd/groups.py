@@ -66,7 +66,7 @@ def identify(groups: Mapping[str, Value], usedns: str, *, keep_names: bool = Fal
     if not fid:
         return offender
     text = fid if isinstance(fid, str) else str(fid)
-    named = text if usedns == "raw" else canonical(text) or text
+    named = text if usedns == "raw" else canonical(text).removesuffix("/0") or text
     single = canonical(text) if "/" not in text else ""
     return Identity(named, offender.address or single)
 
@@ -89,7 +89,12 @@ def _offender(groups: Mapping[str, Value], usedns: str, *, keep_names: bool) -> 
 
 def _address(text: str, cidr: str) -> Identity:
     address = canonical(text)
-    named = canonical(f"{text}/{cidr}") if cidr else address
-    if address and named:
-        return Identity(named, address)
+    if address:
+        return Identity(_network(text, cidr) or address, address)
     return Identity(f"{text}/{cidr}" if cidr else text, genuine=False)
+
+
+def _network(text: str, cidr: str) -> str:
+    """The network; nothing where the prefix is impossible. A /0 would be everybody: only its zero address is left."""
+    network = canonical(f"{text}/{cidr}") if cidr else ""
+    return network.removesuffix("/0")
