@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from guardhooks.model import FilterSpec, Jail
+
+_ALL: Final = 10_000
+"""`maxmatches` of testers, who want to see every line of a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Overrides:
         """The jail as it is to be tested."""
         changes = {"logtimezone": self.timezone, "logencoding": self.encoding, "usedns": self.usedns}
         assert jail.filter is not None, "only jails with a filter are tested"
-        return replace(jail, filter=self._filter(jail.filter), **_given(changes))
+        return replace(jail, filter=self._filter(jail.filter), maxmatches=_ALL, **_given(changes))
 
     def _filter(self, filter_: FilterSpec) -> FilterSpec:
         changes = {

@@ -12,6 +12,8 @@ LIMIT: Final = 100
 """Sessions kept at most; the oldest gives way."""
 LIFETIME: Final = 300.0
 """Seconds that a session lives from its first line, however busy it is."""
+LINES: Final = 100
+"""Log lines of one session kept at most; the oldest give way."""
 _MARKS: Final = ("nofail", "mlfgained", "mlfforget")
 
 
@@ -65,6 +67,7 @@ class Sessions:
             session.helpers = []
         elif not forget:
             session.helpers.extend(lines)
+        del session.lines[:-LINES], session.helpers[:-LINES]
         return session
 
     def _find(self, key: str, now: float) -> Session | None:

@@ -96,3 +96,11 @@ def test_helper_lines_are_traced_as_such() -> None:
     matcher = FilterMatcher([Jail("j", SPEC)])
     block = Chunk("".join(f"{line}\n" for line in lines_of("CfD")).encode(), "log", NOW)
     assert [[one.nofail for one in traced.failures] for traced in matcher.trace(block)] == [[True], [False], [True]]
+
+
+def test_a_session_of_many_lines_keeps_the_latest_of_them() -> None:
+    matcher = FilterMatcher([Jail("jail", SPEC, maxmatches=1000)])
+    lines = [*(["s: connect 192.0.2.1"] * 150), "s: fail"]
+    (failure,) = matcher.feed(Chunk("".join(f"{line}\n" for line in lines).encode(), "log", NOW))
+    assert len(failure.matches) == 100
+    assert failure.matches[-1] == "s: fail"
