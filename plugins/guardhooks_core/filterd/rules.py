@@ -63,7 +63,7 @@ class Rules:
         multiline = spec.maxlines > 1
         self.failregexes = compile_all("failregex", spec.failregex, multiline=multiline, wants_id=not named_before)
         self._ignoreregexes = compile_all("ignoreregex", spec.ignoreregex)
-        # fail2ban's order: few ignoreregexes are asked first, on the whole line; else only about a match.
+        # fail2ban's order: few ignoreregexes are asked first, on the whole line; about a match all are.
         self._ignore_first = len(spec.ignoreregex) < len(spec.failregex) - 2
         self.buffer = LineBuffer(spec.maxlines) if multiline else None
 
@@ -109,7 +109,7 @@ class Rules:
             current, found = hit
             if note:
                 note(f"{rule.label} matches.")
-            if not self._ignore_first and (ignored := self._ignored(current, budget, note)) >= 0:
+            if self._ignores_late(view, whole) and (ignored := self._ignored(current, budget, note)) >= 0:
                 yield ignored
                 return
             yield found
@@ -137,6 +137,10 @@ class Rules:
         if note:
             note(f"The prefregex matches; the failregexes see {content!r}.")
         return View(base, f"{content}\n", match.start("content"))
+
+    def _ignores_late(self, view: View, whole: str) -> bool:
+        """Whether a match is asked about: not if the very text that matched was asked about before."""
+        return not (self._ignore_first and view.text == whole and self.buffer is None)
 
     def _hit(self, rule: Rule, view: View, original: str, budget: Budget) -> tuple[str, Hit] | None:
         match = self._search(rule, view.text, budget)

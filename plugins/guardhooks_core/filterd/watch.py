@@ -102,7 +102,8 @@ class Watch:
         text = line[: date.start] + line[date.end :]
         if date.time is None:
             if note:
-                note(f"The date {line[date.start : date.end]!r} is impossible: the line counts as undated.")
+                cut = line[date.start : date.end]
+                note(f"The date {cut!r} is impossible: undated." if cut else "The datepattern finds no date: undated.")
             # fail2ban matches the whole line where a recent date stands in for the impossible one.
             return (text if recent is None else line), None
         self._ages.saw(date.time)

@@ -103,6 +103,8 @@ def test_few_ignoreregexes_are_asked_first_on_the_whole_line() -> None:
     line = dated("ours: bad 192.0.2.1")
     assert found(FilterMatcher([early]), line) == []
     assert ids(found(FilterMatcher([late]), line)) == ["192.0.2.1"]
+    again = jail("^bad <HOST>$", *spare, prefregex=prefix, ignoreregex=(r"^bad \S+1$",))
+    assert found(FilterMatcher([again]), line) == []
     (traced,) = FilterMatcher([early]).trace(line)
     assert (traced.ignoreregex, traced.failures) == (0, ())
 
