@@ -76,9 +76,9 @@ _OPEN_RIGHT: Final = ("$", "$)", r"\b", r"\s", "**")
 EPOCH: Final = r"(?P<epoch>\d{10,11}\b(?:\.\d{3,6})?)"
 TAI64N: Final = "(?P<tai>@[0-9a-f]{24})"
 _LONG_EPOCH: Final = r"(?P<epoch>\d{10,11}(?:\d{3}(?:\.\d{1,6}|\d{3})?)?)"
-# In an audit log the number stands in `audit(…:serial)`, elsewhere at the line's begin, perhaps in brackets.
-_EPOCH_PLACE: Final = r"(?:^|(?P<_square>(?<=^\[))|(?P<_audit>(?<=\baudit\()))"
-_EPOCH_AFTER: Final = r"(?(_audit)(?=:\d+\)))(?(_square)(?=\]))"
+# In an audit log the number stands in `audit(…:serial)`, elsewhere at the line's begin, perhaps behind a bracket. Like
+# fail2ban in practice, nothing is asked of what follows: programs write further digits there.
+_EPOCH_PLACE: Final = r"(?:^|(?<=^\[)|(?<=\baudit\())"
 _SPECIAL: Final = {"EPOCH": EPOCH, "LEPOCH": _LONG_EPOCH, "TAI64N": TAI64N}
 _INNER_EPOCH: Final = re.compile(r"\{(L?EPOCH)\}", re.IGNORECASE)
 
@@ -174,7 +174,7 @@ def _compile_special(pattern: str, prefix: str, word: str) -> Compiled:
     elif prefix == LINE_BEGIN:
         text = rf"{left}(?P<_square>(?<=^\[))?({number})(?(_square)(?=\])){right}"
     else:
-        text = f"{_EPOCH_PLACE}({number}){_EPOCH_AFTER}{right}"
+        text = f"{_EPOCH_PLACE}({number}){right}"
     regex = _compile(pattern, text, re.NOFLAG)
     return Compiled(regex, _plain_group(regex), prefix == LINE_BEGIN, to_end=False)
 

@@ -166,3 +166,10 @@ def test_what_was_learnt_never_changes_the_time_of_an_unambiguous_line():
         found = detector.find(line, NOW)
         alone = DateDetector(timezone="UTC").find(line, NOW)
         assert (found and (found.time, found.start, found.end)) == (alone and (alone.time, alone.start, alone.end))
+
+
+@pytest.mark.parametrize("line", ["[1124020504.25] x", "[1124020504 x", "msg=audit(1124020504 x"])
+def test_what_follows_an_epoch_number_is_free(line: str) -> None:
+    found = DateDetector(("EPOCH",)).find(line, NOW)
+    assert found is not None
+    assert found.time == 1124020504
