@@ -1,10 +1,13 @@
 """Time zones: the names and offsets that log lines and `logtimezone` carry, and the zone that applies without one."""
 
+import io
 import math
 import re
+import struct
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from guardhooks import ConfigError, safe_text
 
@@ -26,6 +29,8 @@ _NAMES: Final = """
 """
 _CACHED_MINUTES: Final = 1024
 _ZONE: Final = re.compile(r"([A-Z](?:[A-Z]{2,4})?)?(?:([+-])([01][0-9])(?::?([0-9]{2}))?)?", re.ASCII)
+
+_POSIX: Final = re.compile(r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]+>)[+-]?[0-9].*", re.ASCII)
 
 
 def _read_names(table: str) -> dict[str, int]:
@@ -89,12 +94,22 @@ def parse_zone(text: str) -> Calendar | None:
 def configured_zone(text: str, default: tzinfo | None) -> Calendar:
     """The zone for dates without one: `logtimezone` if it is set, else `default` (None: the machine's).
 
-    Raises `ConfigError` if `text` is no zone.
+    `text` is what fail2ban knows (`CET`, `UTC+0200`), a name of the zone database (`Europe/Berlin`) or a POSIX rule
+    (`CET-1CEST,M3.5.0,M10.5.0/3`). Raises `ConfigError` if `text` is no zone.
     """
     if not text:
         return Calendar(default)
     zone = parse_zone(text) if text == text.upper() else None
-    if zone is None:
-        msg = f"logtimezone {safe_text(text, 80)!r} is not a time zone; write UTC, CET, +0200 or UTC+0200"
-        raise ConfigError(msg)
-    return zone
+    if zone is not None:
+        return zone
+    try:
+        return Calendar(_posix_zone(text) if _POSIX.fullmatch(text) else ZoneInfo(text))
+    except (ZoneInfoNotFoundError, ValueError, OSError) as fault:
+        msg = f"logtimezone {safe_text(text, 80)!r} is not a time zone; write UTC, +0200, UTC+0200 or Europe/Berlin"
+        raise ConfigError(msg) from fault
+
+
+def _posix_zone(rule: str) -> ZoneInfo:
+    """The zone of a rule: a TZif file (RFC 9636) without transitions, with the rule as its footer."""
+    block = b"TZif2" + bytes(15) + struct.pack(">6L", 0, 0, 0, 0, 1, 1) + bytes(7)
+    return ZoneInfo.from_file(io.BytesIO(block + block + b"\n" + rule.encode() + b"\n"))
