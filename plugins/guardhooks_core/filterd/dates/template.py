@@ -94,7 +94,8 @@ class Template:
 
     def columns(self, match: re.Match[str]) -> tuple[int, int]:
         """Begin and end of what `match` cuts out."""
-        return match.span(self._cut)
+        begin, end = match.span(self._cut)
+        return (begin, end) if begin >= 0 else (match.start(), match.start())
 
     def search(self, line: str, year: int, looked: Looked) -> re.Match[str] | None:
         """The leftmost date of this pattern in `line`."""
@@ -130,7 +131,7 @@ class Template:
             return regex.match(line) if len(line) <= _REACH else self._search_long(regex, line, looked)
         if self._same_place(line):
             match = regex.match(line, self._begin)
-            if match is not None and match.span(self._cut) == (self.start, self.end):
+            if match is not None and self.columns(match) == (self.start, self.end):
                 return match
         return self.search(line, year, looked)
 
@@ -145,7 +146,7 @@ class Template:
         """Remember this hit, for the competition with other patterns."""
         self.hits += 1
         self.last_used = now
-        self.start, self.end = match.span(self._cut)
+        self.start, self.end = self.columns(match)
         if not self._from_begin:
             self._begin = match.start()
             line, start, end = match.string, self.start, self.end
@@ -159,7 +160,7 @@ class Template:
     def date(self, match: re.Match[str], calendar: Calendar, now: float) -> DateMatch:
         """The date that `match` found."""
         text = match[0]
-        start, end = match.span(self._cut)
+        start, end = self.columns(match)
         if self._latest is not None:
             known, held, result = self._latest
             if known == text and result.start == start and held.since <= now < held.until:

@@ -173,3 +173,9 @@ def test_what_follows_an_epoch_number_is_free(line: str) -> None:
     found = DateDetector(("EPOCH",)).find(line, NOW)
     assert found is not None
     assert found.time == 1124020504
+
+
+def test_a_pattern_whose_cut_group_is_not_met_cuts_nothing() -> None:
+    found = DateDetector(("{EPOCH}|",)).find("", NOW)
+    assert found is not None
+    assert (found.start, found.end) == (0, 0)
