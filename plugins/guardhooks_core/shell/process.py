@@ -112,6 +112,7 @@ async def _run(script: Script, limit: float) -> Result:
         process = await _start(script, writing)
     except (OSError, ValueError) as error:
         transport.close()
+        await output.complete.wait()
         return Result(None, str(error))
     finally:
         os.close(writing)
@@ -132,6 +133,7 @@ async def _run(script: Script, limit: float) -> Result:
             await asyncio.wait_for(output.complete.wait(), _GRACE)
     finally:
         transport.close()
+        await output.complete.wait()  # the pipe is closed one turn of the loop later
     return Result(process.returncode, output.text, timed_out)
 
 
