@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -39,6 +40,8 @@ from guardhooks.text import safe_text
 _TICK: Final = 0.5
 """Seconds between two looks for bans that are over and for state that is to be written."""
 _OWN_ADDRESSES_AGE: Final = 60.0
+_RESTORED_ONE_BY_ONE: Final = 100
+"""So many bans that a restart puts back are logged each; more are summed up."""
 
 logger = logging.getLogger("guardhooks.actions")
 
@@ -327,14 +330,20 @@ class Guard:
     async def _report(self, news: list[tuple[Jail, Op, Ban]]) -> None:
         """Tell the world that bans are in force or over, once the ledger has them on disk."""
         await self._write_ledger()
+        restored = Counter(jail.name for jail, op, ban in news if op is Op.BAN and ban.restored)
+        for name, number in restored.items():
+            if number > _RESTORED_ONE_BY_ONE:
+                logger.log(NOTICE, "[%s] Restored %d bans", name, number)
         for jail, op, ban in news:
             if op is Op.UNBAN:
                 logger.log(NOTICE, "[%s] Unban %s", jail.name, safe_text(ban.id))
                 self.plugins.on_unban(jail, ban)
-            else:
-                verb = "Restore Ban" if ban.restored else "Ban"
-                logger.log(NOTICE, "[%s] %s %s", jail.name, verb, safe_text(ban.id))
-                self.plugins.on_ban(jail, ban)
+                continue
+            if not ban.restored:
+                logger.log(NOTICE, "[%s] Ban %s", jail.name, safe_text(ban.id))
+            elif restored[jail.name] <= _RESTORED_ONE_BY_ONE:
+                logger.log(NOTICE, "[%s] Restore Ban %s", jail.name, safe_text(ban.id))
+            self.plugins.on_ban(jail, ban)
 
     # --- what can be seen ---------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ class Attackers(threading.Thread):
     def run(self) -> None:
         with self._log.open("a", buffering=1) as log:
             while not self._enough.wait(0.02):
-                for _ in range(10):
+                for _ in range(2):
                     self.offenders += 1
                     stamp = time.strftime("%Y-%m-%d %H:%M:%S")
                     address = f"10.{self.offenders >> 16 & 255}.{self.offenders >> 8 & 255}.{self.offenders & 255}"
