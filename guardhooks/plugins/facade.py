@@ -11,10 +11,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pluggy
 
@@ -36,6 +34,7 @@ from guardhooks.model import (
     SourceSpec,
 )
 from guardhooks.plugins import loading
+from guardhooks.plugins.calls import Call, Implementation, traced, wrong_type
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.faults import Faults
 from guardhooks.text import safe_text
@@ -53,36 +52,6 @@ _HOOKS: Final = (
 _Wrapper: TypeAlias = Generator[None, list[Ban] | None, list[Ban] | None]
 
 logger = logging.getLogger("guardhooks.plugins")
-
-
-class _Call(NamedTuple):
-    """One call of a hook: for which jail (empty: none in particular), with what, and of which type answers must be.
-
-    `values` are all arguments of the hook, in the order of its specification.
-    """
-
-    hook: str
-    jail: str
-    values: tuple[object, ...]
-    expected: type = object
-
-
-@dataclass(frozen=True, slots=True)
-class Implementation:
-    """One plugin's implementation of one hook; `call` takes all arguments of the hook and passes on those it wants."""
-
-    plugin: str
-    call: Callable[..., Any]
-    wrapper: bool
-    is_async: bool
-
-
-def _passing(function: Callable[..., Any], wanted: Sequence[str], offered: Sequence[str]) -> Callable[..., Any]:
-    """`function` for all arguments of a hook; called for every failure, so nothing is looked up by name then."""
-    if tuple(wanted) == tuple(offered):
-        return function
-    places = [offered.index(name) for name in wanted]
-    return lambda *values: function(*[values[place] for place in places])
 
 
 class Plugins:
@@ -151,7 +120,7 @@ class Plugins:
 
     def log_source(self, jail: Jail, spec: SourceSpec) -> LogSource:
         """:raises ConfigError: when the spec cannot be right, or no plugin reads it."""
-        call = _Call("log_source", jail.name, (jail, spec), LogSource)
+        call = Call("log_source", jail.name, (jail, spec), LogSource)
         for implementation in self._chain("log_source", jail):
             source: LogSource | None = self._ask(implementation, call)
             if source is not None:
@@ -166,7 +135,7 @@ class Plugins:
             asked = [jail for jail in left if self._serves(implementation.plugin, jail)]
             if not asked:
                 continue
-            call = _Call("line_matcher", "", (source, asked), LineMatcher)
+            call = Call("line_matcher", "", (source, asked), LineMatcher)
             matcher: LineMatcher | None = self._ask(implementation, call)
             if matcher is not None:
                 matchers.append(matcher)
@@ -185,14 +154,14 @@ class Plugins:
         except Exception as error:  # the plugin boundary
             implementation = self._matcher_of[id(matcher)]
             for jail in matcher.jails:
-                self._fault(implementation, _Call("line_matcher", jail, ()), error)
+                self._fault(implementation, Call("line_matcher", jail, ()), error)
             if any((implementation.plugin, jail) in self.faults.off for jail in matcher.jails):
                 raise PluginError(f"the line matcher of plugin {implementation.plugin} is switched off") from error
         return failures
 
     def on_failure(self, jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
         """What the first plugin that ignores the failure says. Awaitable only if an async plugin had to be asked."""
-        call = _Call("on_failure", jail.name, (jail, failure), Ignore)
+        call = Call("on_failure", jail.name, (jail, failure), Ignore)
         chain = self._chain("on_failure", jail)
         for index, implementation in enumerate(chain):
             if implementation.is_async:
@@ -202,7 +171,7 @@ class Plugins:
                 return answer
         return None
 
-    async def _on_failure_later(self, chain: Sequence[Implementation], call: _Call) -> Ignore | None:
+    async def _on_failure_later(self, chain: Sequence[Implementation], call: Call) -> Ignore | None:
         for implementation in chain:
             answer: Ignore | None = await self._ask_async(implementation, call)
             if answer is not None:
@@ -210,7 +179,7 @@ class Plugins:
         return None
 
     def decide_ban(self, jail: Jail, failure: Failure, record: Record) -> list[Ban]:
-        call = _Call("decide_ban", jail.name, (jail, failure, record), list)
+        call = Call("decide_ban", jail.name, (jail, failure, record), list)
         chain = self._chain("decide_ban", jail)
         opened = [(w, self._open_wrapper(w, call)) for w in chain if w.wrapper]
         result: list[Ban] | None = None
@@ -224,7 +193,7 @@ class Plugins:
                 result = self._close_wrapper(wrapper, generator, call, result)
         return result or []
 
-    def _open_wrapper(self, wrapper: Implementation, call: _Call) -> _Wrapper | None:
+    def _open_wrapper(self, wrapper: Implementation, call: Call) -> _Wrapper | None:
         try:
             generator: _Wrapper = wrapper.call(*call.values)
             next(generator)
@@ -234,14 +203,14 @@ class Plugins:
         return generator
 
     def _close_wrapper(
-        self, wrapper: Implementation, generator: _Wrapper, call: _Call, result: list[Ban] | None
+        self, wrapper: Implementation, generator: _Wrapper, call: Call, result: list[Ban] | None
     ) -> list[Ban] | None:
         try:
             generator.send(result)
         except StopIteration as stop:
             if stop.value is None or isinstance(stop.value, list):
                 return stop.value
-            self._fault(wrapper, call, _wrong_type(stop.value, list))
+            self._fault(wrapper, call, wrong_type(stop.value, list))
         except Exception as error:  # noqa: BLE001 -- the plugin boundary
             self._fault(wrapper, call, error)
         else:
@@ -257,7 +226,7 @@ class Plugins:
         Plain functions run in `executor`.
         :raises ActionError: when it could not be done.
         """
-        call = _Call("execute_action", jail.name, (jail, action, op, tuple(bans)), Outcome)
+        call = Call("execute_action", jail.name, (jail, action, op, tuple(bans)), Outcome)
         fault = ""
         for implementation in self._chain("execute_action", jail):
             try:
@@ -275,19 +244,19 @@ class Plugins:
         return None
 
     async def _run_action(
-        self, implementation: Implementation, call: _Call, executor: Executor | None
+        self, implementation: Implementation, call: Call, executor: Executor | None
     ) -> Outcome | None:
         if implementation.is_async:
             answer = await implementation.call(*call.values)
         else:
             answer = await asyncio.get_running_loop().run_in_executor(executor, implementation.call, *call.values)
         if self._trace:
-            self._traced(implementation, call, answer)
+            traced(implementation, call, answer)
         if answer is None or isinstance(answer, Outcome):
             return answer
         if answer is True:
             return Outcome()
-        raise _wrong_type(answer, Outcome)
+        raise wrong_type(answer, Outcome)
 
     def on_ban(self, jail: Jail, ban: Ban) -> None:
         self._tell("on_ban", jail, (jail, ban))
@@ -330,18 +299,9 @@ class Plugins:
         if chain is None:
             caller = getattr(self._manager.hook, hook)
             offered = caller.spec.argnames
-            every = [self._implementation(each, offered) for each in reversed(caller.get_hookimpls())]
+            every = [Implementation.of(each, offered) for each in reversed(caller.get_hookimpls())]
             chain = self._chains[key] = tuple(e for e in every if jail is None or self._serves(e.plugin, jail))
         return chain
-
-    @staticmethod
-    def _implementation(hookimpl: pluggy.HookImpl, offered: Sequence[str]) -> Implementation:
-        return Implementation(
-            plugin=hookimpl.plugin_name,
-            call=_passing(hookimpl.function, hookimpl.argnames, offered),
-            wrapper=hookimpl.wrapper,
-            is_async=iscoroutinefunction(hookimpl.function),
-        )
 
     def _serves(self, plugin: str, jail: Jail) -> bool:
         if (plugin, jail.name) in self.faults.off:
@@ -359,11 +319,11 @@ class Plugins:
     # --- one call -----------------------------------------------------------------------------------------------------
 
     def _tell(self, hook: str, jail: Jail | None, values: tuple[object, ...]) -> None:
-        call = _Call(hook, jail.name if jail else "", values)
+        call = Call(hook, jail.name if jail else "", values)
         for implementation in self._chain(hook, jail):
             self._ask(implementation, call)
 
-    def _ask(self, implementation: Implementation, call: _Call) -> Any:  # noqa: ANN401 -- `call.expected`, or None
+    def _ask(self, implementation: Implementation, call: Call) -> Any:  # noqa: ANN401 -- `call.expected`, or None
         try:
             answer = implementation.call(*call.values)
         except ConfigError:
@@ -373,7 +333,7 @@ class Plugins:
             return None
         return self._checked(implementation, call, answer)
 
-    async def _ask_async(self, implementation: Implementation, call: _Call) -> Any:  # noqa: ANN401 -- as _ask
+    async def _ask_async(self, implementation: Implementation, call: Call) -> Any:  # noqa: ANN401 -- as _ask
         try:
             answer = implementation.call(*call.values)
             if implementation.is_async:
@@ -383,26 +343,17 @@ class Plugins:
             return None
         return self._checked(implementation, call, answer)
 
-    def _checked(self, implementation: Implementation, call: _Call, answer: object) -> object:
+    def _checked(self, implementation: Implementation, call: Call, answer: object) -> object:
         if self._trace:
-            self._traced(implementation, call, answer)
+            traced(implementation, call, answer)
         if answer is None or isinstance(answer, call.expected):
             return answer
-        self._fault(implementation, call, _wrong_type(answer, call.expected))
+        self._fault(implementation, call, wrong_type(answer, call.expected))
         return None
 
     def _fault(
-        self, implementation: Implementation, call: _Call, error: BaseException, *, may_switch_off: bool = True
+        self, implementation: Implementation, call: Call, error: BaseException, *, may_switch_off: bool = True
     ) -> None:
         may_switch_off = may_switch_off and bool(call.jail)
         if self.faults.record(implementation.plugin, call.hook, call.jail, error, may_switch_off=may_switch_off):
             self._chains.clear()
-
-    @staticmethod
-    def _traced(implementation: Implementation, call: _Call, answer: object) -> None:
-        told = safe_text(", ".join(map(repr, call.values)), 300)
-        logger.info("trace: %s.%s(%s) -> %s", implementation.plugin, call.hook, told, safe_text(repr(answer)))
-
-
-def _wrong_type(answer: object, expected: type) -> PluginError:
-    return PluginError(f"it returned {type(answer).__name__}; the hook allows {expected.__name__} or None")

@@ -1,0 +1,67 @@
+"""One call of a hook, and one plugin's implementation that takes it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from inspect import iscoroutinefunction
+from typing import Any, NamedTuple
+
+import pluggy
+
+from guardhooks.errors import PluginError
+from guardhooks.text import safe_text
+
+logger = logging.getLogger("guardhooks.plugins")
+
+
+class Call(NamedTuple):
+    """One call of a hook: for which jail (empty: none in particular), with what, and of which type answers must be.
+
+    `values` are all arguments of the hook, in the order of its specification.
+    """
+
+    hook: str
+    jail: str
+    values: tuple[object, ...]
+    expected: type = object
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """One plugin's implementation of one hook; `call` takes all arguments of the hook and passes on those it wants."""
+
+    plugin: str
+    call: Callable[..., Any]
+    wrapper: bool
+    is_async: bool
+
+    @classmethod
+    def of(cls, hookimpl: pluggy.HookImpl, offered: Sequence[str]) -> Implementation:
+        """What pluggy registered, for a hook that offers these arguments."""
+        return cls(
+            plugin=hookimpl.plugin_name,
+            call=_passing(hookimpl.function, hookimpl.argnames, offered),
+            wrapper=hookimpl.wrapper,
+            is_async=iscoroutinefunction(hookimpl.function),
+        )
+
+
+def _passing(function: Callable[..., Any], wanted: Sequence[str], offered: Sequence[str]) -> Callable[..., Any]:
+    """`function` for all arguments of a hook; called for every failure, so nothing is looked up by name then."""
+    if tuple(wanted) == tuple(offered):
+        return function
+    places = [offered.index(name) for name in wanted]
+    return lambda *values: function(*[values[place] for place in places])
+
+
+def traced(implementation: Implementation, call: Call, answer: object) -> None:
+    """Log one call for a plugin's author."""
+    told = safe_text(", ".join(map(repr, call.values)), 300)
+    logger.info("trace: %s.%s(%s) -> %s", implementation.plugin, call.hook, told, safe_text(repr(answer)))
+
+
+def wrong_type(answer: object, expected: type) -> PluginError:
+    """The fault of an implementation that returned something else than its hook allows."""
+    return PluginError(f"it returned {type(answer).__name__}; the hook allows {expected.__name__} or None")
