@@ -47,10 +47,14 @@ class FilterMatcher:
     def _add(self, jail: Jail) -> None:
         problems = self._problems[jail.name]
         decoder = self._decoder(jail)
+        key = "datepattern"
         try:
-            watch = Watch(jail, self._detector(jail), problems.append)
+            detector = self._detector(jail)
+            key = "prefregex"
+            watch = Watch(jail, detector, problems.append)
         except ConfigError as fault:
-            problems.append(Problem(str(fault), section=jail.name, key="filter", fatal=True))
+            message = f"{fault}; without it the jail cannot find anything"
+            problems.append(Problem(message, section=jail.name, key=key, fatal=True))
             return
         problems.extend(watch.rules.problems)
         if not watch.rules.failregexes:

@@ -189,17 +189,19 @@ def test_a_bad_regex_costs_itself_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "broken",
+    ("key", "broken"),
     [
-        FilterSpec("f", failregex=("(",)),
-        FilterSpec("f"),
-        FilterSpec("f", failregex=("<HOST>",), prefregex="("),
-        FilterSpec("f", failregex=("<HOST>",), datepattern=("%!",)),
+        ("filter", FilterSpec("f", failregex=("(",))),
+        ("filter", FilterSpec("f")),
+        ("prefregex", FilterSpec("f", failregex=("<HOST>",), prefregex="(")),
+        ("datepattern", FilterSpec("f", failregex=("<HOST>",), datepattern=("%!",))),
     ],
 )
-def test_a_jail_that_cannot_work_is_fatal_and_the_others_run(broken: FilterSpec) -> None:
+def test_a_jail_that_cannot_work_is_fatal_and_the_others_run(key: str, broken: FilterSpec) -> None:
     matcher = FilterMatcher([Jail("broken", broken), jail("bad <HOST>")])
-    assert [problem.fatal for problem in matcher.problems["broken"]][-1]
+    last = matcher.problems["broken"][-1]
+    assert (last.key, last.fatal) == (key, True)
+    assert "cannot find anything" in last.message
     assert ids(found(matcher, dated("bad 192.0.2.1"))) == ["192.0.2.1"]
 
 
