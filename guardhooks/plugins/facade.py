@@ -62,7 +62,6 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
         self._origins: dict[str, str] = {}
         self._chains: dict[tuple[str, str], tuple[Implementation, ...]] = {}
-        self._clock = clock
         self._matcher_of: dict[int, Implementation] = {}
         self._trace = trace
         self.faults = Faults(clock)

@@ -81,13 +81,12 @@ def load(candidate: Candidate) -> object:
 
 def _load_file(path: Path) -> ModuleType:
     name = f"guardhooks_site_{path.stem}"
-    loader = _TrustedFile(name, path)
+    loader = _TrustedFile(path)
     spec = importlib.util.spec_from_loader(name, loader)
     if spec is None:
         raise PluginError(f"site hook {path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader_state = None
     loader.exec_module(module)
     return module
 
@@ -95,8 +94,8 @@ def _load_file(path: Path) -> ModuleType:
 class _TrustedFile(importlib.abc.InspectLoader):
     """Loads one source file that nobody else may write; neither reads nor leaves byte code beside it."""
 
-    def __init__(self, name: str, path: Path) -> None:
-        self._name, self._path = name, path
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     def get_source(self, fullname: str) -> str:  # noqa: ARG002 -- the interface names it
         return read_trusted(self._path).decode()

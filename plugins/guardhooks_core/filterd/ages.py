@@ -49,10 +49,6 @@ class Ages:
             _log.warning("[%s] %s", self._jail, message)
 
 
-def is_dated(date: DateMatch | None) -> bool:
-    return date is not None and date.time is not None
-
-
 class SharedDetector:
     """A date detector that several jails of one source share: each line is looked at once."""
 

@@ -34,7 +34,6 @@ _CATEGORIES: Final = {
 _MASKS: Final = {
     (name, flags): _class_mask(escape, flags) for name, escape in _CATEGORIES.items() for flags in (0, re.ASCII)
 }
-WORD: Final = _MASKS["CATEGORY_WORD", re.ASCII]
 
 
 def of_character(code: int, flags: int) -> int:
