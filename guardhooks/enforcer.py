@@ -257,9 +257,10 @@ class Enforcer:
         self._workers[jail.name] = [
             next((w for w in kept if w.action == action), None) or self._worker(jail, action) for action in jail.actions
         ]
-        for worker in self._workers[jail.name]:
-            if worker not in kept:
-                worker.start()
+        fresh = [worker for worker in self._workers[jail.name] if worker not in kept]
+        self._wait_anew(jail, {worker.action.actname for worker in fresh})
+        for worker in fresh:
+            worker.start()
         built = {(action.name, action.get("name")) for action in jail.actions}
         for worker in old:
             if worker not in kept:
@@ -323,6 +324,21 @@ class Enforcer:
         self._in_force.discard((ban.jail, ban.id))
         if workers:
             self._waiting[ban.jail, ban.id] = waiting or {worker.action.actname for worker in workers}
+
+    def _wait_anew(self, jail: Jail, fresh: set[str]) -> None:
+        """Bans that still wait go on waiting for the actions left and the fresh ones, not for those that are gone."""
+        left = {action.actname for action in jail.actions}
+        complete = []
+        for ban in self._due(jail.name):
+            key = (ban.jail, ban.id)
+            if key not in self._waiting:
+                continue
+            self._waiting[key] = self._waiting[key] & left | fresh
+            if not self._waiting[key]:
+                del self._waiting[key]
+                self._in_force.add(key)
+                complete.append((jail, Op.BAN, ban))
+        self._tell(complete)
 
     def _done(self, worker: ActionWorker, op: Op, bans: Sequence[Ban]) -> None:
         """An action has done its part; report the bans that wait for no other."""

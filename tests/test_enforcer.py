@@ -236,6 +236,23 @@ def test_changed_actions_take_over_before_the_old_ones_go() -> None:
     asyncio.run(story())
 
 
+def test_a_ban_does_not_wait_for_an_action_that_a_reload_took_away() -> None:
+    async def story() -> None:
+        world = Range(broken={"mail"})
+        world.gate.set()
+        jail = Jail("sshd", actions=(WALL, MAIL))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        world.decide(enforcer, jail, "192.0.2.1")
+        await until(lambda: "192.0.2.1" in world.kernel and enforcer.state("sshd", "192.0.2.1") == "failing")
+        await enforcer.replace(Jail("sshd", actions=(WALL,)))
+        await until(lambda: world.told == [(Op.BAN, "192.0.2.1")])
+        assert enforcer.state("sshd", "192.0.2.1") == "active"
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
 def test_a_jail_without_actions_still_tells_its_bans() -> None:
     async def story() -> None:
         world = Range()
