@@ -7,15 +7,16 @@ import inspect
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from guardhooks import Chunk, Position, SourceSpec, StartAt
+from guardhooks import Chunk, SourceSpec, StartAt
 from guardhooks_core.journal.selection import Selection
 from guardhooks_core.journal.session import Options
 from guardhooks_core.journal.source import JournalSource
+from tests.core.following import Following
 
 _REMOTE = Path("/lib/systemd/systemd-journal-remote")
 _MISSING = [str(tool) for tool in ("journalctl", _REMOTE) if shutil.which(str(tool)) is None]
@@ -66,21 +67,19 @@ def write(path: Path, *entries: bytes) -> None:
     writer.close()
 
 
-class Journal:
+class Journal(Following):
     """A source on a folder of journal files; remembers what it was given over all restarts."""
 
     def __init__(
         self, folder: Path, match: str = "", *, backend: str = "", start: str = "head", **options: object
     ) -> None:
+        super().__init__()
         spec = SourceSpec(match, kind="journal", backend=backend or f"systemd[journalpath={folder}]", start=start)
         self.selection = Selection.read("sshd", spec)
         self.tail = start == "tail"
         self.options = Options(**{"rescan": 0.02, "drain": 0.05, "retry": (0.02,), **options})  # type: ignore[arg-type]
         self.now = START + 1e6
         self.since = 0.0
-        self.chunks: list[Chunk] = []
-        self.positions: dict[str, Position] = {}
-        self._arrived = asyncio.Event()
 
     @property
     def lines(self) -> list[bytes]:
@@ -96,33 +95,13 @@ class Journal:
 
     async def __aenter__(self) -> Journal:
         self.open()
-        start = StartAt(dict(self.positions), self.since, lambda line: None)
-        self._task = asyncio.create_task(self._consume(start))
+        self.follow(StartAt(dict(self.positions), self.since, lambda line: None))
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.source.close()
-        await self._task
-
-    async def _consume(self, start: StartAt) -> None:
-        async for chunk in self.source.chunks(start):
-            assert chunk.times is not None
-            assert len(chunk.times) == chunk.data.count(b"\n")
-            self.chunks.append(chunk)
-            if chunk.position is not None:
-                self.positions[chunk.origin] = chunk.position
-            self._arrived.set()
-
-    async def until(self, done: Callable[[], bool]) -> None:
-        while not done():
-            self._arrived.clear()
-            if self._task.done():
-                self._task.result()
-            try:
-                async with asyncio.timeout(0.01):
-                    await self._arrived.wait()
-            except TimeoutError:
-                continue
+    def take(self, chunk: Chunk) -> None:
+        assert chunk.times is not None
+        assert len(chunk.times) == chunk.data.count(b"\n")
+        super().take(chunk)
 
     async def state(self, state: str) -> None:
         await self.until(lambda: self.source.status().state == state)

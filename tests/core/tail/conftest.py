@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from guardhooks import Chunk, Position, StartAt
+from guardhooks import Chunk, StartAt
 from guardhooks_core.tail.collector import Options
 from guardhooks_core.tail.source import FileSource
 from guardhooks_core.tail.watch import SHARED, Watcher
+from tests.core.following import Following
 
 _DESCRIPTORS = Path("/proc/self/fd")
 
@@ -32,20 +33,18 @@ def undated(line: bytes) -> float | None:
     return None
 
 
-class Tail:
+class Tail(Following):
     """Reads `pattern`; `chunks`, `data` (by origin) and `positions` hold what came, over all restarts."""
 
     def __init__(self, pattern: Path | str, watcher: Watcher = SHARED, **options: object) -> None:
+        super().__init__()
         self.pattern = str(pattern)
         self.options = Options(**{"sweep": 0.2, "poll": 0.02, **options})  # type: ignore[arg-type]
         self.watcher = watcher
         self.clock = Clock()
-        self.chunks: list[Chunk] = []
         self.data: dict[str, bytes] = {}
-        self.positions: dict[str, Position] = {}
         self.since = 0.0
         self.time_of: Callable[[bytes], float | None] = undated
-        self._arrived = asyncio.Event()
 
     @property
     def text(self) -> bytes:
@@ -53,36 +52,15 @@ class Tail:
 
     async def __aenter__(self) -> Tail:
         self.source = FileSource(self.pattern, options=self.options, clock=self.clock, watcher=self.watcher)
-        start = StartAt(dict(self.positions), self.since, self.time_of)
-        self._task = asyncio.create_task(self._consume(start))
+        self.follow(StartAt(dict(self.positions), self.since, self.time_of))
         await self.until(
             lambda: self.source.status().state != "catching up" and self.source.status().detail != "not started"
         )
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.source.close()
-        await self._task
-
-    async def _consume(self, start: StartAt) -> None:
-        async for chunk in self.source.chunks(start):
-            self.chunks.append(chunk)
-            self.data[chunk.origin] = self.data.get(chunk.origin, b"") + chunk.data
-            if chunk.position is not None:
-                self.positions[chunk.origin] = chunk.position
-            self._arrived.set()
-
-    async def until(self, done: Callable[[], bool]) -> None:
-        """Wait until `done`; it is asked at every chunk, and at times for what no chunk announces."""
-        while not done():
-            self._arrived.clear()
-            if self._task.done():
-                self._task.result()
-            try:
-                async with asyncio.timeout(0.01):
-                    await self._arrived.wait()
-            except TimeoutError:
-                continue
+    def take(self, chunk: Chunk) -> None:
+        super().take(chunk)
+        self.data[chunk.origin] = self.data.get(chunk.origin, b"") + chunk.data
 
     async def more_than(self, count: int) -> None:
         """Wait until more than so many chunks have come."""
