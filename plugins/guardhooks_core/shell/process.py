@@ -10,7 +10,7 @@ import signal
 from collections import deque
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final
 
 from guardhooks import safe_text
 
@@ -107,15 +107,20 @@ async def _run(script: Script, limit: float) -> Result:
         reading, writing = os.pipe()
     except OSError as error:  # too many open files
         return Result(None, str(error))
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: output, os.fdopen(reading, "rb", 0))
-    try:
-        process = await _start(script, writing)
-    except (OSError, ValueError) as error:
-        transport.close()
-        await output.complete.wait()
-        return Result(None, str(error))
-    finally:
-        os.close(writing)
+    with os.fdopen(writing, "wb", 0) as ours:
+        source = os.fdopen(reading, "rb", 0)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: output, source)
+        try:
+            return await _watched(script, limit, ours, output)
+        except (OSError, ValueError) as error:
+            return Result(None, str(error))
+        finally:
+            transport.close()
+            await output.complete.wait()  # the pipe is closed one turn of the loop later
+
+
+async def _watched(script: Script, limit: float, ours: BinaryIO, output: _Output) -> Result:
+    process = await _started(script, ours)
     timed_out = 0.0
     try:
         async with asyncio.timeout(limit):
@@ -124,17 +129,29 @@ async def _run(script: Script, limit: float) -> Result:
         timed_out = limit
         await _kill(process)
     except asyncio.CancelledError:
-        _signal(process, signal.SIGKILL)
-        await process.wait()
+        await _end(process)
         raise
     else:
         # A child that was left in the background may hold the pipe for ever.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(output.complete.wait(), _GRACE)
-    finally:
-        transport.close()
-        await output.complete.wait()  # the pipe is closed one turn of the loop later
     return Result(process.returncode, output.text, timed_out)
+
+
+async def _started(script: Script, output: BinaryIO) -> asyncio.subprocess.Process:
+    """Start the script and close our end of its `output`.
+
+    A start that is cancelled is finished first: asyncio would kill the shell alone, and leave its children running.
+    """
+    starting = asyncio.ensure_future(_start(script, output.fileno()))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError, ValueError):
+            await _end(await starting)
+        raise
+    finally:
+        output.close()
 
 
 async def _start(script: Script, output: int) -> asyncio.subprocess.Process:
@@ -155,7 +172,11 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
     _signal(process, signal.SIGTERM)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), _GRACE)
-    _signal(process, signal.SIGKILL)  # whoever is left of the group, be the shell gone or not
+    await _end(process)  # whoever is left of the group, be the shell gone or not
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    _signal(process, signal.SIGKILL)
     await process.wait()
 
 

@@ -100,6 +100,29 @@ def test_cancelling_kills(tmp_path: Path):
     asyncio.run(asyncio.wait_for(cancel(), 20))
 
 
+def test_cancelling_at_any_moment_leaves_nothing_behind(tmp_path: Path):
+    (tmp_path / "pids").touch()
+
+    async def cancelled_after(turns: int) -> None:
+        task = asyncio.ensure_future(Runner().run(Script(f"sleep 600 & echo $! >> {tmp_path}/pids; wait"), 60, "a"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    async def at_every_turn() -> set[str]:
+        await cancelled_after(40)  # what asyncio itself opens once
+        before = set(Path("/proc/self/fd").iterdir())
+        for turns in range(200):
+            await cancelled_after(turns)
+        return set(Path("/proc/self/fd").iterdir()) - before
+
+    assert not asyncio.run(at_every_turn())
+    for pid in map(int, (tmp_path / "pids").read_text().split()):
+        wait_for_end(pid)
+
+
 def test_slow_scripts_keep_nobody_waiting(tmp_path: Path):
     """More of them hang than there are places, and another one runs all the same."""
 
