@@ -31,6 +31,10 @@ def wait_for_end(pid: int) -> None:
         time.sleep(0.01)
 
 
+def open_files() -> set[Path]:
+    return set(Path("/proc/self/fd").iterdir())
+
+
 def test_success_and_output():
     result = run("echo hello; echo oops >&2")
     assert result.ok
@@ -111,12 +115,12 @@ def test_cancelling_at_any_moment_leaves_nothing_behind(tmp_path: Path):
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    async def at_every_turn() -> set[str]:
+    async def at_every_turn() -> set[Path]:
         await cancelled_after(40)  # what asyncio itself opens once
-        before = set(Path("/proc/self/fd").iterdir())
+        before = open_files()
         for turns in range(200):
             await cancelled_after(turns)
-        return set(Path("/proc/self/fd").iterdir()) - before
+        return open_files() - before
 
     assert not asyncio.run(at_every_turn())
     for pid in map(int, (tmp_path / "pids").read_text().split()):
