@@ -13,7 +13,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 REQUEST: Final = 0x1
@@ -93,15 +93,20 @@ def request(payload: bytes) -> None:
         _acknowledgements(channel, 1)
 
 
-def requests(payloads: Sequence[bytes]) -> None:
+def requests(payloads: Iterable[bytes], *, tolerated: Collection[int] = ()) -> None:
     """Send messages one after the other; each asks for an acknowledgement.
 
+    :param tolerated: error numbers that count as done.
     :raises NetlinkError: at the first that the kernel refuses; those before it are done.
     """
     with _open() as channel:
         for payload in payloads:
             channel.send(payload)
-            _acknowledgements(channel, 1)
+            try:
+                _acknowledgements(channel, 1)
+            except NetlinkError as error:
+                if error.errno not in tolerated:
+                    raise
 
 
 def transaction(subsystem: int, payloads: Sequence[bytes]) -> None:

@@ -53,10 +53,10 @@ def parse_parameters(action: ActionSpec) -> Parameters:
     :raises ActionError: naming the parameter, what was found and what is allowed.
     """
     try:
-        protocols = _protocols(action.get("protocol", "tcp"))
+        protocols = parse_protocols(action.get("protocol", "tcp"))
         ports = _ports(action, protocols)
         if ports:
-            protocols = _with_ports(protocols)
+            protocols = with_ports(protocols)
         parameters = Parameters(
             name=action.get("name"),
             protocols=protocols,
@@ -90,7 +90,11 @@ def _get(action: ActionSpec, key: str, version: int) -> str:
     return ""
 
 
-def _protocols(text: str) -> tuple[str, ...]:
+def parse_protocols(text: str) -> tuple[str, ...]:
+    """The protocols of a list; empty for all of them.
+
+    :raises ActionError: naming the one that is unknown.
+    """
     names = [_ALIASES.get(name, name) for name in text.lower().replace(",", " ").split()]
     if not names:
         raise ActionError("protocol= is empty: tcp, udp, icmp, all, or a list")
@@ -100,7 +104,11 @@ def _protocols(text: str) -> tuple[str, ...]:
     return () if "all" in names else tuple(dict.fromkeys(names))
 
 
-def _with_ports(protocols: tuple[str, ...]) -> tuple[str, ...]:
+def with_ports(protocols: tuple[str, ...]) -> tuple[str, ...]:
+    """The protocols where ports are wanted: tcp and udp stand for all.
+
+    :raises ActionError: naming one that has none.
+    """
     if not protocols:
         return ("tcp", "udp")
     for name in protocols:

@@ -1,5 +1,7 @@
 """Runs inside a network namespace: does firewall actions, listens and connects, as JSON lines on stdin ask for."""
 
+import contextlib
+import inspect
 import json
 import os
 import socket
@@ -9,17 +11,19 @@ import time
 from typing import Any
 
 from guardhooks import ActionError, ActionSpec, Ban, GuardhooksError, Jail, Op, Outcome
+from guardhooks_core.conntrack import ConntrackAction
 from guardhooks_core.ipset import IpsetAction
 from guardhooks_core.nftables import NftablesAction
 from guardhooks_core.nftables.ruleset import LOCAL_AND_FORWARDED
 from guardhooks_core.nftables.structure import Structure
 
-_plugins: list[NftablesAction | IpsetAction] = []
+_plugins: list[Any] = []
+_connections: list[socket.socket] = []
 
 
 def restart() -> None:
     """What the plugins knew is gone, what the kernel holds is not."""
-    _plugins[:] = [NftablesAction(time.time), IpsetAction(time.time)]
+    _plugins[:] = [NftablesAction(time.time), IpsetAction(time.time), ConntrackAction()]
 
 
 def act(
@@ -28,12 +32,23 @@ def act(
     action = ActionSpec(name=name, actname=name, options={"name": jail, **options})
     made = [Ban(id_, jail, at or time.time(), float(length)) for id_, length in bans]
     for plugin in _plugins:
-        answer = plugin.execute_action(Jail(name=jail), action, Op(op), made)
+        asked = {"jail": Jail(name=jail), "action": action, "op": Op(op), "bans": made}
+        wanted = inspect.signature(plugin.execute_action).parameters
+        answer = plugin.execute_action(**{name: asked[name] for name in wanted})
         if answer is True:
             return {}
         if isinstance(answer, Outcome):
             return {"added": answer.added, "removed": answer.removed, "note": answer.note}
     raise ActionError("nobody serves it")
+
+
+def conntrack_on_ban(bans: list[str]) -> None:
+    """As the host does when every action has done the bans; returns when the cut is through."""
+    jail = Jail("sshd", actions=(ActionSpec("conntrack", "conntrack", {"name": "sshd"}),))
+    plugin = ConntrackAction()
+    for id_ in bans:
+        plugin.on_ban(jail, Ban(id_, "sshd", time.time(), 600))
+    plugin.on_stop()
 
 
 def pretend_old_kernel() -> None:
@@ -66,6 +81,39 @@ def connect(source: str, to: str, port: int, patience: float) -> str:
     except ConnectionRefusedError:
         return "refused"
     return "open"
+
+
+def echo(port: int) -> None:
+    """Send back what comes, on every connection."""
+    server = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+
+    def serve(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            while data := client.recv(100):
+                client.sendall(data)
+
+    def accept() -> None:
+        while True:
+            threading.Thread(target=serve, args=server.accept()[:1], daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+
+
+def keep_connection(source: str, to: str, port: int) -> int:
+    """Open a connection and keep it; its number."""
+    _connections.append(socket.create_connection((to, port), timeout=20, source_address=(source, 0)))
+    return len(_connections) - 1
+
+
+def talk(connection: int, patience: float) -> bool:
+    """Whether something comes back on that connection."""
+    client = _connections[connection]
+    client.settimeout(patience)
+    try:
+        client.sendall(b"x")
+        return bool(client.recv(1))
+    except OSError:
+        return False
 
 
 def main() -> None:

@@ -1,0 +1,86 @@
+"""Options in an action's brackets, looked at in the same way by the plugins that serve actions. No plugin."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection
+from typing import Final
+
+from guardhooks import ActionSpec, ConfigError, safe_text
+
+PASSED: Final = frozenset({"name", "actname", "native", "port", "protocol", "chain", "bantime"})
+"""What every action may be given: `action = %(action_)s` hands `port` and the like to whatever `banaction` names."""
+
+_TRUE: Final = frozenset({"yes", "true", "on", "1"})
+_FALSE: Final = frozenset({"no", "false", "off", "0"})
+_COMMANDS: Final = frozenset({
+    "actionstart", "actionstop", "actionflush", "actionreload", "actioncheck", "actionrepair", "actionban",
+    "actionprolong", "actionreban", "actionunban",
+})  # fmt: skip
+
+
+def fault(action: ActionSpec, message: str) -> ConfigError:
+    """The error for something that is wrong in this action's options, with its place where that is known."""
+    place = f"{action.place}: " if action.place else ""
+    return ConfigError(f"{place}action {action.actname}: {message}")
+
+
+def unknown_options(action: ActionSpec, known: Collection[str]) -> list[str]:
+    """Names in the brackets that neither the action knows nor every action may be given."""
+    names = {key.partition("?")[0] for key in action.options}
+    return sorted(names - PASSED - set(known))
+
+
+def refuse_unknown(action: ActionSpec, known: Collection[str]) -> None:
+    """Make sure that the brackets hold only options that the action knows.
+
+    :raises ConfigError: naming the first that it does not, and the nearest that it does.
+    """
+    for name in unknown_options(action, known):
+        near = difflib.get_close_matches(name, [*known, *PASSED], 1)
+        hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(sorted(known))}"
+        raise fault(action, f"option {safe_text(name, 40)!r} is unknown; {hint}")
+
+
+def flag(action: ActionSpec, key: str, *, default: bool) -> bool:
+    """A yes or no.
+
+    :raises ConfigError: when it is neither.
+    """
+    text = action.get(key).strip().lower()
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    if text:
+        raise fault(action, f"{key} = {safe_text(text, 40)!r} is neither yes nor no")
+    return default
+
+
+def number(action: ActionSpec, key: str, default: float, *, least: float, most: float) -> float:
+    """A number within limits.
+
+    :raises ConfigError: when it is none, or outside.
+    """
+    text = action.get(key).strip()
+    if not text:
+        return default
+    if re.fullmatch(r"[0-9]{1,12}(?:\.[0-9]{1,6})?", text) and least <= float(text) <= most:
+        return float(text)
+    raise fault(action, f"{key} = {safe_text(text, 40)!r} is no number from {least:g} to {most:g}")
+
+
+def is_wanted_native(action: ActionSpec) -> bool:
+    """Whether the brackets leave the action to a plugin, that is, do not say `native = no`."""
+    return action.get("native", "yes").strip().lower() not in _FALSE
+
+
+def has_commands_like(action: ActionSpec, **patterns: str) -> bool:
+    """Whether the action's commands are those that a plugin stands in for: each is blank or matches its pattern.
+
+    So a site's own file of a stock name, and a command given in the brackets, are run as they are written.
+    """
+    return all(
+        not text or re.fullmatch(patterns.get(key, ""), text)
+        for key in _COMMANDS
+        for text in (" ".join(action.get(key).split()),)
+    )
