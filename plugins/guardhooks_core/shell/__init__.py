@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome, hookimpl
+from guardhooks_core.hostnames import Hostnames
 
 from .commands import Commands, is_served
 from .enforcement import Enforcement
-from .hostnames import Hostnames
 from .invocation import Invoker
 from .notices import Notices
 from .process import Runner

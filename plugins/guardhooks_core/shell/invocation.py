@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Final
 
 from guardhooks import ActionError, ActionSpec, Ban, safe_text
+from guardhooks_core.hostnames import Hostnames
 
 from .commands import Commands
-from .hostnames import Hostnames
 from .process import Result, Runner
 from .script import build
 from .ticket import LedgerView, Ticket, address_of

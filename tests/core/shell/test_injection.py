@@ -10,8 +10,8 @@ import pytest
 
 from guardhooks import Ban, Op
 from guardhooks.settings import load
+from guardhooks_core.hostnames import Hostnames
 from guardhooks_core.shell.commands import COMMANDS, Commands, is_served
-from guardhooks_core.shell.hostnames import Hostnames
 from guardhooks_core.shell.script import build
 from guardhooks_core.shell.ticket import Ticket
 from tests.core.shell.kit import NOW, Bench, ban

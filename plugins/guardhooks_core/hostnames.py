@@ -1,4 +1,4 @@
-"""Names that commands ask for: this machine's, and the reverse DNS name of an address. Bounded, off the event loop."""
+"""Names that actions ask for: this machine's, and the reverse DNS name of an address. Bounded, off the event loop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Hostnames:
         self._lookup = lookup
         self._known: OrderedDict[str, str] = OrderedDict()
         self._outstanding = 0
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="shell-names")
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="hostnames")
 
     async def of_address(self, address: str) -> str:
         """The reverse DNS name, empty where there is none. Never raises."""
