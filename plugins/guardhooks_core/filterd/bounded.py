@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from time import perf_counter
 from typing import Any, Final, Protocol
+from weakref import WeakValueDictionary
 
 from .growth import EXPONENTIAL, growth
-from .regexes import compiled
+from .regexes import checked, compiled
 
 SHORT: Final = 256
 """Texts up to this length are searched by `re` unless the regex is exponential."""
@@ -52,18 +55,37 @@ class Budget:
 
 
 class BoundedRegex:
-    """A compiled regex whose `search` costs no more than the budget it is given."""
+    """A regex whose `search` costs no more than the budget it is given. Compiled when it is first searched for."""
 
-    def __init__(self, expression: str, flags: int = 0) -> None:
-        """:raises re.error: if `expression` does not compile."""
-        self._compiled = compiled(expression, flags)
+    def __init__(self, expression: str, flags: int = 0, *, groups: Sequence[str] | None = None) -> None:
+        """`groups` are the names of its groups where it is known from before, and known to compile.
+
+        :raises re.error: if `expression` does not compile.
+        """
         self.expression = expression
-        self.groups = tuple(self._compiled.groupindex)
+        self.flags = flags
+        self.groups = tuple(checked(expression, flags) if groups is None else groups)
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return compiled(self.expression, self.flags)
+
+    @cached_property
+    def _search(self) -> Callable[[str], Match | None]:
+        return self._compiled.search
+
+    @cached_property
+    def exponential(self) -> bool:
+        """Whether a hostile text could hold up the standard engine however short it is."""
         try:
-            self.exponential = growth(expression, flags).degree >= EXPONENTIAL
+            return growth(self.expression, self.flags).degree >= EXPONENTIAL
         except RecursionError:
-            self.exponential = True
-        self._short = -1 if self.exponential else SHORT
+            return True
+
+    @cached_property
+    def _short(self) -> int:
+        """Texts up to this length are left to the standard engine; lowered when it proves slow."""
+        return -1 if self.exponential else SHORT
 
     def prepare(self) -> None:
         """Compile now what a dangerous or long text needs, instead of when the first one comes."""
@@ -76,9 +98,9 @@ class BoundedRegex:
         """
         if len(text) > self._short:
             return self._search_long(text, budget)
-        begun = time.perf_counter()
-        found = self._compiled.search(text)
-        if time.perf_counter() - begun > SLOW:
+        begun = perf_counter()
+        found = self._search(text)
+        if perf_counter() - begun > SLOW:
             self._distrust(text)
         return found
 
@@ -121,3 +143,18 @@ class BoundedRegex:
                 return regex.compile(self.expression, self._compiled.flags & ~re.UNICODE | regex.VERSION0)
         except regex.error:
             return None
+
+
+_known: WeakValueDictionary[tuple[str, int], BoundedRegex] = WeakValueDictionary()
+
+
+def shared(expression: str, flags: int = 0, *, groups: Sequence[str] | None = None) -> BoundedRegex:
+    """The one `BoundedRegex` of this expression, for all jails that use it.
+
+    :raises re.error: if `expression` does not compile.
+    """
+    key = (expression, flags)
+    regex = _known.get(key)
+    if regex is None:
+        regex = _known[key] = BoundedRegex(expression, flags, groups=groups)
+    return regex
