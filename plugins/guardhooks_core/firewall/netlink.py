@@ -41,6 +41,8 @@ _DUMP_TRIES: Final = 8
 _SOL_NETLINK: Final = 270
 _CAP_ACK: Final = 10
 """NETLINK_CAP_ACK: a refusal does not bring back the whole message."""
+_STRICT_CHECK: Final = 12
+"""NETLINK_GET_STRICT_CHK: a dump of routes holds only those that were asked for."""
 MAX_NEST: Final = 0xFFFF - 4
 """Bytes that fit into one nested attribute: its length has 16 bits."""
 
@@ -88,7 +90,7 @@ def request(payload: bytes) -> None:
 
     :raises NetlinkError: when the kernel refuses.
     """
-    with _open() as channel:
+    with open_socket() as channel:
         channel.send(payload)
         _acknowledgements(channel, 1)
 
@@ -99,7 +101,7 @@ def requests(payloads: Iterable[bytes], *, tolerated: Collection[int] = ()) -> N
     :param tolerated: error numbers that count as done.
     :raises NetlinkError: at the first that the kernel refuses; those before it are done.
     """
-    with _open() as channel:
+    with open_socket() as channel:
         for payload in payloads:
             channel.send(payload)
             try:
@@ -116,27 +118,28 @@ def transaction(subsystem: int, payloads: Sequence[bytes]) -> None:
     """
     begin = message(_BATCH_BEGIN, 0, b"", sequence=0, resource=subsystem)
     end = message(_BATCH_END, 0, b"", sequence=0xFFFF, resource=subsystem)
-    with _open() as channel:
+    with open_socket() as channel:
         channel.send(b"".join((begin, *payloads, end)))
         _acknowledgements(channel, len(payloads))
 
 
-def dump(payload: bytes) -> list[bytes]:
+def dump(payload: bytes, *, protocol: int = _NETFILTER, head: int = 4) -> list[bytes]:
     """Ask for everything that `payload` names; the attributes of each message that comes back.
 
+    :param head: bytes before the attributes, which are left out: those of nfgenmsg, unless told.
     :raises NetlinkError: when the kernel refuses.
     """
     for _ in range(_DUMP_TRIES):
-        with _open() as channel, contextlib.suppress(InterruptedError):
+        with open_socket(protocol) as channel, contextlib.suppress(InterruptedError):
             channel.send(payload)
-            return _collect(channel)
+            return _collect(channel, head)
     raise NetlinkError(errno.EAGAIN, f"what the kernel holds changed during each of {_DUMP_TRIES} readings")
 
 
-def _collect(channel: socket.socket) -> list[bytes]:
+def _collect(channel: socket.socket, head: int) -> list[bytes]:
     found: list[bytes] = []
     while True:
-        for kind, flags, body in _messages(_receive(channel)):
+        for kind, flags, body in messages(receive(channel)):
             if flags & _INTERRUPTED:
                 raise InterruptedError
             if kind == _ERROR:
@@ -144,24 +147,29 @@ def _collect(channel: socket.socket) -> list[bytes]:
             elif kind == _DONE:
                 return found
             else:
-                found.append(body[4:])
+                found.append(body[head:])
 
 
 def _acknowledgements(channel: socket.socket, expected: int) -> None:
     while expected > 0:
-        for kind, _, body in _messages(_receive(channel)):
+        for kind, _, body in messages(receive(channel)):
             if kind == _ERROR:
                 _check(body)
                 expected -= 1
 
 
 def _check(body: bytes) -> None:
-    code = -int.from_bytes(body[:4], sys.byteorder, signed=True)
-    if code:
-        raise NetlinkError(code, os.strerror(code) if code < 4096 else f"netfilter error {code}")
+    if code := -int.from_bytes(body[:4], sys.byteorder, signed=True):
+        raise refusal(code)
 
 
-def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+def refusal(code: int) -> NetlinkError:
+    """The error for the number by which the kernel refused."""
+    return NetlinkError(code, os.strerror(code) if code < 4096 else f"netfilter error {code}")
+
+
+def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Type, flags and what is behind the header of each message in `data`."""
     offset = 0
     while offset + 16 <= len(data):
         length, kind, flags = struct.unpack_from("=IHH", data, offset)
@@ -171,15 +179,20 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         offset += (length + 3) & ~3
 
 
-def _receive(channel: socket.socket) -> bytes:
+def receive(channel: socket.socket) -> bytes:
+    """What comes next.
+
+    :raises NetlinkError: when nothing comes.
+    """
     try:
         return channel.recv(1 << 18)
     except TimeoutError:
         raise NetlinkError(errno.ETIMEDOUT, f"no answer from the kernel in {_PATIENCE:.0f} s") from None
 
 
-def _open() -> socket.socket:
-    channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
+def open_socket(protocol: int = _NETFILTER) -> socket.socket:
+    """A socket to the kernel, with room for great batches; close it."""
+    channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     channel.settimeout(_PATIENCE)
     for forced, plain in ((_SO_SNDBUFFORCE, socket.SO_SNDBUF), (_SO_RCVBUFFORCE, socket.SO_RCVBUF)):
         try:
@@ -188,6 +201,8 @@ def _open() -> socket.socket:
             # Without CAP_NET_ADMIN in the first user namespace the system's limit holds.
             channel.setsockopt(socket.SOL_SOCKET, plain, _BUFFER)
     channel.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
+    with contextlib.suppress(OSError):  # before Linux 4.20; answers are looked through anyway
+        channel.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
     channel.bind((0, 0))
     return channel
 

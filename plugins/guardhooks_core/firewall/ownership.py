@@ -1,4 +1,4 @@
-"""Which action of which jail a set belongs to, so that two of them never undo each other's bans."""
+"""Which action of which jail a set or the like belongs to, so that two of them never undo each other's bans."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ logger = logging.getLogger("guardhooks.firewall")
 class Ownership:
     """The owner of each set name. A later action of the same jail takes over: that is what a reload looks like."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "set") -> None:
+        self._kind = kind
         self._owners: dict[str, tuple[str, str]] = {}
         self._lock = threading.Lock()
 
@@ -29,11 +30,11 @@ class Ownership:
                 owner = self._owners.get(name, me)
                 if owner[0] != jail.name:
                     raise ActionError(
-                        f"action {action.actname}: set {name} belongs to jail {owner[0]} (action {owner[1]}): "
+                        f"action {action.actname}: {self._kind} {name} belongs to jail {owner[0]} (action {owner[1]}): "
                         "give the action a name= of its own"
                     )
                 if owner != me:
-                    logger.warning("[%s] action %s takes over set %s from action %s", *me, name, owner[1])
+                    logger.warning("[%s] action %s takes over %s %s from action %s", *me, self._kind, name, owner[1])
             self._owners.update(dict.fromkeys(names, me))
 
     def require(self, jail: Jail, action: ActionSpec, names: Sequence[str]) -> None:
@@ -45,8 +46,8 @@ class Ownership:
             mine = all(self._owners.get(name) == (jail.name, action.actname) for name in names)
         if not mine:
             raise ActionError(
-                f"action {action.actname}: set {names[0]} is not, or no longer, this action's: it must be started "
-                "first, and two actions of one jail need different name= options"
+                f"action {action.actname}: {self._kind} {names[0]} is not, or no longer, this action's: it must be "
+                "started first, and two actions of one jail need different name= options"
             )
 
     def others(self, jail: Jail, action: ActionSpec, names: Sequence[str]) -> bool:

@@ -16,6 +16,7 @@ from guardhooks_core.ipset import IpsetAction
 from guardhooks_core.nftables import NftablesAction
 from guardhooks_core.nftables.ruleset import LOCAL_AND_FORWARDED
 from guardhooks_core.nftables.structure import Structure
+from guardhooks_core.route import RouteAction
 
 _plugins: list[Any] = []
 _connections: list[socket.socket] = []
@@ -23,7 +24,7 @@ _connections: list[socket.socket] = []
 
 def restart() -> None:
     """What the plugins knew is gone, what the kernel holds is not."""
-    _plugins[:] = [NftablesAction(time.time), IpsetAction(time.time), ConntrackAction()]
+    _plugins[:] = [NftablesAction(time.time), IpsetAction(time.time), ConntrackAction(), RouteAction()]
 
 
 def act(

@@ -1,0 +1,118 @@
+"""The action `route`: what would go to a banned address is thrown away, so no connection comes about.
+
+Serves fail2ban's `route` with its `blocktype`. Routes lie in the main table, carry our protocol number, and a metric
+that stands for the action's name: so each jail knows its own ones, and those of others are never touched. The kernel
+has no timeouts for them: bans end by the daemon.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from guardhooks import ActionSpec, Ban, Jail, Op, Outcome, hookimpl, safe_text
+from guardhooks_core.firewall.entries import Entry, entries_of
+from guardhooks_core.firewall.ownership import Ownership
+from guardhooks_core.firewall.problems import ToolMissingError
+from guardhooks_core.options import fault, has_commands_like, is_wanted_native, refuse_unknown, unknown_options
+from guardhooks_core.route import kernel
+
+NAME: Final = "route"
+_OPTIONS: Final = ("blocktype",)
+_METRICS: Final = 0x46000000
+"""Metrics of ours begin here; the lower three bytes are a hash of the name."""
+
+
+class RouteAction:
+    """The plugin. `clock` gives seconds since the epoch."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._owners = Ownership("metric")
+        self._lock = threading.Lock()
+
+    @hookimpl(trylast=True)
+    def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> bool | Outcome | None:
+        """See the contract; runs in a worker thread."""
+        if action.name != NAME or not _is_served(action):
+            return None
+        metric = metric_of(action)
+        with self._lock:
+            if op is Op.START:
+                refuse_unknown(action, _OPTIONS)
+                self._owners.claim(jail, action, [str(metric)])
+                return self._reconcile(action, metric, bans)
+            if op is Op.STOP:
+                return True
+            if op is Op.FLUSH:
+                return self._flush(jail, action, metric)
+            self._owners.require(jail, action, [str(metric)])
+            if op is Op.CHECK:
+                return self._reconcile(action, metric, bans)
+            self._change(action, op, metric, bans)
+            return True
+
+    def _change(self, action: ActionSpec, op: Op, metric: int, bans: Sequence[Ban]) -> None:
+        now = float("-inf") if op is Op.UNBAN else self._clock()
+        entries = [entry for found in entries_of(bans, now).values() for entry in found]
+        if op is Op.UNBAN:
+            kernel.remove(metric, entries)
+        else:
+            kernel.add(metric, _kind(action), entries)
+
+    def _reconcile(self, action: ActionSpec, metric: int, bans: Sequence[Ban]) -> Outcome:
+        kind = _kind(action)
+        added = removed = 0
+        for version, wanted in entries_of(bans, self._clock()).items():
+            try:
+                more, less = _reconcile_family(version, metric, kind, wanted)
+            except ToolMissingError:
+                if wanted or version == 4:
+                    raise
+                continue  # a kernel without IPv6 has nothing to hold
+            added, removed = added + more, removed + less
+        return Outcome(added, removed, f"routes: {kind}, protocol {kernel.PROTOCOL}, metric {metric}")
+
+    def _flush(self, jail: Jail, action: ActionSpec, metric: int) -> bool:
+        if not self._owners.others(jail, action, [str(metric)]):
+            for version in (4, 6):
+                kernel.remove(metric, kernel.read(version, metric))
+            self._owners.release([str(metric)])
+        return True
+
+
+def metric_of(action: ActionSpec) -> int:
+    """The metric that stands for the action's name."""
+    return _METRICS + int.from_bytes(hashlib.sha256(action.get("name").encode()).digest()[:3])
+
+
+def _is_served(action: ActionSpec) -> bool:
+    """Not where a site's file of that name has commands of its own, or options that only its file can know."""
+    kind = re.escape(action.get("blocktype"))
+    stock = has_commands_like(action, actionban=f"ip route add {kind} <ip>", actionunban=f"ip route del {kind} <ip>")
+    return is_wanted_native(action) and stock and not (action.file and unknown_options(action, _OPTIONS))
+
+
+def _kind(action: ActionSpec) -> str:
+    kind = action.get("blocktype").strip().lower() or "unreachable"
+    if kind not in kernel.KINDS:
+        raise fault(action, f"blocktype {safe_text(kind, 40)!r} is unknown: {', '.join(kernel.KINDS)}")
+    return kind
+
+
+def _reconcile_family(version: int, metric: int, kind: str, wanted: Mapping[Entry, float]) -> tuple[int, int]:
+    held = kernel.read(version, metric)
+    strangers = [entry for entry in held if entry not in wanted]
+    wrong = [entry for entry in wanted if held.get(entry, kind) != kind]
+    missing = [entry for entry in wanted if held.get(entry) != kind]
+    kernel.remove(metric, [*strangers, *wrong])
+    kernel.add(metric, kind, missing)
+    return len(missing), len(strangers)
+
+
+_plugin = RouteAction()
+execute_action = _plugin.execute_action
