@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from guardhooks import canonical
@@ -87,6 +88,7 @@ def _offender(groups: Mapping[str, Value], usedns: str, *, keep_names: bool) -> 
     return NOBODY if usedns == "no" else Identity(resolve=name)
 
 
+@lru_cache(maxsize=8192)
 def _address(text: str, cidr: str) -> Identity:
     address = canonical(text)
     if address:

@@ -83,6 +83,7 @@ class FilterMatcher:
     def feed(self, chunk: Chunk) -> Iterator[Failure]:
         """The failures in these lines, in order."""
         self._now = now = chunk.received
+        live = chunk.live
         data = chunk.data if chunk.data.endswith(b"\n") else chunk.data + b"\n"
         number = counted = 0
         for start, end, calls in self._plan.lines(data):
@@ -91,12 +92,11 @@ class FilterMatcher:
                 number += data.count(b"\n", counted, start)
                 counted = start
                 known = chunk.times[number]
-            texts: dict[str, str] = {}
+            decoded, text = None, ""
             for watch, decoder, only in calls:
-                text = texts.get(decoder.name)
-                if text is None:
-                    text = texts[decoder.name] = decoder.decode(data[start:end])
-                yield from watch.feed(text, known, now, live=chunk.live, only=only)
+                if decoder is not decoded:
+                    decoded, text = decoder, decoder.decode(data[start:end])
+                yield from watch.feed(text, known, now, live=live, only=only)
 
     @cached_property
     def _plan(self) -> Plan:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Final, TypeAlias
 
 from . import factors, prefilter
 from .decoding import Decoder
 from .factors import AllOf, Factor
-from .rules import Rule
+from .rules import Candidates, Rule
 from .watch import Watch
 
-Call: TypeAlias = tuple[Watch, Decoder, Sequence[int] | None]
-"""A jail that must look at a line, and the places of the failregexes that can match (None: all)."""
+Call: TypeAlias = tuple[Watch, Decoder, Candidates | None]
+"""A jail that must look at a line, and the failregexes that can match (None: all)."""
 
+_END: Final = itemgetter(0)
 _REMEMBERED: Final = 4096
 _ENDS_WITH_DIRECTIVE: Final = re.compile(
     r"(?:%(?:Ex)?[a-zA-Z]|\{DATE\}|L?EPOCH|TAI64N)\)*(?:\(\?:[^()]*%(?:Ex)?[a-zA-Z]\)\?)*\)*", re.IGNORECASE
@@ -86,13 +89,8 @@ class Plan:
         if self._always:
             yield from self._every_line(data, hits)
             return
-        place, count = 0, len(hits)
-        while place < count:
-            end = hits[place][0]
-            first = place
-            while place < count and hits[place][0] == end:
-                place += 1
-            numbers = tuple([number for _, number in hits[first:place]])
+        for end, group in groupby(hits, _END):
+            numbers = tuple([number for _, number in group])
             yield data.rfind(b"\n", 0, end - 1) + 1, end, self._calls.get(numbers) or self._call(numbers)
 
     def _every_line(self, data: bytes, hits: prefilter.Hits) -> Iterator[tuple[int, int, list[Call]]]:
@@ -119,7 +117,8 @@ class Plan:
         calls: list[Call] = []
         for watch in sorted(places):
             only = places[watch]
-            calls.append((*self._watches[watch], None if only is None else sorted(only)))
+            rules = self._watches[watch][0].rules
+            calls.append((*self._watches[watch], None if only is None else rules.candidates(sorted(only))))
         if len(self._calls) >= _REMEMBERED:
             self._calls.clear()
         self._calls[numbers] = calls

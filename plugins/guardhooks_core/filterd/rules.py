@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 from guardhooks import ConfigError, FilterSpec, Jail, Problem
 
-from .bounded import BoundedRegex, Budget, Match, OutOfBudgetError
+from .bounded import Budget, Match, OutOfBudgetError, shared
+from .captures import always_captures
 from .groups import Combiner, Groups
 from .linebuffer import LineBuffer, skipped_lines
 from .tags import ID_GROUPS, expand
 
 Note = Callable[[str], None]
 """Receives one sentence on what happened to a line, for testers."""
+
+NO_PREFIX = -1
+"""Stands for "the prefregex does not match" where the index of an ignoreregex could stand."""
 
 
 class Rule:
@@ -25,26 +29,58 @@ class Rule:
         """:raises re.error: if `text` does not compile."""
         self.index = index
         self.label = kind if kind == "prefregex" else f"{kind} {index + 1}"
-        self.regex = BoundedRegex(expand(text, usedns=usedns), re.MULTILINE if multiline else 0)
+        self.regex = shared(expand(text, usedns=usedns), re.MULTILINE if multiline else 0)
         combiner = Combiner(self.regex.groups)
         self.combiner = combiner if combiner.needed else None
+
+    @cached_property
+    def helps(self) -> bool:
+        """Whether each match is a helper line (`<F-NOFAIL>`, `<F-MLFGAINED>`)."""
+        return always_captures(self.regex.expression, ("nofail", "mlfgained"))
+
+    @cached_property
+    def forgets(self) -> bool:
+        """Whether each match ends its session (`<F-MLFFORGET>`)."""
+        return always_captures(self.regex.expression, ("mlfforget",), text=False)
+
+    @property
+    def names_user(self) -> bool:
+        """Whether a match may say who the user is."""
+        return any("user" in name for name in self.regex.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The failregexes that can match a line, in order.
+
+    `helper`: the line can only be a helper of its session; then `forgets` tells whether it ends the session for certain
+    and `names_user` whether it may name the user.
+    """
+
+    rules: Sequence[Rule]
+    helper: bool = False
+    forgets: bool = False
+    names_user: bool = False
 
 
 @dataclass(slots=True)
 class Hit:
-    """A failregex that matched. `groups` include those of the prefregex, `lines` are the log lines it covers."""
+    """A failregex that matched. `groups` are those with a value, the prefregex's included, `lines` the log lines."""
 
     rule: Rule
     groups: Groups
     lines: tuple[str, ...]
 
 
-class View(NamedTuple):
-    """What the failregexes see: `text` begins at `offset` of the whole, `base` are the prefregex's groups."""
+@dataclass(slots=True)
+class View:
+    """What the failregexes see: `text` begins at `offset` of the `whole`, `base` are the prefregex's groups."""
 
     base: Groups
     text: str
     offset: int
+    whole: str
+    budget: Budget
 
 
 class Rules:
@@ -81,13 +117,25 @@ class Rules:
         except (re.error, RecursionError, OverflowError) as fault:
             raise ConfigError(f"prefregex of filter {spec.name!r} does not compile: {fault}") from fault
 
-    def judge(
-        self, text: str, original: str, only: Sequence[int] | None, *, every: bool, note: Note | None
-    ) -> Iterator[Hit | int]:
-        """The hits in this line, in order, or the index of the ignoreregex that dropped it.
+    def candidates(self, places: Sequence[int]) -> Candidates:
+        """The failregexes at these places of `failregexes`, where the prefilter has ruled out the others."""
+        rules = tuple([self.failregexes[place] for place in places])
+        if not self._has_sessions or not all(rule.helps for rule in rules):
+            return Candidates(rules)
+        names_user = any(rule.names_user for rule in (*rules, *([self.prefix] if self.prefix else ())))
+        return Candidates(rules, True, all(rule.forgets for rule in rules), names_user)
 
-        `text` is the line without its date. Where the prefilter has said which failregexes can match, `only` holds
-        their positions in `failregexes`. With `every`, the search goes on after the first hit.
+    @cached_property
+    def _has_sessions(self) -> bool:
+        """Whether every line that the prefregex lets through belongs to the session that it names."""
+        if self.prefix is None or any("mlfid" in rule.regex.groups for rule in self.failregexes):
+            return False
+        return always_captures(self.prefix.regex.expression, ("mlfid",), text=False)
+
+    def view(self, text: str, original: str, note: Note | None = None) -> View | int:
+        """What the failregexes see of a line; else the index of the ignoreregex that drops it, or NO_PREFIX.
+
+        `text` is the line without its date.
         """
         budget = Budget()
         if self.buffer is None:
@@ -96,61 +144,67 @@ class Rules:
             self.buffer.add(text, original)
             whole = self.buffer.text
         if self._ignore_first and (ignored := self._ignored(whole, budget, note)) >= 0:
-            yield ignored
-            return
-        view = self._prefixed(whole, budget, note)
-        if view is None:
-            return
-        rules = self.failregexes if only is None else [self.failregexes[n] for n in only]
+            return ignored
+        return self._prefixed(whole, budget, note)
+
+    def find(self, view: View, original: str, rules: Sequence[Rule]) -> Hit | None:
+        """The first hit of these failregexes in a single line, unless an ignoreregex matches it too."""
         for rule in rules:
-            hit = self._hit(rule, view, original, budget)
+            match = self._search(rule, view.text, view.budget)
+            if match is not None:
+                ignored = self._ignores_late(view) and self._ignored(view.text, view.budget, None) >= 0
+                return None if ignored else Hit(rule, _merged(rule, match, view.base), (original,))
+        return None
+
+    def judge(self, view: View, original: str, *, every: bool, note: Note | None) -> Iterator[Hit | int]:
+        """The hits in this line and those before it, in order, or the index of the ignoreregex that dropped it.
+
+        With `every`, the search goes on after the first hit.
+        """
+        for rule in self.failregexes:
+            hit = self._hit(rule, view, original)
             if hit is None:
                 continue
             current, found = hit
             if note:
                 note(f"{rule.label} matches.")
-            if self._ignores_late(view, whole) and (ignored := self._ignored(current, budget, note)) >= 0:
+            if self._ignores_late(view) and (ignored := self._ignored(current, view.budget, note)) >= 0:
                 yield ignored
                 return
             yield found
             if not every or (view.offset and self.buffer):
                 return
             if self.buffer:
-                view = view._replace(text=self.buffer.text)
+                view.text = self.buffer.text
 
-    def _prefixed(self, whole: str, budget: Budget, note: Note | None) -> View | None:
-        """What the failregexes see; None if the prefregex does not match."""
+    def _prefixed(self, whole: str, budget: Budget, note: Note | None) -> View | int:
         if self.prefix is None:
-            return View({}, whole, 0)
+            return View({}, whole, 0, whole, budget)
         match = self._search(self.prefix, whole, budget)
         if match is None:
             if note:
                 note("The prefregex does not match: no failregex is asked.")
-            return None
-        base: Groups = dict(match.groupdict())
-        if self.prefix.combiner:
-            self.prefix.combiner.combine(base)
+            return NO_PREFIX
+        base = _merged(self.prefix, match, {})
         content = base.get("content")
         if not isinstance(content, str) or not content:
-            return View(base, whole, 0)
+            return View(base, whole, 0, whole, budget)
         del base["content"]
         if note:
             note(f"The prefregex matches; the failregexes see {content!r}.")
-        return View(base, f"{content}\n", match.start("content"))
+        return View(base, f"{content}\n", match.start("content"), whole, budget)
 
-    def _ignores_late(self, view: View, whole: str) -> bool:
+    def _ignores_late(self, view: View) -> bool:
         """Whether a match is asked about: not if the very text that matched was asked about before."""
-        return not (self._ignore_first and view.text == whole and self.buffer is None)
+        return bool(self._ignoreregexes) and not (
+            self._ignore_first and view.text == view.whole and self.buffer is None
+        )
 
-    def _hit(self, rule: Rule, view: View, original: str, budget: Budget) -> tuple[str, Hit] | None:
-        match = self._search(rule, view.text, budget)
+    def _hit(self, rule: Rule, view: View, original: str) -> tuple[str, Hit] | None:
+        match = self._search(rule, view.text, view.budget)
         if match is None:
             return None
-        groups: Groups = dict(match.groupdict())
-        if rule.combiner:
-            rule.combiner.combine(groups)
-        if view.base:
-            groups = view.base | {name: value for name, value in groups.items() if value is not None}
+        groups = _merged(rule, match, view.base)
         if self.buffer is None:
             return view.text, Hit(rule, groups, (original,))
         taken = self.buffer.take(view.offset + match.start(), view.offset + match.end(), skipped_lines(groups))
@@ -170,6 +224,18 @@ class Rules:
         except OutOfBudgetError:
             self._report(rule, text)
             return None
+
+
+def _merged(rule: Rule, match: Match, base: Groups) -> Groups:
+    """The groups of a match that have a value, added to those of the prefregex."""
+    found: Groups = match.groupdict()  # type: ignore[assignment]  # every str is a Value
+    if rule.combiner:
+        rule.combiner.combine(found)
+    groups = base.copy()
+    for name, value in found.items():
+        if value is not None:
+            groups[name] = value
+    return groups
 
 
 class _Compiler:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from .groups import Groups
+from .rules import Candidates, View
 
 LIMIT: Final = 100
 """Sessions kept at most; the oldest gives way."""
@@ -35,26 +37,69 @@ class Session:
     gained: bool = False
 
 
+@dataclass(slots=True)
+class Unread:
+    """A helper line that no failregex has been asked about yet."""
+
+    view: View
+    line: str
+    candidates: Candidates
+    received: float
+
+
 class Sessions:
-    """The open sessions of one jail."""
+    """The open sessions of one jail.
+
+    A session that has seen helper lines only can bring no failure, so it is kept as those lines are. Most sessions on a
+    healthy host end like that, and their failregexes, the dearest part, are never run.
+    """
 
     def __init__(self) -> None:
-        self._open: dict[str, Session] = {}
+        self._open: OrderedDict[str, Session | list[Unread]] = OrderedDict()
+
+    def postpone(self, key: str, line: Unread) -> bool:
+        """Keep a helper line unread. False if it may matter now: its session is read, or it may name a second user."""
+        candidates = line.candidates
+        known = self._find(key, line.received)
+        if known is None:
+            if not candidates.forgets:
+                self._store(key, [line])
+            return True
+        if isinstance(known, Session) or (candidates.names_user and any(e.candidates.names_user for e in known)):
+            return False
+        if len(known) >= LINES:
+            return False
+        known.append(line)
+        if candidates.forgets:
+            del self._open[key]
+        return True
+
+    def unread(self, key: str, now: float) -> Sequence[Unread]:
+        """The helper lines of this session that are to be merged before what comes now; they are handed out once."""
+        known = self._open.get(key)
+        if known is None or isinstance(known, Session):
+            return ()
+        del self._open[key]
+        return known if now - known[0].received <= LIFETIME else ()
 
     def merge(self, key: str, groups: Groups, lines: Sequence[str], now: float) -> Session:
-        """The session of `key` with this match added. `lines` are the log lines of the match."""
+        """The session of `key` with this match added; `groups`, all with a value, become its own.
+
+        `lines` are the log lines of the match.
+        """
         gained = bool(groups.get("mlfgained"))
         nofail = gained or bool(groups.get("nofail"))
-        forget = groups.get("mlfforget") is not None
+        forget = "mlfforget" in groups
         user = groups.get("user")
-        values: Groups = {name: value for name, value in groups.items() if value is not None and name not in _MARKS}
+        for mark in _MARKS:
+            groups.pop(mark, None)
         session = self._find(key, now)
-        if session is None:
-            session = Session(values, born=now)
+        if not isinstance(session, Session):
+            session = Session(groups, born=now)
             if not forget:
                 self._store(key, session)
         else:
-            self._update(session, values, gained=gained)
+            self._update(session, groups, gained=gained)
             if forget:
                 del self._open[key]
         if isinstance(user, str) and user:
@@ -62,24 +107,22 @@ class Sessions:
         if session.pending or len(session.users) > 1:
             nofail = gained = False
         session.pending, session.nofail, session.gained = False, nofail, gained
-        if not nofail:
-            session.lines = [*session.helpers, *session.lines, *lines]
-            session.helpers = []
-        elif not forget:
-            session.helpers.extend(lines)
-        del session.lines[:-LINES], session.helpers[:-LINES]
+        _take(session, lines, nofail=nofail, forget=forget)
         return session
 
-    def _find(self, key: str, now: float) -> Session | None:
-        session = self._open.get(key)
-        if session is not None and now - session.born > LIFETIME:
+    def _find(self, key: str, now: float) -> Session | list[Unread] | None:
+        known = self._open.get(key)
+        if known is None:
+            return None
+        born = known.born if isinstance(known, Session) else known[0].received
+        if now - born > LIFETIME:
             del self._open[key]
             return None
-        return session
+        return known
 
-    def _store(self, key: str, session: Session) -> None:
+    def _store(self, key: str, session: Session | list[Unread]) -> None:
         while len(self._open) >= LIMIT:
-            del self._open[next(iter(self._open))]
+            self._open.popitem(last=False)
         self._open[key] = session
 
     @staticmethod
@@ -89,3 +132,15 @@ class Sessions:
         if not (session.nofail or session.gained or session.pending):
             session.lines = []
         session.groups.update(values)
+
+
+def _take(session: Session, lines: Sequence[str], *, nofail: bool, forget: bool) -> None:
+    """Add the log lines of a match to those that count, or to those that only help."""
+    if not nofail:
+        if session.helpers or session.lines:
+            session.lines = [*session.helpers, *session.lines, *lines][-LINES:]
+            session.helpers = []
+        else:
+            session.lines = list(lines)[-LINES:]
+    elif not forget:
+        session.helpers = [*session.helpers, *lines][-LINES:]

@@ -11,10 +11,11 @@ from guardhooks import ConfigError, Failure, Jail, LineTrace, Problem, safe_text
 
 from .ages import Ages, SharedDetector
 from .groups import Groups, Identity, identify
-from .rules import Hit, Note, Rule, Rules
-from .sessions import Session, Sessions
+from .rules import Candidates, Hit, Note, Rule, Rules, View
+from .sessions import Session, Sessions, Unread
 
-_INTERNAL: Final = frozenset({"mlfforget"})
+_LONGEST_UNREAD: Final = 1024
+"""Characters of a helper line that may wait unread: what waits is kept twice."""
 _log = logging.getLogger("guardhooks.filterd")
 
 
@@ -42,26 +43,48 @@ class Watch:
         self._report = report
         self._exhausted: set[str] = set()
         self._ages = Ages(jail.name, jail.findtime)
+        self._all = Candidates(self.rules.failregexes)
         self._sessions = Sessions()
 
     def feed(
-        self, line: str, known: float | None, now: float, *, live: bool, only: Sequence[int] | None
-    ) -> list[Failure]:
-        """The failures in `line`. `known` is its time where the source knows it, `now` when it was received."""
+        self, line: str, known: float | None, now: float, *, live: bool, only: Candidates | None
+    ) -> Sequence[Failure]:
+        """The failures in `line`. `known` is its time where the source knows it, `now` when it was received.
+
+        Where the prefilter has ruled out some failregexes, `only` are the others.
+        """
         text, dated = self._cut(line, known, now)
         time = self._ages.in_production(dated, now, live=live)
         if time is None and dated is not None:
             self._ages.warn("old", now, "lines older than findtime are left out while catching up")
-            return []
-        failures = []
-        for hit in self.rules.judge(text, line, only, every=False, note=None):
-            if isinstance(hit, int):
-                continue
-            if dated is None and known is None and not self.detector.detector.none:
-                self._ages.warn("undated", now, f"a failure has no valid date: {safe_text(line, 200)}")
-            if time is not None and (failure := self._failure(hit, time, now)):
-                failures.append(failure)
-        return failures
+            return ()
+        view = self.rules.view(text, line)
+        if isinstance(view, int):
+            return ()
+        if self.rules.buffer is not None:
+            first = next(self.rules.judge(view, line, every=False, note=None), None)
+            hit = first if isinstance(first, Hit) else None
+        else:
+            candidates = self._all if only is None else only
+            if candidates.helper and time is not None and self._postponed(view, line, candidates, now):
+                return ()
+            hit = self.rules.find(view, line, candidates.rules)
+        if hit is None:
+            return ()
+        if dated is None and known is None and not self.detector.detector.none:
+            self._ages.warn("undated", now, f"a failure has no valid date: {safe_text(line, 200)}")
+        failure = None if time is None else self._failure(hit, time, now)
+        return () if failure is None else (failure,)
+
+    def _postponed(self, view: View, line: str, candidates: Candidates, now: float) -> bool:
+        key = view.base.get("mlfid")
+        short = len(line) <= _LONGEST_UNREAD
+        return short and isinstance(key, str) and self._sessions.postpone(key, Unread(view, line, candidates, now))
+
+    def _read(self, key: str, unread: Unread) -> None:
+        hit = self.rules.find(unread.view, unread.line, unread.candidates.rules)
+        if hit is not None:
+            self._sessions.merge(key, hit.groups, hit.lines, unread.received)
 
     def trace(self, line: str, known: float | None, now: float, *, every: bool) -> LineTrace:
         """What happens to `line`, age rules off; its failures include helper lines (`nofail`)."""
@@ -70,7 +93,8 @@ class Watch:
         text, dated = self._cut(line, known, now, steps.append)
         time = dated if dated is not None else self._ages.recent(now)
         failures, ignored = [], -1
-        for hit in self.rules.judge(text, line, None, every=every, note=steps.append):
+        view = self.rules.view(text, line, steps.append)
+        for hit in [view] if isinstance(view, int) else self.rules.judge(view, line, every=every, note=steps.append):
             if isinstance(hit, int):
                 ignored = hit
             else:
@@ -96,11 +120,11 @@ class Watch:
             if note:
                 note("No date is found.")
             return line, None
-        recent = self._ages.recent(now)
-        if date.time is None and self.detector.detector.none:
-            return line, recent or now
         text = line[: date.start] + line[date.end :]
         if date.time is None:
+            recent = self._ages.recent(now)
+            if self.detector.detector.none:
+                return line, recent or now
             if note:
                 cut = line[date.start : date.end]
                 note(f"The date {cut!r} is impossible: undated." if cut else "The datepattern finds no date: undated.")
@@ -146,12 +170,15 @@ class Watch:
         key = hit.groups.get("mlfid")
         if not isinstance(key, str):
             return _Event(hit.groups, hit.lines, None)
+        for unread in self._sessions.unread(key, now):
+            self._read(key, unread)
         session = self._sessions.merge(key, hit.groups, hit.lines, now)
         return _Event(session.groups, session.lines, session)
 
     def _build(self, hit: Hit, who: Identity, event: _Event, time: float) -> Failure:
         groups, lines, session = event
-        fields: Groups = {name: value for name, value in groups.items() if value is not None and name not in _INTERNAL}
+        fields = groups.copy()  # a session's own go on changing
+        fields.pop("mlfforget", None)
         if session and session.users:
             fields["users"] = tuple(sorted(session.users))
         return Failure(

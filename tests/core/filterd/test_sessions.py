@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guardhooks import Chunk, FilterSpec, Jail
 from guardhooks_core.filterd.matcher import FilterMatcher
@@ -104,3 +106,22 @@ def test_a_session_of_many_lines_keeps_the_latest_of_them() -> None:
     (failure,) = matcher.feed(Chunk("".join(f"{line}\n" for line in lines).encode(), "log", NOW))
     assert len(failure.matches) == 100
     assert failure.matches[-1] == "s: fail"
+
+
+@given(st.lists(st.tuples(st.sampled_from("stu"), st.sampled_from("CfbaABLDE")), max_size=40))
+def test_helper_lines_left_unread_change_nothing(sequence: list[tuple[str, str]]) -> None:
+    lines = [f"{key}: {WORDS[letter]}" for key, letter in sequence]
+    block = Chunk("".join(f"{line}\n" for line in lines).encode(), "log", NOW)
+    with_prefilter, without = (
+        list(FilterMatcher([Jail("j", SPEC, maxmatches=20)], prefilter=prefilter).feed(block))
+        for prefilter in (True, False)
+    )
+    assert with_prefilter == without
+
+
+def test_helper_lines_of_old_sessions_are_forgotten() -> None:
+    matcher = FilterMatcher([Jail("j", SPEC, maxmatches=20)])
+    assert counts(lines_of("C"), matcher) == []
+    assert counts(lines_of("f"), matcher, at=NOW + 301) == []
+    assert counts(lines_of("C", "t"), matcher) == []
+    assert counts(lines_of("f", "t"), matcher, at=NOW + 299) == [2]

@@ -47,6 +47,10 @@ class DateDetector:
         """The date of `line` at `now` (epoch seconds), or None; learns from it, so that the like is found faster."""
         if now >= self._year_ends:
             self._enter_year(now)
+        if self._last is not None:
+            date = self._last.same_place(line, self._calendar, now)
+            if date is not None:
+                return date
         hit = self._choose(line)
         if hit is None:
             self._undated += self.none

@@ -124,6 +124,21 @@ class Template:
         # Once more, as the end of the searched part may have passed for the end of the line.
         return regex.match(line, match.start(), match.end() + _BEHIND)
 
+    def same_place(self, line: str, calendar: Calendar, now: float) -> DateMatch | None:
+        """The date in `line` if this pattern matches right where it did last; counted like any other hit."""
+        if self._regex is None or len(line) > _REACH or not (self._from_begin or self._same_place(line)):
+            return None
+        match = self._regex.match(line, self._begin)
+        if match is None or match.span(self._cut) != (self.start, self.end):
+            return None
+        self.hits += 1
+        self.last_used = now
+        if self._latest is not None:
+            known, held, result = self._latest
+            if known == match[0] and held.since <= now < held.until and result.start == self.start:
+                return result
+        return self.date(match, calendar, now)
+
     def again(self, line: str, year: int, looked: Looked) -> re.Match[str] | None:
         """The date in `line`, sought first where this pattern matched last if the characters around look the same."""
         regex = self._regex or self.prepare(year)
