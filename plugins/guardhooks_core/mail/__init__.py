@@ -1,0 +1,89 @@
+"""Mail about bans: fail2ban's `mail*` and `sendmail*` actions with their parameters, without a shell.
+
+Mail is a notice: nothing is in force by it and no ban waits for it. Bans are collected and sent as one message for
+each period; restored bans are not told. What attackers wrote goes into the text only, as printable characters.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from guardhooks import ActionSpec, Ban, ConfigError, Jail, Op, Outcome, hookimpl, safe_text
+from guardhooks_core.hostnames import Hostnames
+
+from .correspondence import Correspondence
+from .facts import Researcher
+from .parameters import Parameters, parse_parameters
+from .stock import is_ours
+from .whois import Whois
+
+logger = logging.getLogger("guardhooks.mail")
+
+_DONE: Final = True
+
+
+class MailAction:
+    """The plugin. `clock` gives seconds since the epoch."""
+
+    def __init__(self, clock: Callable[[], float] = time.time, whois: Whois | None = None) -> None:
+        self._clock = clock
+        self._hostnames = Hostnames()
+        self._researcher = Researcher(whois or Whois(clock), self._hostnames)
+        self._own_names: Mapping[str, str] = {}
+        self._running: dict[tuple[str, str], Correspondence] = {}
+
+    @hookimpl(trylast=True)
+    async def execute_action(
+        self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]
+    ) -> bool | Outcome | None:
+        """See the contract. Returns as soon as the notice is noted; what is wrong with the mail is told in the note."""
+        if not is_ours(action):
+            return None
+        key = (jail.name, action.actname)
+        if op is Op.START:
+            return await self._start(jail, action, bans)
+        running = self._running.get(key)
+        if running is None or running.action != action:
+            return _DONE  # another action has taken its place, or it never began
+        if op is Op.CHECK:
+            return Outcome(note=running.check(bans))
+        if op in (Op.STOP, Op.FLUSH):
+            del self._running[key]
+            await running.end(is_over=op is Op.FLUSH)
+        elif op is Op.BAN:
+            running.ban(bans)
+        else:
+            running.unban(bans)
+        return _DONE
+
+    async def _start(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban]) -> Outcome:
+        key = (jail.name, action.actname)
+        running = self._running.get(key)
+        if running is None or running.action != action:
+            parameters, problem = await self._parameters(jail, action)
+            if running is None:
+                running = Correspondence(jail.name, self._researcher, self._clock)
+                self._running[key] = running
+            running.configure(action, parameters, problem, self._own_names.get("fq-hostname", "localhost"))
+        running.start(bans)
+        return Outcome(note=running.note)
+
+    async def _parameters(self, jail: Jail, action: ActionSpec) -> tuple[Parameters | None, str]:
+        if not self._own_names:
+            self._own_names = await self._hostnames.own()
+        try:
+            parameters = parse_parameters(jail, action, self._own_names)
+        except ConfigError as error:
+            problem = safe_text(str(error))
+            logger.error("[%s] no mail is sent: %s", jail.name, problem)
+            return None, problem
+        for remark in parameters.remarks:
+            logger.warning("[%s] action %s: %s", jail.name, action.actname, remark)
+        return parameters, ""
+
+
+_plugin = MailAction()
+execute_action = _plugin.execute_action

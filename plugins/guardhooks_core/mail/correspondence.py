@@ -1,0 +1,121 @@
+"""The mail action of one jail: who has been told of, and what makes a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from guardhooks import ActionError, ActionSpec, Ban
+
+from .collection import Collection
+from .facts import Facts, Researcher
+from .message import build_message
+from .outbox import Outbox
+from .pace import Pace
+from .parameters import Parameters
+from .report import Report
+from .threads import in_thread
+from .transport import Envelope
+
+_LOOKED_INTO: Final = 10
+"""Bans of one message of which log lines and whois are quoted."""
+_LINES_OF_MANY: Final = 50
+"""Lines quoted for each of several bans."""
+
+
+class Correspondence:
+    """Collects notices in its outbox and turns them into messages.
+
+    Without parameters, because they are wrong, it collects nothing and says why.
+    """
+
+    def __init__(self, jail: str, researcher: Researcher, clock: Callable[[], float]) -> None:
+        self.action = ActionSpec("", "")
+        self._jail, self._researcher, self._clock = jail, researcher, clock
+        self._parameters: Parameters | None = None
+        self._problem = ""
+        self._host = ""
+        self._outbox: Outbox | None = None
+        self._told: set[str] = set()
+        self._is_begun = False
+
+    def configure(self, action: ActionSpec, parameters: Parameters | None, problem: str, host: str) -> None:
+        """Go on with these parameters. What waits is sent by the new ones."""
+        self.action, self._parameters, self._problem, self._host = action, parameters, problem, host
+        if parameters is None:
+            return
+        if self._outbox is None:
+            pace = Pace(parameters.digest, parameters.limit)
+            self._outbox = Outbox(f"{self._jail}/{action.actname}", pace, self._deliver, parameters.at_least)
+        else:
+            self._outbox.pace = self._outbox.pace.changed(parameters.digest, parameters.limit)
+            self._outbox.at_least = parameters.at_least
+        self._outbox.touch()
+
+    @property
+    def note(self) -> str:
+        """What `status` says."""
+        if self._parameters is None or self._outbox is None:
+            return f"NO MAIL IS SENT: {self._problem}"
+        to = f"mail to {', '.join(self._parameters.dest)} by {self._parameters.transport}"
+        return "; ".join(part for part in (to, self._outbox.note, *self._parameters.remarks) if part)
+
+    def start(self, bans: Sequence[Ban]) -> None:
+        """The jail runs. What is banned already is no news."""
+        if self._wants_restored:
+            self.ban(bans)
+        self._told.update(ban.id for ban in bans)
+        if self._outbox and self._parameters and self._parameters.start_stop and not self._is_begun:
+            self._outbox.news.started = True
+            self._outbox.touch()
+        self._is_begun = True
+
+    @property
+    def _wants_restored(self) -> bool:
+        return self._parameters is not None and not self._parameters.norestored
+
+    def check(self, bans: Iterable[Ban]) -> str:
+        """Forget who is no longer banned; the note for `status`."""
+        self._told &= {ban.id for ban in bans}
+        return self.note
+
+    def ban(self, bans: Iterable[Ban]) -> None:
+        """Tell of new bans, soon."""
+        for ban in bans:
+            if ban.id in self._told:
+                continue
+            self._told.add(ban.id)
+            if self._outbox is not None and (not ban.restored or self._wants_restored):
+                self._outbox.news.ban(ban)
+        if self._outbox is not None:
+            self._outbox.touch()
+
+    def unban(self, bans: Iterable[Ban]) -> None:
+        """The next ban of these is news again."""
+        for ban in bans:
+            self._told.discard(ban.id)
+            if self._outbox is not None and self._parameters is not None and self._parameters.unban:
+                self._outbox.news.unban(ban)
+        if self._outbox is not None:
+            self._outbox.touch()
+
+    async def end(self, *, is_over: bool) -> None:
+        """Send what still waits. With `is_over` the jail is gone, not only the daemon."""
+        if self._outbox is None:
+            return
+        if is_over and self._parameters is not None and self._parameters.start_stop:
+            self._outbox.news.stopped = True
+        await self._outbox.drain()
+
+    async def _deliver(self, news: Collection, is_short: bool) -> None:
+        parameters = self._parameters
+        if parameters is None:
+            raise ActionError(self._problem)
+        facts: list[Facts] = []
+        if not is_short:
+            lines = parameters.grepmax if len(news.bans) == 1 else min(parameters.grepmax, _LINES_OF_MANY)
+            facts = await self._researcher.about(news.bans[:_LOOKED_INTO], parameters, lines)
+        report = Report(parameters, self._host, news, facts or [Facts(ban) for ban in news.bans[:1]])
+        message = build_message(parameters, report.subject, report.text, now=self._clock(), host=self._host)
+        envelope = Envelope(parameters.sender, parameters.dest, message, self._host)
+        await in_thread(lambda: parameters.transport.send(envelope))
