@@ -9,201 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
+from guardhooks.action_worker import ActionState as ActionState
+from guardhooks.action_worker import ActionWorker as ActionWorker
+from guardhooks.action_worker import Execute
 from guardhooks.errors import ActionError
-from guardhooks.model import ActionSpec, Ban, Jail, Op, Outcome
+from guardhooks.model import ActionSpec, Ban, Jail, Op
 from guardhooks.supervision import Supervisor
 from guardhooks.text import safe_text
 
-Execute: TypeAlias = Callable[[Jail, ActionSpec, Op, Sequence[Ban]], Awaitable[Outcome | None]]
-
-_BACKOFF: Final = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
-_SOONEST_RECHECK: Final = 5.0
-"""Seconds between two checks that failures of banned ids ask for."""
-_LAST_CALL: Final = 20.0
-"""Seconds that an action has to finish when the guard stops."""
+Adopt: TypeAlias = Callable[[Jail, Sequence[Ban]], tuple[Sequence[Ban], Sequence[Ban]]]
+"""Takes bans found in force into the ledger: as stored there, and those that must not be in force."""
 
 _REPORT: Final = "report"
+_SICK: Final = frozenset({ActionState.FAILING, ActionState.UNSERVED})
 
 logger = logging.getLogger("guardhooks.actions")
-
-
-class ActionState(StrEnum):
-    """What can be said of an action as a whole."""
-
-    STARTING = "starting"
-    ACTIVE = "active"
-    FAILING = "failing"
-    UNSERVED = "unserved"
-    """No plugin serves it: the jail runs degraded, and nobody waits for this action."""
-
-
-class ActionWorker:
-    """One action of one jail. Calls never overlap; what is asked meanwhile goes into the next batch."""
-
-    def __init__(
-        self,
-        jail: Jail,
-        action: ActionSpec,
-        execute: Execute,
-        *,
-        due: Callable[[], list[Ban]],
-        done: Callable[[ActionWorker, Op, Sequence[Ban]], None],
-        reconcile: float,
-        supervisor: Supervisor,
-    ) -> None:
-        self._supervisor = supervisor
-        self.jail, self.action = jail, action
-        self.state = ActionState.STARTING
-        self.reason = ""
-        self.note = ""
-        self.repairs = 0
-        self._execute, self._due, self._done = execute, due, done
-        self._reconcile = reconcile
-        self._asked: dict[str, tuple[Op, Ban]] = {}
-        self._wake = asyncio.Event()
-        self._closing = False
-        self._tries = 0
-        self._next_check = 0.0
-        self._last_check = 0.0
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin; the first thing done is `Op.START` with everything that is due."""
-        self._task = self._supervisor.spawn(self._run(), f"action {self.jail.name}/{self.action.actname}")
-
-    def ask(self, op: Op, ban: Ban) -> None:
-        """Put a ban or unban into the next batch; the latest word about an id holds."""
-        if self.state is ActionState.UNSERVED:
-            return
-        self._asked[ban.id] = (op, ban)
-        self._wake.set()
-
-    def check_soon(self) -> None:
-        """Compare with the kernel now, unless that has just been done."""
-        now = asyncio.get_running_loop().time()
-        if now - self._last_check >= _SOONEST_RECHECK:
-            self._next_check = now
-            self._wake.set()
-
-    async def close(self, op: Op) -> None:
-        """Finish what is under way, then `Op.STOP` (bans stay) or `Op.FLUSH` (they go).
-
-        :raises ActionError: when the action could not do it in time.
-        """
-        self._closing = True
-        self._wake.set()
-        try:
-            async with asyncio.timeout(_LAST_CALL):
-                if self._task is not None:
-                    await self._task
-                if self.state is not ActionState.UNSERVED:
-                    await self._execute(self.jail, self.action, op, self._due())
-        except TimeoutError:
-            raise ActionError(f"no answer to {op} within {_LAST_CALL:.0f} s") from None
-        finally:
-            if self._task is not None:
-                self._task.cancel()
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                if self.state in (ActionState.STARTING, ActionState.FAILING):
-                    await self._start()
-                if self.state is ActionState.ACTIVE:
-                    await self._work()
-                self._tries = 0
-                pause = self._until_check()
-            except ActionError as error:
-                pause = self._failed(error)
-            if self._closing:
-                return
-            await self._sleep(pause, until_asked=self.state is not ActionState.FAILING)
-
-    def _until_check(self) -> float | None:
-        if self.state is ActionState.UNSERVED:
-            return None
-        return max(0.0, self._next_check - asyncio.get_running_loop().time())
-
-    async def _start(self) -> None:
-        bans = self._due()
-        outcome = await self._execute(self.jail, self.action, Op.START, bans)
-        if outcome is None:
-            self.state, self.reason = ActionState.UNSERVED, self._unserved()
-            logger.error("[%s] %s", self.jail.name, self.reason)
-        else:
-            if self.state is ActionState.FAILING:
-                logger.warning("[%s] action %s works again", self.jail.name, self.action.actname)
-            self.state, self.reason = ActionState.ACTIVE, ""
-            if outcome.note and outcome.note != self.note and self.action.name != "observe":
-                logger.info("[%s] action %s: %s", self.jail.name, self.action.actname, safe_text(outcome.note))
-            self.note = outcome.note or self.note
-            self._checked()
-        self._done(self, Op.START, bans)
-
-    async def _work(self) -> None:
-        asked, self._asked = self._asked, {}
-        self._wake.clear()
-        for op in (Op.UNBAN, Op.BAN):
-            bans = [ban for wanted, ban in asked.values() if wanted is op]
-            if not bans:
-                continue
-            try:
-                await self._execute(self.jail, self.action, op, bans)
-            except ActionError:
-                # Asked again after the restart of the action; a newer word about an id is not overwritten.
-                self._asked = {**asked, **self._asked}
-                raise
-            self._done(self, op, bans)
-        if self._next_check <= asyncio.get_running_loop().time():
-            await self._check()
-
-    async def _check(self) -> None:
-        outcome = await self._execute(self.jail, self.action, Op.CHECK, self._due())
-        self._checked()
-        if outcome and (outcome.added or outcome.removed):
-            self.repairs += 1
-            logger.warning(
-                "[%s] action %s: what the kernel held was not what is due: %d added, %d removed %s",
-                self.jail.name, self.action.actname, outcome.added, outcome.removed, safe_text(outcome.note),
-            )  # fmt: skip
-
-    def _checked(self) -> None:
-        self._last_check = asyncio.get_running_loop().time()
-        self._next_check = self._last_check + self._reconcile
-
-    def _failed(self, error: ActionError) -> float:
-        reason = safe_text(str(error)).replace(f"action {self.action.actname}: ", "", 1)
-        if reason != self.reason:
-            logger.error("[%s] action %s failed, is tried again: %s", self.jail.name, self.action.actname, reason)
-        self.state, self.reason = ActionState.FAILING, reason
-        pause = _BACKOFF[min(self._tries, len(_BACKOFF) - 1)]
-        self._tries += 1
-        return pause
-
-    async def _sleep(self, seconds: float | None, *, until_asked: bool) -> None:
-        """Wait for work, or for the time; a failing action waits its time out, unless the guard closes."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-                while not until_asked and not self._closing:
-                    self._wake.clear()
-                    await self._wake.wait()
-        except TimeoutError:
-            return
-
-    def _unserved(self) -> str:
-        if self.action.name.endswith(".py"):
-            file = "fail2ban's Python actions are not run, a plugin takes their place: see docs/plugins.md"
-        elif self.action.file:
-            file = f"{self.action.file} needs one"
-        else:
-            file = "nor is there a file of that name in action.d"
-        place = f"{self.action.place}: " if self.action.place else ""
-        return f"{place}no plugin serves action {self.action.name!r}; {file}"
 
 
 class Enforcer:
@@ -216,9 +39,12 @@ class Enforcer:
         report: Callable[[list[tuple[Jail, Op, Ban]]], Coroutine[Any, Any, None]],
         reconcile: float,
         supervisor: Supervisor,
+        *,
+        adopt: Adopt | None = None,
     ) -> None:
+        """:param adopt: takes bans that an action found in force into the ledger."""
         self._supervisor = supervisor
-        self._execute, self._due, self._report = execute, due, report
+        self._execute, self._due, self._report, self._adopt = execute, due, report, adopt
         self._reconcile = reconcile
         self._workers: dict[str, list[ActionWorker]] = {}
         self._waiting: dict[tuple[str, str], set[str]] = {}
@@ -244,6 +70,7 @@ class Enforcer:
             self._execute,
             due=lambda: self._due(jail.name),
             done=self._done,
+            found=self._found,
             reconcile=self._reconcile,
             supervisor=self._supervisor,
         )
@@ -294,13 +121,34 @@ class Enforcer:
             if worker.state is ActionState.ACTIVE:
                 worker.check_soon()
 
+    def check_now(self, jail: str, actname: str = "") -> None:
+        """Others may have changed what this action, or all of the jail, put in force: have it compared and repaired."""
+        for worker in self._workers.get(jail, ()):
+            if worker.action.actname == (actname or worker.action.actname) and worker.state is ActionState.ACTIVE:
+                worker.check_now()
+
     def state(self, jail: str, id: str) -> str:
         """`active`, `pending` or `failing`: what can be said of a ban that the ledger holds."""
+        if self.reason(jail, id):
+            return "failing"
         waiting = self._waiting.get((jail, id))
         if not waiting:
             return "active" if (jail, id) in self._in_force else "pending"
         states = {worker.state for worker in self._workers.get(jail, ()) if worker.action.actname in waiting}
-        return "failing" if states & {ActionState.FAILING, ActionState.UNSERVED} else "pending"
+        return "failing" if states & _SICK else "pending"
+
+    def reason(self, jail: str, id: str) -> str:
+        """Why an action that works could not put this ban in force; empty where none says so."""
+        workers = self._workers.get(jail, ())
+        return next((worker.partial.reason(id) for worker in workers if id in worker.partial), "")
+
+    def failing(self, jail: str) -> int:
+        """How many bans of a jail are failing."""
+        ids = {id for worker in self._workers.get(jail, ()) for id in worker.partial.ids}
+        sick = {w.action.actname for w in self._workers.get(jail, ()) if w.state in _SICK}
+        if sick:
+            ids.update(id for (of, id), waiting in self._waiting.items() if of == jail and waiting & sick)
+        return len(ids)
 
     async def close(self, jails: Iterable[str], op: Op) -> list[str]:
         """Stop (or flush) the actions of these jails, in reverse order; what went wrong, one line each."""
@@ -359,6 +207,20 @@ class Enforcer:
                 self._in_force.add(key)
                 complete.append((worker.jail, Op.BAN, ban))
         self._tell(complete)
+
+    def _found(self, worker: ActionWorker, found: Sequence[Ban]) -> None:
+        """An action holds bans that the ledger does not know."""
+        if self._adopt is None:
+            return
+        adopted, refused = self._adopt(worker.jail, found)
+        for ban in refused:
+            worker.ask(Op.UNBAN, ban)
+        for ban in adopted:
+            self._expect(ban)
+            for other in self.workers(ban.jail):
+                if other is not worker:
+                    other.ask(Op.BAN, ban)
+        self._done(worker, Op.BAN, adopted)
 
     def _tell(self, news: list[tuple[Jail, Op, Ban]]) -> None:
         if news:

@@ -287,12 +287,19 @@ class Op(StrEnum):
 class Outcome:
     """A fuller answer of `execute_action` than True: what was found different and put right, and a note for `status`.
 
-    `note` says in a few words what serves the action (`nftables: table inet guardhooks`).
+    `note` says in a few words what serves the action (`nftables: table inet guardhooks`), `warning` what will need
+    somebody's attention though all is done (a set is nearly full). `failed` names the ids of those bans of the call
+    that could not be put in force, with the reason and the remedy of each: they alone are shown as failing and tried
+    again, the others of the call are done. `found` are bans in force that were not among those asked for, to be taken
+    into the ledger (for `start` and `check`; see `Guard.adopts`); `start` and `length` say what is left of each.
     """
 
     added: int = 0
     removed: int = 0
     note: str = ""
+    warning: str = ""
+    failed: Mapping[str, str] = field(default_factory=_no_options)
+    found: tuple[Ban, ...] = ()
 
 
 # --- the workers that noun hooks return ------------------------------------------------------------------------------

@@ -51,14 +51,16 @@ def _jail(guard: Guard, jail: Jail) -> dict[str, object]:
     problems = guard.problems(jail)
     actions = [_action(worker) for worker in guard.enforcer.workers(jail.name)]
     sources = guard.sources.statuses(jail.name)
-    sick = bool(problems) or any(a["state"] in {ActionState.FAILING, ActionState.UNSERVED} for a in actions)
+    failing = guard.enforcer.failing(jail.name)
+    unwell = {ActionState.FAILING, ActionState.UNSERVED}
+    sick = bool(problems) or any(a["state"] in unwell or a["failing"] for a in actions)
     return {
         "name": jail.name,
         "state": "degraded" if sick or any(s.state == "failed" for s in sources) else "running",
         "filter": jail.filter.name if jail.filter else "",
         "sources": [{"key": s.key, "state": s.state, "detail": s.detail, "origins": list(s.origins)} for s in sources],
         "failures": {"tracked": totals.tracked, "total": totals.failures},
-        "bans": {"current": totals.banned, "total": totals.bans},
+        "bans": {"current": max(0, totals.banned - failing), "failing": failing, "total": totals.bans},
         "actions": actions,
         "problems": [safe_text(str(problem)) for problem in problems],
         "plugins_off": sorted(guard.plugins.faults.switched_off(jail.name)),
@@ -68,7 +70,7 @@ def _jail(guard: Guard, jail: Jail) -> dict[str, object]:
 def _broken(name: str, problems: list[str]) -> dict[str, object]:
     return {
         "name": name, "state": "broken", "filter": "", "sources": [], "failures": {"tracked": 0, "total": 0},
-        "bans": {"current": 0, "total": 0}, "actions": [], "problems": problems, "plugins_off": [],
+        "bans": {"current": 0, "failing": 0, "total": 0}, "actions": [], "problems": problems, "plugins_off": [],
     }  # fmt: skip
 
 
@@ -78,7 +80,9 @@ def _action(worker: ActionWorker) -> dict[str, object]:
         "actname": worker.action.actname,
         "state": str(worker.state),
         "note": worker.note,
-        "reason": worker.reason,
+        "reason": worker.reason or worker.partial.reason(),
+        "warning": worker.warning,
+        "failing": len(worker.partial),
         "repairs": worker.repairs,
     }
 
@@ -94,6 +98,7 @@ def _ban(guard: Guard, ban: Ban) -> dict[str, object]:
         "reason": ban.reason,
         "matches": list(ban.matches),
         "state": guard.enforcer.state(ban.jail, ban.id),
+        "problem": guard.enforcer.reason(ban.jail, ban.id),
     }
 
 

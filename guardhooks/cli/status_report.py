@@ -56,7 +56,7 @@ def _jail_table(jails: Sequence[Report]) -> list[str]:
             _state(jail["state"]),
             str(jail["failures"]["tracked"]),
             str(jail["failures"]["total"]),
-            str(jail["bans"]["current"]),
+            _banned(jail["bans"]),
             str(jail["bans"]["total"]),
             ", ".join(_unless_well(a["actname"], a["state"]) for a in jail["actions"]) or "-",
             _places([_unless_well(_place(s), s["state"]) for s in jail["sources"]]),
@@ -64,6 +64,12 @@ def _jail_table(jails: Sequence[Report]) -> list[str]:
         for jail in jails
     ]
     return columns(head, rows, right=(2, 3, 4, 5))
+
+
+def _banned(bans: Report) -> str:
+    """How many are banned; those whose action failed are not."""
+    failing = bans.get("failing", 0)
+    return f"{bans['current']} ({paint(f'{failing} failing', 'bad')})" if failing else str(bans["current"])
 
 
 def _state(state: str) -> str:
@@ -95,6 +101,10 @@ def _advice(jail: Report) -> list[str]:
             texts.append(f"action {action['actname']}: {reason}; it is retried")
         elif action["state"] == "unserved":
             texts.append(action["reason"])
+        elif action.get("failing"):
+            texts.append(f"action {action['actname']}: {action['failing']} not in force: {action['reason']}")
+        if action.get("warning"):
+            texts.append(f"action {action['actname']}: {action['warning']}")
     texts += [f"log {_named(source)}" for source in jail["sources"] if source["state"] == "failed"]
     name = f"[{jail['name']}]"
     return [_complaint(text if name in text else f"{name} {text}") for text in texts]
@@ -119,7 +129,8 @@ def one_jail(jail: Report, *, matches: bool = False) -> list[str]:
     pairs += [("source", _source(source)) for source in jail["sources"]]
     pairs += [("action", _action(action)) for action in jail["actions"]]
     pairs.append(("failures", f"{jail['failures']['tracked']} offenders watched, {jail['failures']['total']} in all"))
-    pairs.append(("bans", f"{jail['bans']['current']} in force, {jail['bans']['total']} in all"))
+    failing = f", {jail['bans']['failing']} failing" if jail["bans"].get("failing") else ""
+    pairs.append(("bans", f"{jail['bans']['current']} in force{failing}, {jail['bans']['total']} in all"))
     lines = [f"{paint(safe_text(jail['name']), 'strong')}: {_state(jail['state'])}", *fields(pairs), *_advice(jail)]
     if jail["problems"]:
         lines.append(paint("When it is mended: guardhooks reload", "dim"))

@@ -33,6 +33,7 @@ class Ledger:
 
     def __init__(self, store: Store | None, clock: Callable[[], float], history_age: float) -> None:
         self.notes: tuple[str, ...] = tuple(store.notes) if store else ()
+        self.rebuilt = bool(store and store.rebuilt)
         self._store = store
         self._clock = clock
         self._state = State(history_age, store.details if store else _nothing)
@@ -48,7 +49,7 @@ class Ledger:
 
         `history_age` is how many seconds a ban is remembered after its end; a ban that was longer than that is
         remembered as long as it was. It must not be smaller than the longest findtime of a recidive jail. A damaged
-        file is moved aside and begun anew; `notes` say so.
+        file is moved aside and begun anew: `rebuilt`; `notes` say so.
 
         :raises StateError: the file cannot be used; the message says why and what to do.
         """

@@ -79,7 +79,7 @@ class Batch:
 
 @dataclass(slots=True)
 class Store:
-    """An open ledger file. One process at a time holds it; others may read it.
+    """An open ledger file. One process at a time holds it; others may read it. `rebuilt` if it had to be begun anew.
 
     `write` may be called in another thread than the rest: what is read while it runs is what was before.
     """
@@ -89,6 +89,7 @@ class Store:
     reader: sqlite3.Connection
     lock: int
     notes: list[str] = field(default_factory=list)
+    rebuilt: bool = False
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -114,7 +115,7 @@ class Store:
         except StateError:
             os.close(lock)
             raise
-        return cls(path, connection, reader, lock, notes)
+        return cls(path, connection, reader, lock, notes, rebuilt=bool(notes))
 
     def rows(self, table: str) -> Iterator[Row]:
         """All rows of a table, in the order in which `write` takes them."""
@@ -235,7 +236,8 @@ def _move_aside(path: Path, error: sqlite3.DatabaseError) -> str:
     for suffix in ("-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
-    return f"{path} was damaged ({error}); it is kept as {target.name} and a new ledger was begun: bans start afresh"
+    what = f"{path} was damaged ({error}); it is kept as {target.name} and a new ledger was begun"
+    return f"{what}: only what the firewall still holds stays banned"
 
 
 def _state_error(path: Path, doing: str, error: Exception) -> StateError:
