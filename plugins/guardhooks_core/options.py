@@ -69,6 +69,16 @@ def number(action: ActionSpec, key: str, default: float, *, least: float, most: 
     raise fault(action, f"{key} = {safe_text(text, 40)!r} is no number from {least:g} to {most:g}")
 
 
+def for_family(action: ActionSpec, key: str, version: int) -> str:
+    """An option that may differ by IP version; a plain bracket option beats a family's variant in the file."""
+    variant = f"{key}?family=inet{version}"
+    for source in (action.options, action.properties):
+        for name in (variant, key):
+            if name in source:
+                return source[name]
+    return ""
+
+
 def is_wanted_native(action: ActionSpec) -> bool:
     """Whether the brackets leave the action to a plugin, that is, do not say `native = no`."""
     return action.get("native", "yes").strip().lower() not in _FALSE

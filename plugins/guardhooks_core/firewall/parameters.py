@@ -9,13 +9,13 @@ from typing import Final
 from guardhooks import ActionError, ActionSpec, safe_text
 from guardhooks_core.firewall.ports import Ports, parse_ports
 from guardhooks_core.firewall.verdict import Verdict, parse_verdict
+from guardhooks_core.options import for_family, is_wanted_native
 
 _WITH_PORTS: Final = ("tcp", "udp", "sctp", "dccp", "udplite")
 _PROTOCOLS: Final = (*_WITH_PORTS, "icmp", "icmpv6", "esp", "ah", "gre")
 _ALIASES: Final = {"ipv6-icmp": "icmpv6", "icmp6": "icmpv6", "0": "all", "any": "all", "6": "tcp", "17": "udp"}
 _TYPES: Final = ("multiport", "allports", "oneport")
 _CHAIN: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.:-]{0,27}")
-_FALSE: Final = frozenset({"no", "false", "off", "0"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ def is_native(action: ActionSpec) -> bool:
     Not with `native = no`, and not when it turns the meaning round: `blocktype=RETURN` with `returntype=DROP` lets the
     "banned" in and keeps all others out (jail `pass2allow-ftp`).
     """
-    inverted = _get(action, "returntype", 4).strip().upper() not in {"", "RETURN"}
-    inverted = inverted or _get(action, "blocktype", 4).strip().upper() in {"RETURN", "ACCEPT"}
-    return not inverted and action.get("native", "yes").strip().lower() not in _FALSE
+    inverted = for_family(action, "returntype", 4).strip().upper() not in {"", "RETURN"}
+    inverted = inverted or for_family(action, "blocktype", 4).strip().upper() in {"RETURN", "ACCEPT"}
+    return not inverted and is_wanted_native(action)
 
 
 def parse_parameters(action: ActionSpec) -> Parameters:
@@ -62,8 +62,8 @@ def parse_parameters(action: ActionSpec) -> Parameters:
             protocols=protocols,
             ports=ports,
             chains=_chains(action.get("chain", "INPUT")),
-            verdict4=parse_verdict(_get(action, "blocktype", 4) or "REJECT"),
-            verdict6=parse_verdict(_get(action, "blocktype", 6) or "REJECT"),
+            verdict4=parse_verdict(for_family(action, "blocktype", 4) or "REJECT"),
+            verdict6=parse_verdict(for_family(action, "blocktype", 6) or "REJECT"),
             new_only=action.name.endswith("-new"),
             max_elements=_max_elements(action.get("maxelem", "0")),
         )
@@ -78,16 +78,6 @@ def _check_reset(parameters: Parameters) -> None:
     verdicts = (parameters.verdict4, parameters.verdict6)
     if any(verdict.reject == "tcp-reset" for verdict in verdicts) and parameters.protocols != ("tcp",):
         raise ActionError("blocktype tcp-reset works for protocol=tcp only: use DROP, or another way to reject")
-
-
-def _get(action: ActionSpec, key: str, version: int) -> str:
-    """A parameter that may differ by family; a plain bracket option beats a family's variant in the file."""
-    variant = f"{key}?family=inet{version}"
-    for source in (action.options, action.properties):
-        for name in (variant, key):
-            if name in source:
-                return source[name]
-    return ""
 
 
 def parse_protocols(text: str) -> tuple[str, ...]:
