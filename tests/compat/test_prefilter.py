@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from guardhooks import Chunk, Failure, FilterSpec, Jail
-from guardhooks_core.filterd import plan, prefilter
+from guardhooks_core.filterd import layout, prefilter
 from guardhooks_core.filterd.matcher import FilterMatcher
 
 from .samples import NOW, cases
@@ -26,7 +26,7 @@ def told(failures: Iterator[Failure]) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_prefilter_loses_no_failure(name: str, literal: bool, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if literal:
-        monkeypatch.setattr(prefilter, "build", prefilter.LiteralPrefilter)
+        monkeypatch.setattr(prefilter, "build", lambda factors, compiled=None: prefilter.LiteralPrefilter(factors))
     blocks: dict[str, list[str]] = {}
     for case in cases(SAMPLES, name):
         own = {key: value for key, value in case.options.items() if not key.startswith("test.")}
@@ -46,4 +46,4 @@ def test_of_the_stock_filters_only_one_has_a_regex_without_words(tree: Path) -> 
         matcher = FilterMatcher([Jail(name, load_stock(tree, name, {}))])
         paying.update(f"{name}: {why}" for whys in matcher.costly.values() for why in whys)
     assert sorted(one for one in paying if "maxlines" not in one) == ["3proxy: failregex 1 makes every line pay"]
-    assert plan.keeps_words(())
+    assert layout.keeps_words(())

@@ -9,8 +9,10 @@ from functools import cached_property
 from guardhooks import Chunk, ConfigError, Failure, Jail, LineTrace, Problem
 
 from .ages import SharedDetector
+from .cache import Cache
 from .dates import DateDetector
 from .decoding import Decoder
+from .kept import Entry
 from .plan import Plan
 from .watch import Watch
 
@@ -19,12 +21,19 @@ class FilterMatcher:
     """Serves every jail of a source that has a filter."""
 
     def __init__(
-        self, jails: Sequence[Jail], *, clock: Callable[[], float] = time.time, prefilter: bool = True
+        self,
+        jails: Sequence[Jail],
+        *,
+        clock: Callable[[], float] = time.time,
+        prefilter: bool = True,
+        cache: Cache | None = None,
     ) -> None:
         """`clock` gives now, in seconds, where a date must be judged and no chunk has come yet.
 
-        Without `prefilter`, every line is matched in full: slow, and by definition right.
+        Without `prefilter`, every line is matched in full: slow, and by definition right. `cache` keeps what is
+        compiled.
         """
+        self._entry = Entry(cache, jails) if cache else None
         self._prefilter = prefilter
         self._clock = clock
         self._now: float | None = None
@@ -101,7 +110,7 @@ class FilterMatcher:
     @cached_property
     def _plan(self) -> Plan:
         """Made when the first chunk comes: testers and bisecting need none."""
-        return Plan(self._watches, plain=not self._prefilter)
+        return Plan(self._watches, plain=not self._prefilter, entry=self._entry)
 
     @property
     def costly(self) -> Mapping[str, Sequence[str]]:

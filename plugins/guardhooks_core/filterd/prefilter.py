@@ -8,12 +8,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from .factors import AllOf, AnyOf, Factor, Word
 
 Hits = list[tuple[int, int]]
 """Pairs of the offset behind a line's newline and the number of a factor that the line may hold, sorted."""
+
+
+class Sought(NamedTuple):
+    """One factor as engines look for it: a Hyperscan pattern, and literals of which the line holds at least one."""
+
+    pattern: bytes
+    needles: tuple[bytes, ...]
+
+
+class Compiled(NamedTuple):
+    """A Hyperscan database, serialized, and the places of the factors that it holds no pattern of."""
+
+    database: bytes
+    refused: tuple[int, ...]
+
+
+class DamagedError(Exception):
+    """A serialized database that Hyperscan does not take."""
 
 
 class Prefilter(Protocol):
@@ -22,10 +40,20 @@ class Prefilter(Protocol):
     def scan(self, data: bytes) -> Hits: ...
 
 
-def build(factors: Sequence[Factor]) -> Prefilter:
-    """The best prefilter that this machine has; a hit names the place of the factor in `factors`."""
+def sought(factor: Factor) -> Sought:
+    """What to look for so that no line with `factor` is missed."""
+    return Sought(expression(factor), literals(factor))
+
+
+def build(factors: Sequence[Sought], compiled: Compiled | None = None) -> Prefilter:
+    """The best prefilter that this machine has; a hit names the place of the factor in `factors`.
+
+    `compiled` is what a `HyperscanPrefilter` of the same factors once gave.
+
+    :raises DamagedError: if `compiled` cannot be used.
+    """
     try:
-        return HyperscanPrefilter(factors)
+        return HyperscanPrefilter(factors, compiled)
     except ImportError:
         return LiteralPrefilter(factors)
 
@@ -55,20 +83,20 @@ def _place(spellings: frozenset[bytes]) -> bytes:
 class HyperscanPrefilter:
     """All factors in one database, scanned once. Patterns that Hyperscan finds too large are searched by literal."""
 
-    def __init__(self, factors: Sequence[Factor]) -> None:
-        """:raises ImportError: where Hyperscan is not installed."""
+    def __init__(self, factors: Sequence[Sought], compiled: Compiled | None = None) -> None:
+        """:raises ImportError: where Hyperscan is not installed. :raises DamagedError: if `compiled` is no database."""
+        if compiled is None:
+            self._database, self._refused = _compiled_all([factor.pattern for factor in factors])
+        else:
+            self._database, self._refused = _loaded(compiled.database), compiled.refused
+        refused = [factors[number] for number in self._refused]
+        self._by_literal = LiteralPrefilter(refused) if refused else None
+
+    def compiled(self) -> Compiled:
+        """For `build` in another process on the same machine."""
         import hyperscan
 
-        patterns = [expression(factor) for factor in factors]
-        numbers = list(range(len(factors)))
-        try:
-            self._database = _compiled(patterns, numbers)
-        except hyperscan.error:
-            numbers = [number for number in numbers if _accepted(patterns[number])]
-            self._database = _compiled([patterns[number] for number in numbers], numbers)
-        refused = sorted(set(range(len(factors))).difference(numbers))
-        self._refused = refused
-        self._by_literal = LiteralPrefilter([factors[number] for number in refused]) if refused else None
+        return Compiled(hyperscan.dumpb(self._database) if self._database else b"", self._refused)
 
     def scan(self, data: bytes) -> Hits:
         hits: Hits = []
@@ -83,6 +111,32 @@ class HyperscanPrefilter:
             hits.extend((end, self._refused[place]) for end, place in self._by_literal.scan(data))
         hits.sort()
         return hits
+
+
+def _compiled_all(patterns: Sequence[bytes]) -> tuple[Any, tuple[int, ...]]:
+    """A database, and the places of the patterns that Hyperscan refuses."""
+    import hyperscan
+
+    numbers = list(range(len(patterns)))
+    try:
+        return _compiled(patterns, numbers), ()
+    except hyperscan.error:
+        accepted = [number for number in numbers if _accepted(patterns[number])]
+        refused = tuple(sorted(set(numbers).difference(accepted)))
+        return _compiled([patterns[number] for number in accepted], accepted), refused
+
+
+def _loaded(database: bytes) -> Any:  # noqa: ANN401 -- an untyped library
+    import hyperscan
+
+    if not database:
+        return None
+    try:
+        loaded = hyperscan.loadb(database, hyperscan.HS_MODE_BLOCK)
+        loaded.scratch = hyperscan.Scratch(loaded)
+    except hyperscan.error as fault:
+        raise DamagedError(f"Hyperscan does not take it: {fault}") from fault
+    return loaded
 
 
 def _compiled(patterns: Sequence[bytes], numbers: Sequence[int]) -> Any:  # noqa: ANN401 -- an untyped library
@@ -113,14 +167,13 @@ _LETTER: Final = re.compile(rb"[a-z0-9_]")
 class LiteralPrefilter:
     """Searches for one literal, or one of a few, that each factor cannot be without, in any case."""
 
-    def __init__(self, factors: Sequence[Factor]) -> None:
+    def __init__(self, factors: Sequence[Sought]) -> None:
         self._always: list[int] = []
         self._numbers: dict[bytes, list[int]] = {}
         for number, factor in enumerate(factors):
-            needles = literals(factor)
-            if not needles:
+            if not factor.needles:
                 self._always.append(number)
-            for needle in needles:
+            for needle in factor.needles:
                 self._numbers.setdefault(needle, []).append(number)
 
     def scan(self, data: bytes) -> Hits:

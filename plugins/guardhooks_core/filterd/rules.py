@@ -105,8 +105,13 @@ class Rules:
 
     def prepare(self) -> None:
         """Compile now what long texts need, where long texts are the rule."""
-        for rule in (*self.failregexes, *self._ignoreregexes, *([self.prefix] if self.prefix else ())):
+        for rule in self.all:
             rule.regex.prepare()
+
+    @property
+    def all(self) -> tuple[Rule, ...]:
+        """Every rule that can be used."""
+        return (*self.failregexes, *self._ignoreregexes, *([self.prefix] if self.prefix else ()))
 
     @staticmethod
     def _compile_prefix(jail: Jail, spec: FilterSpec) -> Rule | None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from guardhooks import Chunk, FilterSpec, Jail
 from guardhooks_core.filterd.factors import AllOf, AnyOf, Factor, Word, heaviest, required
+from guardhooks_core.filterd.layout import keeps_words
 from guardhooks_core.filterd.matcher import FilterMatcher
-from guardhooks_core.filterd.plan import keeps_words
-from guardhooks_core.filterd.prefilter import HyperscanPrefilter, LiteralPrefilter, Prefilter
+from guardhooks_core.filterd.prefilter import HyperscanPrefilter, LiteralPrefilter, Prefilter, sought
 
 NOW = 1_700_000_000.0
 ENGINES = [HyperscanPrefilter, LiteralPrefilter]
@@ -22,7 +22,7 @@ ENGINES = [HyperscanPrefilter, LiteralPrefilter]
 def engine(kind: type[Prefilter], factors: list[Factor]) -> Prefilter:
     if kind is HyperscanPrefilter:
         pytest.importorskip("hyperscan", reason="no Hyperscan on this machine")
-    return kind(factors)  # type: ignore[call-arg]
+    return kind([sought(factor) for factor in factors])  # type: ignore[call-arg]
 
 
 def lines_hit(kind: type[Prefilter], regex: str, data: bytes, encoding: str = "utf-8") -> list[bytes]:
@@ -69,7 +69,7 @@ def test_patterns_that_hyperscan_refuses_are_searched_by_literal() -> None:
     pytest.importorskip("hyperscan", reason="no Hyperscan on this machine")
     words = [Word(tuple(frozenset({b"%c" % c}) for c in b"word%03d" % n)) for n in range(120)]
     huge = AnyOf(tuple(AllOf((one, words[n - 1], words[n - 2])) for n, one in enumerate(words)))
-    both = HyperscanPrefilter([huge, words[5]])
+    both = HyperscanPrefilter([sought(huge), sought(words[5])])
     assert both.scan(b"x word007 word006 word005\nword005\n")[0] == (26, 0)
     assert (34, 1) in both.scan(b"x word007 word006 word005\nword005\n")
 
