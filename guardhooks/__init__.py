@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from guardhooks.errors import StateError as StateError
     from guardhooks.guard import Guard as Guard
     from guardhooks.marker import hookimpl as hookimpl
+    from guardhooks.marker import skip_newcomers as skip_newcomers
     from guardhooks.model import NO_FIELDS as NO_FIELDS
     from guardhooks.model import NO_OPTIONS as NO_OPTIONS
     from guardhooks.model import PERMANENT as PERMANENT
@@ -50,7 +51,7 @@ _HOME = {
     "guardhooks.addresses": ("canonical", "own_addresses", "prefix_of", "widen"),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
     "guardhooks.guard": ("Guard",),
-    "guardhooks.marker": ("hookimpl",),
+    "guardhooks.marker": ("hookimpl", "skip_newcomers"),
     "guardhooks.model": (
         "NO_FIELDS", "NO_OPTIONS", "PERMANENT", "ActionSpec", "Ban", "Chunk", "Escalation", "Failure", "FilterSpec",
         "Ignore", "Jail", "LineMatcher", "LineTrace", "LogSource", "Op", "Outcome", "Position", "Problem", "Record",

@@ -72,11 +72,7 @@ class Pipeline:
         self, jails: Mapping[str, Jail], failures: Sequence[Failure], position: Position | None = None
     ) -> list[Ban]:
         """Ignore or count these failures and enforce what is decided; the lines up to `position` are then done."""
-        kept = [
-            failure
-            for failure in failures
-            if not failure.nofail and not await self._ignored(jails[failure.jail], failure)
-        ]
+        kept = await self._kept(jails, failures)
         if kept:
             self._log_found(kept)
         # Nothing is awaited from here on: whenever the ledger is written, it holds all of a chunk or nothing of it.
@@ -88,25 +84,33 @@ class Pipeline:
             self.ledger.advance(position)
         return bans
 
-    async def _ignored(self, jail: Jail, failure: Failure) -> bool:
-        answer = self.plugins.on_failure(jail, failure)
-        if answer is None:
-            return False
-        if not isinstance(answer, Ignore):
-            later = await answer
-            if later is None:
-                return False
-            answer = later
-        logger.info("[%s] Ignore %s by %s", jail.name, safe_text(failure.id), safe_text(answer.reason))
-        return True
+    async def _kept(self, jails: Mapping[str, Jail], failures: Sequence[Failure]) -> list[Failure]:
+        """The failures that no plugin ignores, helper lines left out."""
+        kept = []
+        for failure in failures:
+            if failure.nofail:
+                continue
+            jail = jails[failure.jail]
+            answer = self.plugins.on_failure(jail, failure)
+            if answer is not None and not isinstance(answer, Ignore):
+                answer = await answer
+            if answer is None:
+                kept.append(failure)
+            else:
+                logger.info("[%s] Ignore %s by %s", jail.name, safe_text(failure.id), safe_text(answer.reason))
+        return kept
 
-    def _count(self, jail: Jail, failure: Failure, now: float) -> list[Ban]:
-        counted = self._counted_id(jail, failure)
-        if counted != failure.id or failure.time > now:
-            failure = replace(failure, id=counted, time=min(failure.time, now))
-        record = self.ledger.count(jail, failure)
+    def _count(self, jail: Jail, failure: Failure, now: float) -> Sequence[Ban]:
+        id = self._counted_id(jail, failure)
+        time = min(failure.time, now)
+        newcomers = self.plugins.asks_about_newcomers(jail)
+        record = self.ledger.note(jail, id, time, failure.matches, newcomers=newcomers)
+        if record is None:
+            return ()
         if record.active is not None:
             self.seen_again(jail.name)
+        if id != failure.id or time != failure.time:
+            failure = replace(failure, id=id, time=time)
         decided = self.plugins.decide_ban(jail, failure, record)
         return [ban for each in decided if (ban := self.apply(each)) is not None]
 

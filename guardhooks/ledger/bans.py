@@ -160,6 +160,10 @@ class BanList:
         bans = self._active.get(jail)
         return bans.get(id) if bans else None
 
+    def is_remembered(self, id: str) -> bool:
+        """Whether a ban of this id is over and remembered."""
+        return id in self._over
+
     def next_end(self) -> float | None:
         first = self._first_end()
         return None if first is None else first.end

@@ -71,14 +71,30 @@ class Ledger:
 
         Exact for failures that come up to `jail.findtime` later than newer ones. `active` comes without its matches.
         """
-        state = self._state.jail(jail.name)
+        record = self.note(jail, failure.id, failure.time, failure.matches, newcomers=True)
+        assert record is not None
+        return record
+
+    def note(
+        self, jail: Jail, id: str, time: float, matches: Sequence[str], *, newcomers: bool = False
+    ) -> Record | None:
+        """Count a failure as `count` does; None for a newcomer, unless they are asked for, too.
+
+        A newcomer has failed fewer than `jail.maxretry` times within findtime, is not banned in this jail, and no ban
+        of it that is over is remembered in any.
+        """
+        name = jail.name
+        state = self._state.jail(name)
         state.failures += 1
-        times, failures, matches = state.windows.count(jail, failure, self._clock)
-        self._state.dirty_jails.add(jail.name)
+        self._state.dirty_jails.add(name)
         self._changes += 1
-        entry = self._bans.entry(jail.name, failure.id)
+        times = state.windows.add(jail, id, time, matches, self._clock)
+        entry = self._bans.entry(name, id)
+        if not newcomers and entry is None and len(times) < jail.maxretry and not self._bans.is_remembered(id):
+            return None
         active = entry.ban() if entry is not None and entry.end > self._clock() else None
-        return Record(failure.id, times, failures, matches, active, partial(self.history, failure.id))
+        windows = state.windows
+        return Record(id, times, windows.failures(id), windows.matches(id), active, partial(self.history, id))
 
     def forget(self, jail: str, id: str) -> None:
         """Drop the window of an id, usually after a ban."""
@@ -206,7 +222,7 @@ class Ledger:
             except BaseException:
                 self._state.put_back(changes)
                 raise
-            self._bans.on_disk(changes.details)
+            self._state.on_disk(changes)
         self._flushed = covered
 
 

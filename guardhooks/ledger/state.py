@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from guardhooks.ledger.bans import BanList, Entry
+from guardhooks.ledger.segments import unpacked_segment
 from guardhooks.ledger.store import Batch, Row, text_of
-from guardhooks.ledger.windows import Budget, Windows
+from guardhooks.ledger.windows import Budget, WindowChanges, Windows
 from guardhooks.model import Position
 
 _POSITION_AGE: Final = 90 * 86400.0
@@ -34,30 +35,32 @@ class Changes:
     """What changed, by key: values that no longer change, None for what is gone. Safe to hand to another thread."""
 
     jails: dict[str, Row] = field(default_factory=dict)
-    windows: dict[str, dict[str, bytes | None]] = field(default_factory=dict)
+    windows: dict[str, WindowChanges] = field(default_factory=dict)
     bans: dict[int, Row | None] = field(default_factory=dict)
     details: dict[int, str | None] = field(default_factory=dict)
     positions: dict[Place, Row | None] = field(default_factory=dict)
 
     def batch(self) -> Batch:
         """The same as rows, with much work for much that changed."""
-        windows = [(jail, id, packed) for jail, ids in self.windows.items() for id, packed in ids.items()]
-        windows.sort(key=lambda row: row[:2])  # neighbours on disk together
         return Batch(
             rows={
                 "jails": list(self.jails.values()),
-                "windows": [row for row in windows if row[2] is not None],
                 "bans": [row for row in self.bans.values() if row is not None],
                 "details": [item for item in self.details.items() if item[1]],
                 "positions": [row for row in self.positions.values() if row is not None],
             },
             gone={
-                "windows": [row[:2] for row in windows if row[2] is None],
+                "windows": [(jail,) for jail, changes in self.windows.items() if changes.whole],
                 "bans": [(number,) for number, row in self.bans.items() if row is None],
                 "details": [(number,) for number, packed in self.details.items() if not packed],
                 "positions": [place for place, row in self.positions.items() if row is None],
             },
+            segments=self._segments(),
         )
+
+    def _segments(self) -> Iterator[Row]:
+        for jail, changes in self.windows.items():
+            yield from ((jail, segment) for segment in changes.segments())
 
 
 class State:
@@ -89,22 +92,26 @@ class State:
         """Whether anything changed since the last `take`."""
         bans = self.bans
         return bool(self.dirty_jails or bans.dirty or bans.dirty_details or self._dirty_positions) or any(
-            state.windows.dirty for state in self.jails.values()
+            state.windows.is_dirty for state in self.jails.values()
         )
 
     def take(self) -> Changes:
         """What changed since the last call; from here on it counts as written."""
         changes = Changes(
             jails={name: self._jail_row(name) for name in self.dirty_jails},
-            windows={name: state.windows.dirty for name, state in self.jails.items() if state.windows.dirty},
+            windows={name: taken for name, state in self.jails.items() if (taken := state.windows.take()) is not None},
             bans=self.bans.dirty,
             details=self.bans.dirty_details,
             positions=self._dirty_positions,
         )
         self.dirty_jails, self.bans.dirty, self.bans.dirty_details, self._dirty_positions = set(), {}, {}, {}
-        for name in changes.windows:
-            self.jails[name].windows.dirty = {}
         return changes
+
+    def on_disk(self, changes: Changes) -> None:
+        """It has been written."""
+        self.bans.on_disk(changes.details)
+        for name, windows in changes.windows.items():
+            self.jails[name].windows.on_disk(windows)
 
     def put_back(self, changes: Changes) -> None:
         """It was not written after all."""
@@ -113,7 +120,7 @@ class State:
         self.bans.dirty = changes.bans | self.bans.dirty
         self.bans.dirty_details = changes.details | self.bans.dirty_details
         for name, windows in changes.windows.items():
-            self.jails[name].windows.dirty = windows | self.jails[name].windows.dirty
+            self.jails[name].windows.put_back(windows)
 
     def load(self, rows: Callable[[str], Iterable[Row]], now: float) -> None:
         """Take over what is on disk; `rows` gives the rows of a table."""
@@ -122,15 +129,18 @@ class State:
             name, findtime, failures, bans = columns
             self.jails[name] = JailState(Windows(self._budget, findtime), failures, bans)
         for columns in rows("windows"):
-            name, id_, packed = columns
-            self.jail(name).windows.restore(text_of(id_), packed)
-        for state in self.jails.values():
-            state.windows.put_in_order()
+            name, segment = columns
+            self._load_windows(self.jail(text_of(name)).windows, segment)
         for columns in rows("bans"):
             self.bans.restore(Entry.of_row(columns), now)
         for columns in rows("positions"):
             *texts, advanced = columns
             self._load_position(Position(*map(text_of, texts)), advanced, now)
+
+    def _load_windows(self, windows: Windows, segment: bytes) -> None:
+        for id_, packed in unpacked_segment(segment):
+            windows.restore(id_, packed)
+        windows.restored(len(segment))
 
     def _load_position(self, position: Position, advanced: float, now: float) -> None:
         if advanced < now - _POSITION_AGE:

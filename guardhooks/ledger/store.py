@@ -7,17 +7,18 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from guardhooks.errors import StateError
+from guardhooks.ledger.migration import WINDOWS, merge_windows
 
 Row: TypeAlias = tuple[object, ...]
 _APPLICATION: Final = 0x67484B73
-_VERSION: Final = 2
+_VERSION: Final = 3
 _SCHEMA: Final = f"""
 PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
@@ -25,11 +26,7 @@ BEGIN IMMEDIATE;
 CREATE TABLE jails (
     name TEXT PRIMARY KEY, findtime REAL NOT NULL, failures INTEGER NOT NULL, bans INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE windows (
-    jail TEXT, id ANY,
-    packed BLOB NOT NULL, -- see windows.py
-    PRIMARY KEY (jail, id)
-) STRICT, WITHOUT ROWID;
+{WINDOWS}
 CREATE TABLE bans (
     number INTEGER PRIMARY KEY, jail TEXT NOT NULL, id ANY NOT NULL, start REAL NOT NULL,
     length REAL, -- NULL: permanent
@@ -49,20 +46,20 @@ COMMIT;
 """
 _WRITE: Final = {
     "jails": "INSERT OR REPLACE INTO jails VALUES (?, ?, ?, ?)",
-    "windows": "INSERT OR REPLACE INTO windows VALUES (?, ?, ?)",
     "bans": "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "details": "INSERT OR REPLACE INTO details VALUES (?, ?)",
     "positions": "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)",
 }
+_APPEND: Final = "INSERT INTO windows (jail, segment) VALUES (?, ?)"
 _DELETE: Final = {
-    "windows": "DELETE FROM windows WHERE jail = ? AND id = ?",
+    "windows": "DELETE FROM windows WHERE jail = ?",
     "bans": "DELETE FROM bans WHERE number = ?",
     "details": "DELETE FROM details WHERE number = ?",
     "positions": "DELETE FROM positions WHERE source = ? AND origin = ?",
 }
 _READ: Final = {
     "jails": "SELECT name, findtime, failures, bans FROM jails",
-    "windows": "SELECT jail, id, packed FROM windows",
+    "windows": "SELECT jail, segment FROM windows ORDER BY number",
     "bans": "SELECT number, jail, id, start, length, count, failures, reason, state FROM bans ORDER BY number",
     "positions": "SELECT source, origin, cursor, advanced FROM positions",
 }
@@ -71,10 +68,14 @@ _READ_DETAILS: Final = "SELECT number, packed FROM details WHERE number IN (SELE
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """By table, the rows to write and the keys of those to delete."""
+    """By table, the rows to write and the keys of those to delete; then segments of windows to append, with their jail.
+
+    Segments are made one by one, when it is their turn.
+    """
 
     rows: Mapping[str, Sequence[Row]]
     gone: Mapping[str, Sequence[Row]]
+    segments: Iterable[Row] = ()
 
 
 @dataclass(slots=True)
@@ -141,6 +142,7 @@ class Store:
                     self._execute(_WRITE[table], rows)
                 for table, keys in batch.gone.items():
                     self._execute(_DELETE[table], keys)
+                self.connection.executemany(_APPEND, map(_bindable, batch.segments))
             self._give_back()
         except sqlite3.Error as error:
             raise _state_error(self.path, "write", error) from error
@@ -216,7 +218,9 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     if application != _APPLICATION:
         msg = f"{path}: a database of another program; move it away, or give guardhooks a --state folder of its own"
         raise StateError(msg)
-    if version != _VERSION:
+    if version == _VERSION - 1:
+        merge_windows(connection, _VERSION)
+    elif version != _VERSION:
         age, remedy = ("newer", "upgrade, or move it") if version > _VERSION else ("much older", "move it away")
         msg = f"{path}: written by a {age} guardhooks (layout {version}, this one knows {_VERSION}); {remedy}"
         raise StateError(msg)

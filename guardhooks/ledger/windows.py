@@ -10,9 +10,11 @@ import struct
 from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from guardhooks.ledger.segments import packed_segments
 from guardhooks.model import Failure, Jail
 
 _LINE_LIMIT: Final = 2048
@@ -23,7 +25,9 @@ _GRACE: Final = 60.0
 """Seconds that a window stays after its end, for lines that come late."""
 _LIMIT: Final = 250_000
 """Ids tracked in one jail; beyond it those that failed longest ago are given up."""
-_SEPARATOR: Final = "\0"
+_WASTE: Final = 1 << 20
+"""Bytes on disk that windows may take beyond twice what they need before they are written anew."""
+_SEPARATOR: Final = b"\0"
 _HEAD: Final = struct.Struct("=II")
 _TIME: Final = struct.Struct("=d")
 _NONE: Final = _HEAD.pack(0, 0)
@@ -38,8 +42,28 @@ class Budget:
         self.left = size
 
 
+@dataclass(slots=True)
+class WindowChanges:
+    """What changed in one jail's windows: None stands for "gone". With `whole`, what was on disk before goes first.
+
+    `size` is known when it has been written.
+    """
+
+    changed: dict[str, bytes | None]
+    whole: tuple[Sequence[str], Sequence[bytes | None]] | None = None
+    size: int = 0
+
+    def segments(self) -> Iterator[bytes]:
+        """What is to be appended on disk."""
+        ids, windows = self.whole or (tuple(self.changed), tuple(self.changed.values()))
+        self.size = 0
+        for segment in packed_segments(ids, windows):
+            self.size += len(segment)
+            yield segment
+
+
 class Windows:
-    """The windows of one jail, by id. `dirty` holds what changed since it was last emptied; None stands for "gone".
+    """The windows of one jail, by id.
 
     A window is held packed, in memory as on disk, for there may be hundred thousands: the number of failures since the
     last ban, the size of the log lines, the lines separated by NUL, the times of the latest failures, ascending.
@@ -47,10 +71,15 @@ class Windows:
     Windows stand in the order of their last failure, so that those that are over are found in front.
     """
 
+    __slots__ = ("_budget", "_by_id", "_changed", "_is_whole_due", "_limit", "_size", "_stored", "findtime")
+
     def __init__(self, budget: Budget, findtime: float = 600.0, limit: int = _LIMIT) -> None:
         self.findtime = findtime
-        self.dirty: dict[str, bytes | None] = {}
         self._by_id: dict[str, bytes] = {}
+        self._changed: dict[str, bytes | None] = {}
+        self._is_whole_due = False
+        self._size = 0
+        self._stored = 0
         self._budget = budget
         self._limit = limit
 
@@ -62,69 +91,58 @@ class Windows:
 
     def failures(self, id: str) -> int:
         """How many failures of an id have been counted."""
-        return _unpacked(self._by_id.get(id, _NONE))[0]
+        failures: int = _HEAD.unpack_from(self._by_id.get(id, _NONE))[0]
+        return failures
+
+    def matches(self, id: str) -> tuple[str, ...]:
+        """The log lines kept of an id's failures."""
+        packed = self._by_id.get(id, _NONE)
+        return _split(packed[_HEAD.size : _HEAD.size + _HEAD.unpack_from(packed)[1]])
+
+    # --- counting ----------------------------------------------------------------------------------------------------
 
     def count(
         self, jail: Jail, failure: Failure, clock: Callable[[], float]
     ) -> tuple[tuple[float, ...], int, tuple[str, ...]]:
         """Count one failure; returns times, failures and matches, see `Record`."""
-        id, time, maxretry, findtime = failure.id, failure.time, max(1, jail.maxretry), jail.findtime
-        self.findtime = findtime
-        failures, text, times = _unpacked(self._by_id.pop(id, _NONE))
-        if not failures and len(self._by_id) >= self._limit:
-            self._give_up()
-        if not times or time >= times[-1]:
-            times.append(time)
-            first, behind = bisect_left(times, time - findtime), len(times)
-        else:
-            first, behind = self._insert(times, time, clock)
-        found = tuple(times[max(first, behind - maxretry) : behind])
-        if len(times) > maxretry:
-            times = _pruned(times, findtime, maxretry)
-        matches: Sequence[str] = ()
-        if failure.matches or text:
-            matches, text = self._with_lines(text, failure.matches, jail.maxmatches)
-        packed = _HEAD.pack(failures + 1, len(text)) + text + times.tobytes()
-        self.dirty[id] = self._by_id[id] = packed
-        return found, failures + 1, tuple(matches)
+        times = self.add(jail, failure.id, failure.time, failure.matches, clock)
+        return times, self.failures(failure.id), self.matches(failure.id)
 
-    def restore(self, id: str, packed: bytes) -> None:
-        """Put back what was on disk; when all are back, `put_in_order`."""
-        if len(packed) >= _HEAD.size + _TIME.size:
-            self._by_id[id] = packed
-            self._budget.left -= _HEAD.unpack_from(packed)[1]
-
-    def put_in_order(self) -> None:
-        ids = sorted(self._by_id, key=lambda id: _newest(self._by_id[id]))
-        self._by_id = {id: self._by_id[id] for id in ids}
-
-    def forget(self, id: str) -> None:
+    def add(
+        self, jail: Jail, id: str, time: float, lines: Sequence[str], clock: Callable[[], float]
+    ) -> tuple[float, ...]:
+        """Count one failure; returns the `times` of a `Record`."""
+        self.findtime = jail.findtime
         packed = self._by_id.pop(id, None)
-        if packed is not None:
-            self._budget.left += _HEAD.unpack_from(packed)[1]
-            self.dirty[id] = None
+        if packed is None:
+            return self._begin(id, time, self._with_lines(b"", lines, jail.maxmatches) if lines else b"")
+        maxretry = max(1, jail.maxretry)
+        failures, size = _HEAD.unpack_from(packed)
+        behind = _HEAD.size + size
+        text, times = packed[_HEAD.size : behind], array("d", packed[behind:])
+        if time >= times[-1]:
+            times.append(time)
+            first, last = bisect_left(times, time - jail.findtime), len(times)
+        else:
+            first, last = self._insert(times, time, clock)
+        found = tuple(times[max(first, last - maxretry) : last])
+        if len(times) > maxretry:
+            times = _pruned(times, jail.findtime, maxretry)
+        if lines:
+            text = self._with_lines(text, lines, jail.maxmatches)
+        new = _HEAD.pack(failures + 1, len(text)) + text + times.tobytes()
+        self._size += len(new) - len(packed)
+        self._changed[id] = self._by_id[id] = new
+        return found
 
-    def clear(self) -> None:
-        for id in tuple(self._by_id):
-            self.forget(id)
-
-    def expire(self, now: float) -> None:
-        """Drop the windows that are over at `now`, or lie in the future since the clock was set back.
-
-        One that failed long after its neighbours in front of it, by its own log's clock, may stay as long as those.
-        """
-        over = []
-        for id, packed in self._by_id.items():
-            if -_GRACE <= now - _newest(packed) < self.findtime + _GRACE:
-                break
-            over.append(id)
-        for id in over:
-            self.forget(id)
-
-    def _give_up(self) -> None:
-        """Make room, for many at once: what was taken out in front is stepped over by every look there."""
-        for id in tuple(islice(self._by_id, self._limit // 100 + 1)):
-            self.forget(id)
+    def _begin(self, id: str, time: float, text: bytes) -> tuple[float, ...]:
+        """The first failure of an id: most offenders come only once."""
+        if len(self._by_id) >= self._limit:
+            self._give_up()
+        packed = _HEAD.pack(1, len(text)) + text + _TIME.pack(time)
+        self._size += _room(id) + len(packed)
+        self._changed[id] = self._by_id[id] = packed
+        return (time,)
 
     def _insert(self, times: array[float], time: float, clock: Callable[[], float]) -> tuple[int, int]:
         """Put a late failure in its place; returns where the fullest stretch that holds it begins and ends."""
@@ -136,29 +154,109 @@ class Windows:
         spans = [(start, bisect_right(times, times[start] + self.findtime)) for start in starts]
         return max(spans, key=lambda span: (span[1] - span[0], span[0]))
 
-    def _with_lines(self, text: bytes, lines: Sequence[str], maxmatches: int) -> tuple[list[str], bytes]:
-        """The lines of a window and further ones, as far as there is room, and the same as text."""
-        kept = _split(text)
-        kept += map(_trimmed, lines)
-        kept = kept[-maxmatches:] if maxmatches > 0 else []
-        new = _joined(kept)
-        while len(new) > _LINES_LIMIT:
-            del kept[0]
-            new = _joined(kept)
-        if len(new) - len(text) > self._budget.left:
-            kept, new = [], b""
+    def _with_lines(self, text: bytes, lines: Sequence[str], maxmatches: int) -> bytes:
+        """The lines of a window and further ones, the oldest left out where there is no room; nothing without any."""
+        new = text
+        for line in lines[-maxmatches:] if maxmatches > 0 else ():
+            new = new + _SEPARATOR + _encoded(line) if new else _encoded(line)
+        surplus = new.count(_SEPARATOR) + 1 - maxmatches if maxmatches > 0 else 0
+        while surplus > 0 or len(new) > _LINES_LIMIT:
+            new = new[new.index(_SEPARATOR) + 1 :]
+            surplus -= 1
+        if maxmatches <= 0 or len(new) - len(text) > self._budget.left:
+            new = b""
         self._budget.left += len(text) - len(new)
-        return kept, new
+        return new
+
+    # --- forgetting --------------------------------------------------------------------------------------------------
+
+    def forget(self, id: str) -> None:
+        if self._drop(id):
+            self._changed[id] = None
+
+    def clear(self) -> None:
+        for id in tuple(self._by_id):
+            self._drop(id)
+        self._changed = {}
+        self._is_whole_due = self._stored > 0
+
+    def expire(self, now: float) -> None:
+        """Drop the windows that are over at `now`, or lie in the future since the clock was set back.
+
+        One that failed long after its neighbours in front of it, by its own log's clock, may stay as long as those.
+        Those that are over stay on disk until windows are written anew: whoever reads them there sees their age.
+        """
+        over = []
+        for id, packed in self._by_id.items():
+            age = now - newest(packed)
+            if -_GRACE <= age < self.findtime + _GRACE:
+                break
+            over.append((id, age))
+        for id, age in over:
+            self._drop(id)
+            if age < 0:
+                self._changed[id] = None
+            else:
+                self._changed.pop(id, None)
+
+    def _drop(self, id: str) -> bool:
+        packed = self._by_id.pop(id, None)
+        if packed is None:
+            return False
+        self._size -= _room(id) + len(packed)
+        self._budget.left += _HEAD.unpack_from(packed)[1]
+        return True
+
+    def _give_up(self) -> None:
+        """Make room, for many at once: what was taken out in front is stepped over by every look there."""
+        for id in tuple(islice(self._by_id, self._limit // 100 + 1)):
+            self.forget(id)
+
+    # --- disk --------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether `take` would give anything."""
+        return bool(self._changed or self._is_whole_due or self._stored > 2 * self._size + _WASTE)
+
+    def take(self) -> WindowChanges | None:
+        """What is to be written; from here on it counts as written."""
+        if not self.is_dirty:
+            return None
+        changes = WindowChanges(self._changed)
+        if self._is_whole_due or self._stored > 2 * self._size + _WASTE:
+            changes.whole = list(self._by_id), list(self._by_id.values())
+        self._changed, self._is_whole_due = {}, False
+        return changes
+
+    def on_disk(self, changes: WindowChanges) -> None:
+        """They have been written."""
+        self._stored = changes.size if changes.whole else self._stored + changes.size
+
+    def put_back(self, changes: WindowChanges) -> None:
+        """They were not written after all."""
+        self._changed = changes.changed | self._changed
+        self._is_whole_due = changes.whole is not None
+
+    def restore(self, id: str, packed: bytes | None) -> None:
+        """Put back what was on disk, in the order in which it was written there."""
+        self._drop(id)
+        if packed is not None and len(packed) >= _HEAD.size + _TIME.size:
+            self._by_id[id] = packed
+            self._size += _room(id) + len(packed)
+            self._budget.left -= _HEAD.unpack_from(packed)[1]
+
+    def restored(self, size: int) -> None:
+        """So many bytes on disk have been put back."""
+        self._stored += size
 
 
-def _unpacked(packed: bytes) -> tuple[int, bytes, array[float]]:
-    """Failures, lines, times."""
-    failures, size = _HEAD.unpack_from(packed)
-    behind = _HEAD.size + size
-    return failures, packed[_HEAD.size : behind], array("d", packed[behind:])
+def _room(id: str) -> int:
+    """Bytes that an id takes on disk at most."""
+    return len(id) if id.isascii() else 4 * len(id)
 
 
-def _newest(packed: bytes) -> float:
+def newest(packed: bytes) -> float:
     """Time of the latest failure."""
     newest: float = _TIME.unpack_from(packed, len(packed) - _TIME.size)[0]
     return newest
@@ -170,17 +268,13 @@ def _pruned(times: array[float], findtime: float, maxretry: int) -> array[float]
     return times[first:] if first > 0 else times
 
 
-def _trimmed(line: str) -> str:
-    if _SEPARATOR in line:
-        line = line.replace(_SEPARATOR, "\ufffd")
-    return line if len(line) <= _LINE_LIMIT else line[: _LINE_LIMIT - 1] + "…"
+def _encoded(line: str) -> bytes:
+    if "\0" in line:
+        line = line.replace("\0", "\ufffd")
+    if len(line) > _LINE_LIMIT:
+        line = line[: _LINE_LIMIT - 1] + "…"
+    return line.encode("utf-8", "surrogatepass")
 
 
-def _joined(lines: Sequence[str]) -> bytes:
-    return _SEPARATOR.join(lines).encode("utf-8", "surrogatepass")
-
-
-def _split(text: bytes) -> list[str]:
-    if text.isascii():  # nearly always, and faster
-        return text.decode("ascii").split(_SEPARATOR) if text else []
-    return text.decode("utf-8", "surrogatepass").split(_SEPARATOR)
+def _split(text: bytes) -> tuple[str, ...]:
+    return tuple(text.decode("utf-8", "surrogatepass").split("\0")) if text else ()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pluggy
 
 from guardhooks.errors import PluginError
+from guardhooks.marker import skips_newcomers
 from guardhooks.text import safe_text
 
 logger = logging.getLogger("guardhooks.plugins")
@@ -36,6 +37,7 @@ class Implementation:
     call: Callable[..., Any]
     wrapper: bool
     is_async: bool
+    skips_newcomers: bool
 
     @classmethod
     def of(cls, hookimpl: pluggy.HookImpl, offered: Sequence[str]) -> Implementation:
@@ -45,6 +47,7 @@ class Implementation:
             call=_passing(hookimpl.function, hookimpl.argnames, offered),
             wrapper=hookimpl.wrapper,
             is_async=iscoroutinefunction(hookimpl.function),
+            skips_newcomers=skips_newcomers(hookimpl.function),
         )
 
 

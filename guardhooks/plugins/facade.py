@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import pluggy
 
@@ -37,6 +37,7 @@ from guardhooks.plugins import loading
 from guardhooks.plugins.calls import Call, Implementation, traced, wrong_type
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.faults import Faults
+from guardhooks.plugins.verdicts import Verdicts
 from guardhooks.text import safe_text
 
 if TYPE_CHECKING:
@@ -49,8 +50,6 @@ _HOOKS: Final = (
     "on_stop", "add_commands",
 )  # fmt: skip
 
-_Wrapper: TypeAlias = Generator[None, list[Ban] | None, list[Ban] | None]
-
 logger = logging.getLogger("guardhooks.plugins")
 
 
@@ -62,6 +61,8 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
         self._origins: dict[str, str] = {}
         self._chains: dict[tuple[str, str], tuple[Implementation, ...]] = {}
+        self._asks_about_newcomers: dict[str, bool] = {}
+        self._verdicts = Verdicts(self._checked, self._fault, trace=trace)
         self._matcher_of: dict[int, Implementation] = {}
         self._trace = trace
         self.faults = Faults(clock)
@@ -110,7 +111,7 @@ class Plugins:
         check_plugin(self._manager, plugin, name, origin)
         self._manager.register(plugin, name)
         self._origins[name] = origin
-        self._chains.clear()
+        self._forget_chains()
 
     # --- the hooks, in the order of the flow --------------------------------------------------------------------------
 
@@ -159,63 +160,19 @@ class Plugins:
         return failures
 
     def on_failure(self, jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
-        """What the first plugin that ignores the failure says. Awaitable only if an async plugin had to be asked."""
-        call = Call("on_failure", jail.name, (jail, failure), Ignore)
-        chain = self._chain("on_failure", jail)
-        for index, implementation in enumerate(chain):
-            if implementation.is_async:
-                return self._on_failure_later(chain[index:], call)
-            answer: Ignore | None = self._ask(implementation, call)
-            if answer is not None:
-                return answer
-        return None
-
-    async def _on_failure_later(self, chain: Sequence[Implementation], call: Call) -> Ignore | None:
-        for implementation in chain:
-            answer: Ignore | None = await self._ask_async(implementation, call)
-            if answer is not None:
-                return answer
-        return None
+        """What the first plugin that ignores the failure says; awaitable only where a plugin's answer is."""
+        return self._verdicts.on_failure(self._chain("on_failure", jail), jail, failure)
 
     def decide_ban(self, jail: Jail, failure: Failure, record: Record) -> list[Ban]:
-        call = Call("decide_ban", jail.name, (jail, failure, record), list)
-        chain = self._chain("decide_ban", jail)
-        opened = [(w, self._open_wrapper(w, call)) for w in chain if w.wrapper]
-        result: list[Ban] | None = None
-        for implementation in chain:
-            if not implementation.wrapper:
-                result = self._ask(implementation, call)
-                if result is not None:
-                    break
-        for wrapper, generator in reversed(opened):
-            if generator is not None:
-                result = self._close_wrapper(wrapper, generator, call, result)
-        return result or []
+        return self._verdicts.decide_ban(self._chain("decide_ban", jail), jail, failure, record)
 
-    def _open_wrapper(self, wrapper: Implementation, call: Call) -> _Wrapper | None:
-        try:
-            generator: _Wrapper = wrapper.call(*call.values)
-            next(generator)
-        except Exception as error:  # noqa: BLE001 -- the plugin boundary
-            self._fault(wrapper, call, error)
-            return None
-        return generator
-
-    def _close_wrapper(
-        self, wrapper: Implementation, generator: _Wrapper, call: Call, result: list[Ban] | None
-    ) -> list[Ban] | None:
-        try:
-            generator.send(result)
-        except StopIteration as stop:
-            if stop.value is None or isinstance(stop.value, list):
-                return stop.value
-            self._fault(wrapper, call, wrong_type(stop.value, list))
-        except Exception as error:  # noqa: BLE001 -- the plugin boundary
-            self._fault(wrapper, call, error)
-        else:
-            generator.close()
-            self._fault(wrapper, call, PluginError("a wrapper must yield exactly once"))
-        return result
+    def asks_about_newcomers(self, jail: Jail) -> bool:
+        """Whether `decide_ban` of somebody wants to see even newcomers, see `skip_newcomers`."""
+        asks = self._asks_about_newcomers.get(jail.name)
+        if asks is None:
+            unmarked = any(not asked.skips_newcomers for asked in self._chain("decide_ban", jail))
+            asks = self._asks_about_newcomers[jail.name] = unmarked or self._trace
+        return asks
 
     async def execute_action(
         self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban], executor: Executor | None = None
@@ -302,6 +259,10 @@ class Plugins:
             chain = self._chains[key] = tuple(e for e in every if jail is None or self._serves(e.plugin, jail))
         return chain
 
+    def _forget_chains(self) -> None:
+        self._chains.clear()
+        self._asks_about_newcomers.clear()
+
     def _serves(self, plugin: str, jail: Jail) -> bool:
         if (plugin, jail.name) in self.faults.off:
             return False
@@ -332,16 +293,6 @@ class Plugins:
             return None
         return self._checked(implementation, call, answer)
 
-    async def _ask_async(self, implementation: Implementation, call: Call) -> Any:  # noqa: ANN401 -- as _ask
-        try:
-            answer = implementation.call(*call.values)
-            if implementation.is_async:
-                answer = await answer
-        except Exception as error:  # noqa: BLE001 -- the plugin boundary
-            self._fault(implementation, call, error)
-            return None
-        return self._checked(implementation, call, answer)
-
     def _checked(self, implementation: Implementation, call: Call, answer: object) -> object:
         if self._trace:
             traced(implementation, call, answer)
@@ -355,4 +306,4 @@ class Plugins:
     ) -> None:
         may_switch_off = may_switch_off and bool(call.jail)
         if self.faults.record(implementation.plugin, call.hook, call.jail, error, may_switch_off=may_switch_off):
-            self._chains.clear()
+            self._forget_chains()

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""What a failure costs after the matcher has found it, and what offenders and bans take in memory.
+
+    python bench/counting.py                    # 100,000 failures of as many offenders; then as many bans
+    python bench/counting.py --number 20000     # smaller
+    sudo unshare --net python bench/counting.py --kernel   # bans go into an ipset of that namespace
+
+A real guard with the plugins in the box, fed with failures in chunks as the matcher of a busy log does. Prints CPU
+microseconds (user and system, all threads) and resident memory.
+"""
+
+# ruff: noqa: SLF001 -- the steps within are what is measured
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from guardhooks import ActionSpec, Failure, FilterSpec, Guard, Jail, Position, hookimpl, logs
+from guardhooks.plugins import Plugins
+from guardhooks.settings.model import Settings
+
+CHUNK = 2_000
+"""Failures of one chunk: a block of 1 MiB holds more, one of a quiet log fewer."""
+LINE = "Nov 22 10:09:41 server sshd[{0}]: Failed password for invalid user admin from {1} port {0} ssh2"
+
+
+class NoKernel:
+    """Serves the action `nowhere`: what is measured is the way there."""
+
+    @hookimpl
+    async def execute_action(self, action: ActionSpec) -> bool | None:
+        return True if action.name == "nowhere" else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--number", type=int, default=100_000, help="of offenders, and of bans")
+    parser.add_argument("--kernel", action="store_true", help="ban in a real ipset; needs root")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(measure(Path(folder), arguments.number, kernel=arguments.kernel))
+
+
+async def measure(folder: Path, number: int, *, kernel: bool) -> None:
+    guard = await started(folder, kernel=kernel)
+    say("resident, started", resident(), "MiB")
+    tolerant, strict = guard.jails["tolerant"], guard.jails["strict"]
+    await stages(guard, tolerant, number)
+    await counted(guard, failures(tolerant, number, 1), "first failure of its offender")
+    await counted(guard, failures(tolerant, number, 1), "second failure of its offender")
+    await counted(guard, failures(tolerant, number, 4, offenders=number // 20), "twentieth failure of its offender")
+    say(f"resident, {guard.ledger.totals('tolerant').tracked:,} offenders tracked", resident(), "MiB")
+    await banned(guard, strict, number)
+    say(f"resident, and {guard.ledger.totals('strict').banned:,} bans in force", resident(), "MiB")
+    say("peak", peak(), "MiB")
+    await guard.stop()
+
+
+async def started(folder: Path, *, kernel: bool) -> Guard:
+    action = ActionSpec("ipset", "ipset", {"name": "bench"}) if kernel else ActionSpec("nowhere", "nowhere")
+    filters = FilterSpec("sshd", failregex=("x",))
+    jails = (
+        Jail("tolerant", filters, (), (action,), maxretry=1000, ignoreip=("127.0.0.1/8", "192.0.2.0/24")),
+        Jail("strict", filters, (), (action,), maxretry=1, bantime=86400.0, ignoreip=("127.0.0.1/8", "192.0.2.0/24")),
+    )
+    plugins = Plugins.load()
+    plugins.register(NoKernel(), "nowhere")
+    logs.set_up("INFO", (folder / "log").open("w"))
+    guard = Guard(Settings(Path("/nowhere"), jails), plugins, ledger_file=folder / "ledger.sqlite3")
+    await guard.start()
+    await asyncio.sleep(0.2)
+    return guard
+
+
+def failures(jail: Jail, number: int, net: int, *, offenders: int = 0) -> Iterator[list[Failure]]:
+    """Chunks of failures, one of each offender, or in turn of so many."""
+    for start in range(0, number, CHUNK):
+        chunk = []
+        for each in range(start, min(number, start + CHUNK)):
+            address = offender(each % (offenders or number), net)
+            lines = (LINE.format(1000 + each % 60_000, address),)
+            chunk.append(Failure(jail.name, address, time.time(), address, lines, {"user": "admin"}))
+        yield chunk
+
+
+def offender(number: int, net: int) -> str:
+    return f"{10 + net}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+async def counted(guard: Guard, chunks: Iterator[list[Failure]], what: str) -> None:
+    """Feed the chunks; the CPU time of making them is taken off."""
+    loop_time = total = made = 0.0
+    number = 0
+    began = time.process_time()
+    while True:
+        start = time.thread_time()
+        chunk = next(chunks, None)
+        made += time.thread_time() - start
+        if chunk is None:
+            break
+        number += len(chunk)
+        start = time.thread_time()
+        await guard._pipeline.take(guard.jails, chunk, Position("bench", "bench", str(number)))
+        loop_time += time.thread_time() - start
+        await asyncio.sleep(0)
+    await guard.ledger.flush()
+    total = time.process_time() - began - made
+    say(f"{what}: until counted", loop_time / number * 1e6, "µs")
+    say(f"{what}: and on disk", total / number * 1e6, "µs")
+
+
+async def banned(guard: Guard, jail: Jail, number: int) -> None:
+    """Bans at the first failure, until the last one is in force and reported."""
+    made = 0.0
+    began = time.process_time()
+    for chunk in watched(failures(jail, number, 9)):
+        made += chunk[1]
+        await guard._pipeline.take(guard.jails, chunk[0], Position("bench", "bench", "0"))
+        await asyncio.sleep(0)
+    last = offender(number - 1, 9)
+    while guard.enforcer.state(jail.name, last) != "active":  # noqa: ASYNC110 -- whole seconds, and nothing tells
+        await asyncio.sleep(0.01)
+    await guard.ledger.flush()
+    await guard.supervisor.settle("report")
+    say("ban, until in force, on disk and told", (time.process_time() - began - made) / number * 1e6, "µs")
+
+
+def watched(chunks: Iterator[list[Failure]]) -> Iterator[tuple[list[Failure], float]]:
+    while True:
+        start = time.thread_time()
+        chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk, time.thread_time() - start
+
+
+async def stages(guard: Guard, jail: Jail, number: int) -> None:
+    """Single steps, each for itself."""
+    every = [failure for chunk in failures(jail, min(number, 50_000), 2) for failure in chunk]
+    gc.collect()
+    each("step: asked whether it is ignored", every, lambda failure: guard.plugins.on_failure(jail, failure))
+    each("step: counted", every, lambda f: guard.ledger.note(jail, f.id, f.time, f.matches))
+    records = [guard.ledger.count(jail, failure) for failure in every]
+    pairs = list(zip(every, records, strict=True))
+    each("step: decided, where somebody must be asked", pairs, lambda pair: guard.plugins.decide_ban(jail, *pair))
+    start = time.process_time()
+    await guard.ledger.flush()
+    say("step: written to disk", (time.process_time() - start) / len(every) * 1e6, "µs")
+    guard.ledger.drop_jail(jail.name)
+    await guard.ledger.flush()
+
+
+def each(what: str, items: Sequence[object], call: Callable[[object], object]) -> None:
+    start = time.thread_time()
+    for item in items:
+        call(item)
+    say(what, (time.thread_time() - start) / len(items) * 1e6, "µs")
+
+
+def resident() -> float:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+
+def peak() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
+
+
+def say(what: str, value: float, unit: str) -> None:
+    print(f"{what:<62}{value:>9.2f} {unit}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""The two hooks that are called for every failure: asked as `facade` asks the others, with as little made as can be."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import TypeAlias
+
+from guardhooks.errors import PluginError
+from guardhooks.model import Ban, Failure, Ignore, Jail, Record
+from guardhooks.plugins.calls import Call, Implementation, wrong_type
+
+Chain: TypeAlias = Sequence[Implementation]
+_Wrapper: TypeAlias = Generator[None, list[Ban] | None, list[Ban] | None]
+
+
+class Verdicts:
+    """Asks chains of implementations.
+
+    `checked` gives an answer back, None if it is not of the type that the call allows; `fault` takes an error. Both are
+    called only where there is something to look at: an implementation that says None costs no more than its own call.
+    """
+
+    def __init__(
+        self,
+        checked: Callable[[Implementation, Call, object], object],
+        fault: Callable[[Implementation, Call, BaseException], None],
+        *,
+        trace: bool = False,
+    ) -> None:
+        self._checked, self._fault, self._trace = checked, fault, trace
+
+    # --- on_failure --------------------------------------------------------------------------------------------------
+
+    def on_failure(self, chain: Chain, jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
+        for place, implementation in enumerate(chain):
+            try:
+                answer = implementation.call(jail, failure)
+            except Exception as error:  # noqa: BLE001 -- the plugin boundary
+                self._fault(implementation, _on_failure(jail, failure), error)
+                continue
+            if answer is None and not self._trace:
+                continue
+            if isinstance(answer, Awaitable):
+                return self._awaited(answer, chain, place, jail, failure)
+            checked = self._checked(implementation, _on_failure(jail, failure), answer)
+            if isinstance(checked, Ignore):
+                return checked
+        return None
+
+    async def _awaited(
+        self, answer: Awaitable[object], chain: Chain, place: int, jail: Jail, failure: Failure
+    ) -> Ignore | None:
+        """What the implementation at `place` says when it is ready to, else those behind it."""
+        call = _on_failure(jail, failure)
+        try:
+            checked = self._checked(chain[place], call, await answer)
+        except Exception as error:  # noqa: BLE001 -- the plugin boundary
+            self._fault(chain[place], call, error)
+        else:
+            if isinstance(checked, Ignore):
+                return checked
+        further = self.on_failure(chain[place + 1 :], jail, failure)
+        return await further if isinstance(further, Awaitable) else further
+
+    # --- decide_ban --------------------------------------------------------------------------------------------------
+
+    def decide_ban(self, chain: Chain, jail: Jail, failure: Failure, record: Record) -> list[Ban]:
+        call = Call("decide_ban", jail.name, (jail, failure, record), list)
+        opened = [(w, self._open_wrapper(w, call)) for w in chain if w.wrapper]
+        result: list[Ban] | None = None
+        for implementation in chain:
+            if not implementation.wrapper:
+                result = self._decision(implementation, call)
+                if result is not None:
+                    break
+        for wrapper, generator in reversed(opened):
+            if generator is not None:
+                result = self._close_wrapper(wrapper, generator, call, result)
+        return result or []
+
+    def _decision(self, implementation: Implementation, call: Call) -> list[Ban] | None:
+        try:
+            answer = implementation.call(*call.values)
+        except Exception as error:  # noqa: BLE001 -- the plugin boundary
+            self._fault(implementation, call, error)
+            return None
+        if answer is None and not self._trace:
+            return None
+        checked = self._checked(implementation, call, answer)
+        return checked if isinstance(checked, list) else None
+
+    def _open_wrapper(self, wrapper: Implementation, call: Call) -> _Wrapper | None:
+        try:
+            generator: _Wrapper = wrapper.call(*call.values)
+            next(generator)
+        except Exception as error:  # noqa: BLE001 -- the plugin boundary
+            self._fault(wrapper, call, error)
+            return None
+        return generator
+
+    def _close_wrapper(
+        self, wrapper: Implementation, generator: _Wrapper, call: Call, result: list[Ban] | None
+    ) -> list[Ban] | None:
+        try:
+            generator.send(result)
+        except StopIteration as stop:
+            if stop.value is None or isinstance(stop.value, list):
+                return stop.value
+            self._fault(wrapper, call, wrong_type(stop.value, list))
+        except Exception as error:  # noqa: BLE001 -- the plugin boundary
+            self._fault(wrapper, call, error)
+        else:
+            generator.close()
+            self._fault(wrapper, call, PluginError("a wrapper must yield exactly once"))
+        return result
+
+
+def _on_failure(jail: Jail, failure: Failure) -> Call:
+    return Call("on_failure", jail.name, (jail, failure), Ignore)
