@@ -107,6 +107,20 @@ def decide_ban(jail: Jail, failure: Failure, record: Record) -> list[Ban] | None
     """
 
 
+@hookspec
+def refuse_ban(jail: Jail, id: str) -> Ignore | None:
+    """Called at the last door: before a ban is enforced, whoever made it, and to learn whether a prefix hits too many.
+
+    Return `Ignore(reason)` when an id must not be banned in this jail, None when nothing speaks against it. A prefix
+    must not be banned when it holds, or lies in, what is spared. Must not block and must change nothing.
+
+    Every plugin is asked until one refuses. A ban by hand with `--force` is not asked about.
+
+    :param jail: the jail that would ban.
+    :param id: the address, prefix or text that would be banned.
+    """
+
+
 @hookspec(firstresult=True)
 def execute_action(
     jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]
@@ -114,7 +128,8 @@ def execute_action(
     """Called when an action of a jail has something to do. May be async; a plain function runs in a worker thread.
 
     Return True (or an `Outcome`) when all of it is done, None: "not my action". Raise `ActionError` if it could not be
-    done: the bans stay due, are shown as failing and retried with back-off. Be idempotent: banning the banned and
+    done: the bans stay due, are shown as failing and retried with back-off. Where only some bans of a batch failed,
+    return an `Outcome` that names them in `failed`: only those are retried. Be idempotent: banning the banned and
     unbanning the absent are successes. Calls for one action of one jail never overlap; calls for different ones may.
 
     Stops at the first result that is not None; a result that needs awaiting is awaited first.

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from guardhooks.model import SourceSpec as SourceSpec
     from guardhooks.model import SourceStatus as SourceStatus
     from guardhooks.model import StartAt as StartAt
+    from guardhooks.prefixes import PrefixList as PrefixList
     from guardhooks.prefixes import PrefixMap as PrefixMap
     from guardhooks.text import safe_text as safe_text
 
@@ -57,7 +58,7 @@ _HOME = {
         "Ignore", "Jail", "LineMatcher", "LineTrace", "LogSource", "Op", "Outcome", "Position", "Problem", "Record",
         "SourceSpec", "SourceStatus", "StartAt",
     ),
-    "guardhooks.prefixes": ("PrefixMap",),
+    "guardhooks.prefixes": ("PrefixList", "PrefixMap"),
     "guardhooks.text": ("safe_text",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-
-from guardhooks.prefixes import Key, key_of
 
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
@@ -99,29 +96,6 @@ def _mask_length(text: str) -> int | None:
     mask, bits = int.from_bytes(packed), 8 * len(packed)
     hosts = (1 << bits) - 1 - mask
     return bits - hosts.bit_length() if hosts & (hosts + 1) == 0 else None
-
-
-def narrow(prefix: str, address: str, spared: Iterable[str]) -> str:
-    """`address` if `prefix` meets one of the `spared` addresses or networks, else `prefix`.
-
-    So a wide ban shrinks to the offender where it would hit addresses that must never be banned. `spared` takes words
-    of `ignoreip`; those that are no addresses (host names, `file:` lists) are passed over.
-    """
-    wide = key_of(prefix)
-    if wide is None:
-        return prefix
-    return address if any(_meet(wide, other) for word in spared if (other := _key_of_word(word))) else prefix
-
-
-@lru_cache(maxsize=4096)
-def _key_of_word(word: str) -> Key | None:
-    return key_of(prefix_of(word)) if word else None
-
-
-def _meet(one: Key, other: Key) -> bool:
-    (one_v6, one_shift, one_number), (other_v6, other_shift, other_number) = one, other
-    shift = max(one_shift, other_shift)
-    return one_v6 == other_v6 and one_number >> (shift - one_shift) == other_number >> (shift - other_shift)
 
 
 def own_addresses() -> frozenset[str]:

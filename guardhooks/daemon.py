@@ -82,6 +82,7 @@ class Daemon:
             self._folders.socket,
             commands(guard, reload=self.reload, stop=self.stop),
             allowed_uids=frozenset({0, os.geteuid()}),
+            admit=guard.door.admit,
         )
         self._handle_signals()  # before anything is built that a signal's default action would leave behind
         await control.start()

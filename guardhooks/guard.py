@@ -15,19 +15,20 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from guardhooks import status
-from guardhooks.addresses import canonical, narrow, own_addresses
+from guardhooks.addresses import canonical
 from guardhooks.enforcer import Enforcer
 from guardhooks.errors import ActionError, ConfigError, StateError
+from guardhooks.lastdoor import FORCED, LastDoor
 from guardhooks.ledger import Ledger
 from guardhooks.logs import NOTICE
-from guardhooks.model import ActionSpec, Ban, Failure, Fields, Jail, Op, Outcome, Problem
+from guardhooks.model import NO_OPTIONS, ActionSpec, Ban, Failure, Fields, Jail, Op, Outcome, Problem
 from guardhooks.pipeline import Pipeline
 from guardhooks.plugins import Plugins
 from guardhooks.resolver import Resolver
@@ -39,7 +40,8 @@ from guardhooks.text import safe_text
 
 _TICK: Final = 0.5
 """Seconds between two looks for bans that are over and for state that is to be written."""
-_OWN_ADDRESSES_AGE: Final = 60.0
+FOUND: Final = "found in the firewall"
+"""Reason of a ban that no rule of ours made."""
 _RESTORED_ONE_BY_ONE: Final = 100
 """So many bans that a restart puts back are logged each; more are summed up."""
 
@@ -73,7 +75,10 @@ class Guard:
         self.ledger = Ledger.open(ledger_file, clock=clock, history_age=self._history_age())
         self._executor = ThreadPoolExecutor(16, thread_name_prefix="guardhooks")
         self.supervisor = Supervisor()
-        self.enforcer = Enforcer(self._execute, self.ledger.active, self._report, settings.reconcile, self.supervisor)
+        self.enforcer = Enforcer(
+            self._execute, self.ledger.active, self._report, settings.reconcile, self.supervisor, adopt=self._adopt
+        )
+        self.door = LastDoor(clock, lambda jail, id: self.plugins.refuse_ban(jail, id))  # noqa: PLW0108 -- those of now
         self._resolver = Resolver(clock=clock)
         self._pipeline = Pipeline(
             plugins=plugins,
@@ -83,14 +88,13 @@ class Guard:
             executor=self._executor,
             apply=self._apply,
             seen_again=self.enforcer.check_soon,
-            narrow=self._narrow,
+            narrow=self.door.narrow,
         )
         self.sources = Sources(plugins, self._pipeline, self.supervisor)
         self._source_news = SourceNews()
         self.state_problem = ""
-        self._own: frozenset[str] = frozenset()
-        self._own_read = 0.0
         self._housekeeping: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def _jails_of(self, settings: Settings) -> dict[str, Jail]:
         jails = {jail.name: jail for jail in settings.jails}
@@ -108,12 +112,14 @@ class Guard:
 
     async def start(self) -> None:
         """Put in force what the ledger holds, then read the sources."""
-        self.started = self._own_read = self.clock()
-        self._own = await asyncio.to_thread(own_addresses)
+        self.started = self.clock()
+        self._loop = asyncio.get_running_loop()
+        await self.door.open()
         self.plugins.on_start(self)
         for note in self.ledger.notes:
             logger.error("%s", safe_text(note))
         self.ledger.expire(self.clock())
+        await self._lift_disastrous()
         self._log_unknown_switches()
         for jail in self.jails.values():
             self.enforcer.open(jail)
@@ -180,9 +186,8 @@ class Guard:
             for ban in self.ledger.expire(now):
                 if ban.jail in self.jails:
                     self.enforcer.unban(self.jails[ban.jail], ban)
-            if not 0 <= now - self._own_read < _OWN_ADDRESSES_AGE:
-                self._own = await asyncio.to_thread(own_addresses)
-                self._own_read = now
+            if await self.door.look():
+                await self._lift_disastrous()
             self._source_news.look(self.sources.states(), now)
             await self._write_ledger()
 
@@ -236,21 +241,21 @@ class Guard:
         length: float | None = None,
         reason: str = "by hand",
         force: bool = False,
+        spared: Collection[str] = (),
     ) -> Ban:
-        """Ban an address, a network or another id by hand; `ignoreip` does not apply, own addresses do.
+        """Ban an address, a network or another id by hand.
 
         :param length: seconds, the jail's bantime if left out.
-        :param force: ban even what this machine itself uses.
-        :raises ConfigError: when there is no such jail. :raises ActionError: when it would shut this machine out.
+        :param force: ban even what this machine needs and what `ignoreip` spares.
+        :param spared: further addresses that it must not hit: where the person who asks comes from.
+        :raises ConfigError: when there is no such jail.
+        :raises ActionError: when it would shut out this machine, who controls it or who is spared, or everybody.
         """
         of = self._jail(jail)
         id = canonical(id) or id
-        if not force and (hit := self._own_hit(id)):
-            hits = "is" if hit == id else f"covers {hit},"
-            raise ActionError(
-                f"[{jail}] {id} is refused: it {hits} this machine's own address; add --force to ban it anyway"
-            )
-        ban = Ban(id, jail, self.clock(), of.bantime if length is None else length, reason=reason)
+        self.door.check(of, id, force=force, spared=spared)
+        notes = FORCED if force else NO_OPTIONS
+        ban = Ban(id, jail, self.clock(), of.bantime if length is None else length, reason=reason, notes=notes)
         stored = self.ledger.add(ban)
         if stored is None:
             return next(iter(self.ledger.find(id, jail)), ban)
@@ -298,19 +303,33 @@ class Guard:
         if ban.end <= self.clock():
             logger.info("[%s] Ignore %s, expired bantime", ban.jail, safe_text(ban.id))
             return None
-        if hit := self._own_hit(ban.id):
-            logger.warning("[%s] %s is not banned: it covers this machine's own %s", ban.jail, safe_text(ban.id), hit)
+        if why := self.door.refusal(jail, ban.id):
+            remedy = f"`guardhooks ban {ban.jail} {ban.id} --force` bans it anyway"
+            logger.warning("[%s] %s is not banned: %s; %s", ban.jail, safe_text(ban.id), why, safe_text(remedy))
             return None
         stored = self.ledger.add(ban)
         if stored is not None:
             self.enforcer.ban(jail, stored)
         return stored
 
-    def _own_hit(self, id: str) -> str:
-        return next((own for own in self._own if own == id or ("/" in id and narrow(id, own, [own]) == own)), "")
+    def _adopt(self, jail: Jail, found: Sequence[Ban]) -> tuple[list[Ban], list[Ban]]:
+        """Take bans that an action found in force into the ledger; those that were, and those that must not be."""
+        adopted, refused = [], []
+        for each in found:
+            if why := self.door.refusal(jail, each.id):
+                logger.warning("[%s] %s, found in the firewall, is let go: %s", jail.name, safe_text(each.id), why)
+                refused.append(each)
+                continue
+            ban = replace(each, jail=jail.name, restored=True, reason=each.reason or FOUND)
+            if (stored := self.ledger.add(ban)) is not None:
+                adopted.append(stored)
+        if adopted:
+            logger.log(NOTICE, "[%s] %d bans found in the firewall are taken into the ledger", jail.name, len(adopted))
+        return adopted, refused
 
-    def _narrow(self, jail: Jail, prefix: str, address: str) -> str:
-        return narrow(prefix, address, [*self._own, *jail.ignoreip])
+    async def _lift_disastrous(self) -> None:
+        if bans := self.door.disastrous(self.ledger.find):
+            await self._lift(bans)
 
     # --- actions ------------------------------------------------------------------------------------------------------
 
@@ -323,6 +342,31 @@ class Guard:
         if outcome is None:
             raise ActionError(f"no plugin serves action {action.name!r}")
         return outcome
+
+    def check_actions(self, jail: str, actname: str = "") -> None:
+        """Have what an action (or all of a jail) put in force compared with the ledger, and repaired: others may have
+        changed it.
+
+        At once, or a second after the last time; however many calls there are, the last is followed by a check that
+        began after it. May be called from any thread.
+        """
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.enforcer.check_now, jail, actname)
+
+    def adopts(self, jail: str, actname: str) -> bool:
+        """Whether an action that starts must not remove bans it finds but report them (`Outcome.found`).
+
+        So it is until its first start has succeeded, when the ledger had to be begun anew: then the firewall is all
+        that still knows them. May be called from any thread.
+        """
+        workers = self.enforcer.workers(jail)
+        return self.ledger.rebuilt and any(w.action.actname == actname and not w.begun for w in workers)
+
+    def refusal(self, jail: Jail, id: str) -> str:
+        """Why an address or prefix must not be banned in a jail, as the end of a sentence; empty where nothing speaks
+        against it. For plugins that make wider bans of narrow ones. May be called from any thread.
+        """
+        return self.door.refusal(jail, id)
 
     async def _execute(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome | None:
         return await self.plugins.execute_action(jail, action, op, bans, self._executor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
@@ -75,6 +76,34 @@ class PrefixMap:
 
     def __bool__(self) -> bool:
         return bool(self._v4 or self._v6)
+
+
+class PrefixList:
+    """A fixed list of addresses and prefixes, sorted: one bisection tells which of them lies inside another."""
+
+    __slots__ = ("_prefixes", "_starts")
+
+    def __init__(self, prefixes: Iterable[str]) -> None:
+        found = [(_start(key), prefix) for prefix in prefixes if (key := key_of(prefix))]
+        found.sort()
+        self._starts = [start for start, _ in found]
+        self._prefixes = [prefix for _, prefix in found]
+
+    def first_inside(self, prefix: str) -> str:
+        """The first of those that lie inside `prefix`, or begin with it and are wider; empty if there is none."""
+        key = key_of(prefix)
+        if key is None or not self._starts:
+            return ""
+        v6, start = _start(key)
+        place = bisect_left(self._starts, (v6, start))
+        if place == len(self._starts) or self._starts[place] >= (v6, start + (1 << key[1])):
+            return ""
+        return self._prefixes[place]
+
+
+def _start(key: Key) -> tuple[bool, int]:
+    v6, shift, number = key
+    return v6, number << shift
 
 
 def key_of(prefix: str) -> Key | None:

@@ -25,7 +25,7 @@ _text_option = click.option("--text", is_flag=True, help="Let ids be any text, n
 @click.argument("jail")
 @click.argument("ids", metavar="IP...", nargs=-1, required=True)
 @click.option("--for", "length", type=Duration(), metavar="DURATION", help="How long: 600, 10m, '1h 30m', 2d, forever.")
-@click.option("--force", is_flag=True, help="Even if it shuts out an address of this machine.")
+@click.option("--force", is_flag=True, help="Even what must not be banned, see below.")
 @_text_option
 @json_option
 @daemon_options
@@ -40,7 +40,10 @@ def ban(
     config: Path | None,
     state: Path | None,
 ) -> Exit:
-    """Ban addresses or networks in a jail by hand. Ignore lists do not apply.
+    """Ban addresses or networks in a jail by hand.
+
+    Refused without --force: what hits this machine's own addresses, its gateway, where you or others who control the
+    daemon are logged in from by ssh, or what `ignoreip` spares; and networks wider than /8 (IPv6: /32).
 
     Without --for a ban lasts as long as the jail's bantime. Exits with 1 when a ban is not in force.
     """

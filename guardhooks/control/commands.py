@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import math
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Final, Protocol
@@ -14,9 +14,10 @@ from typing import Final, Protocol
 import guardhooks
 from guardhooks.addresses import canonical
 from guardhooks.control.protocol import RequestError
-from guardhooks.control.server import Handler
+from guardhooks.control.server import Handler, client_pid
 from guardhooks.errors import ConfigError, GuardhooksError, PluginError
 from guardhooks.model import PERMANENT, Ban, Jail
+from guardhooks.ssh_sessions import claims_of
 from guardhooks.text import safe_text
 
 _ID_LIMIT: Final = 512
@@ -44,7 +45,14 @@ class ControlledGuard(Protocol):
     @property
     def observing(self) -> bool: ...
     async def ban(
-        self, jail: str, id: str, *, length: float | None = None, reason: str = "by hand", force: bool = False
+        self,
+        jail: str,
+        id: str,
+        *,
+        length: float | None = None,
+        reason: str = "by hand",
+        force: bool = False,
+        spared: Collection[str] = (),
     ) -> Ban: ...
     async def unban(self, id: str, jail: str | None = None) -> list[Ban]: ...
     async def unban_all(self, jail: str | None = None) -> int: ...
@@ -139,7 +147,10 @@ class _Commands:
             raise RequestError('ban needs a "jail"', "usage")
         for each in ids:
             _refuse_everybody(each)
-        bans = await self._ban_all([self._guard.ban(jail, each, length=length, force=force) for each in ids])
+        spared = frozenset() if force else await asyncio.to_thread(claims_of, client_pid.get())
+        bans = await self._ban_all(
+            [self._guard.ban(jail, each, length=length, force=force, spared=spared) for each in ids]
+        )
         states = await self._settled(bans)
         told = [{**_told(ban), "state": state} for ban, state in zip(bans, states, strict=True)]
         return {"banned": told, "observing": self._guard.observing}

@@ -12,6 +12,7 @@ import stat
 import struct
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -21,6 +22,9 @@ from guardhooks.state_folders import socket_folder
 from guardhooks.text import safe_text
 
 Handler: TypeAlias = Callable[[Mapping[str, object]], Awaitable[object]]
+
+client_pid: ContextVar[int] = ContextVar("client_pid", default=0)
+"""The process whose request is being handled, as the kernel knows it; 0 outside of requests."""
 
 _CREDENTIALS: Final = struct.Struct("3i")
 _CLOSING_TIME: Final = 5.0
@@ -34,7 +38,7 @@ class ControlServer:
 
     `commands` maps command names to what carries them out; only peers whose uid is in `allowed_uids` are heard.
     `idle_timeout` is how many seconds a client may take to send a request or to read an answer, `max_clients` how many
-    may be connected at a time.
+    may be connected at a time. `admit` is told the pid of each client that is heard, before its first request.
     """
 
     def __init__(
@@ -45,12 +49,14 @@ class ControlServer:
         allowed_uids: frozenset[int],
         idle_timeout: float = 30.0,
         max_clients: int = 32,
+        admit: Callable[[int], Awaitable[object]] | None = None,
     ) -> None:
         self._path = path
         self._commands = commands
         self._allowed_uids = allowed_uids
         self._idle_timeout = idle_timeout
         self._max_clients = max_clients
+        self._admit = admit
         self._server: asyncio.Server | None = None
         self._inode = 0
         self._clients: set[asyncio.Task[None]] = set()
@@ -94,6 +100,8 @@ class ControlServer:
                 await self._send(writer, _failure(RequestError(refusal, "refused")))
                 return
             self._clients.add(task)
+            if self._admit is not None:
+                await self._admit(client_pid.get())
             await self._converse(task, reader, writer)
         except (OSError, TimeoutError):
             logger.debug("a control client went away or fell silent")
@@ -113,6 +121,7 @@ class ControlServer:
         if uid not in self._allowed_uids:
             logger.warning("control socket: pid %d of uid %d was turned away", pid, uid)
             return f"uid {uid} may not control this daemon; ask as root or as the daemon's user"
+        client_pid.set(pid)
         if len(self._clients) >= self._max_clients:
             return f"{self._max_clients} clients are connected already; try again in a moment"
         return ""

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from guardhooks.guard import Guard
 
 _HOOKS: Final = (
-    "on_start", "log_source", "line_matcher", "on_failure", "decide_ban", "execute_action", "on_ban", "on_unban",
-    "on_stop", "add_commands",
+    "on_start", "log_source", "line_matcher", "on_failure", "decide_ban", "refuse_ban", "execute_action", "on_ban",
+    "on_unban", "on_stop", "add_commands",
 )  # fmt: skip
 
 logger = logging.getLogger("guardhooks.plugins")
@@ -173,6 +173,15 @@ class Plugins:
             unmarked = any(not asked.skips_newcomers for asked in self._chain("decide_ban", jail))
             asks = self._asks_about_newcomers[jail.name] = unmarked or self._trace
         return asks
+
+    def refuse_ban(self, jail: Jail, id: str) -> str:
+        """Why the first plugin that refuses says that an id must not be banned in this jail; empty if none does."""
+        call = Call("refuse_ban", jail.name, (jail, id), Ignore)
+        for implementation in self._chain("refuse_ban", jail):
+            answer: Ignore | None = self._ask(implementation, call)
+            if answer is not None:
+                return answer.reason
+        return ""
 
     async def execute_action(
         self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban], executor: Executor | None = None

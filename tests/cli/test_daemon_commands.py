@@ -44,23 +44,23 @@ def test_status_lists_the_jails_and_says_that_it_observes(live: Site) -> None:
 
 
 def test_a_ban_by_hand_comes_and_goes(live: Site) -> None:
-    banned = live.guardhooks("ban", "app", "192.0.2.1", "2001:DB8::/33", "--for", "1h 30m")
+    banned = live.guardhooks("ban", "app", "203.0.113.1", "2001:DB8::/33", "--for", "1h 30m")
     assert banned.returncode == 0, banned.stderr
-    assert "[app] would ban 192.0.2.1 for 1h 30m, until " in banned.stdout
+    assert "[app] would ban 203.0.113.1 for 1h 30m, until " in banned.stdout
     assert "(observing: nobody is kept out)" in banned.stdout
     assert "[app] would ban 2001:db8::/33" in banned.stdout
 
     report = json.loads(live.guardhooks("status", "app", "--json").stdout)
-    assert {ban["id"]: ban["state"] for ban in report["banned"]} == {"192.0.2.1": "active", "2001:db8::/33": "active"}
+    assert {ban["id"]: ban["state"] for ban in report["banned"]} == {"203.0.113.1": "active", "2001:db8::/33": "active"}
     table = live.guardhooks("status", "app").stdout
-    assert "192.0.2.1" in table
+    assert "203.0.113.1" in table
     assert "by hand" in table
     assert "2 failures in 10m: banned for 10m" in table
 
-    lifted = live.guardhooks("unban", "192.0.2.1", "192.0.2.2")
+    lifted = live.guardhooks("unban", "203.0.113.1", "203.0.113.2")
     assert lifted.returncode == 1
-    assert lifted.stdout == "[app] unbanned 192.0.2.1\n"
-    assert lifted.stderr == "guardhooks: error: 192.0.2.2 was not banned\n"
+    assert lifted.stdout == "[app] unbanned 203.0.113.1\n"
+    assert lifted.stderr == "guardhooks: error: 203.0.113.2 was not banned\n"
     assert live.guardhooks("unban", "--all").stdout == "1 ban lifted\n"
 
 
@@ -75,14 +75,14 @@ def test_many_addresses_are_sent_in_portions(live: Site) -> None:
     ("arguments", "code", "complaint"),
     [
         (("status", "ap"), 1, "no jail is called 'ap'; did you mean 'app'?"),
-        (("ban", "ap", "192.0.2.1"), 1, "did you mean 'app'?"),
+        (("ban", "ap", "203.0.113.1"), 1, "did you mean 'app'?"),
         (("ban", "app", "192.0.2.256"), 2, "'192.0.2.256' is no address and no network; for an id of another kind"),
         (("ban", "app", "0.0.0.0/0"), 1, "0.0.0.0/0 is everybody, you too"),
         (("ban", "app", "127.0.0.0/8"), 1, "covers 127.0.0.1, this machine's own address; add --force"),
         (("ban", "app"), 2, "missing argument 'IP...'; see `guardhooks ban --help`"),
-        (("ban", "app", "192.0.2.1", "--for", "5x"), 2, "unknown unit 'x'"),
+        (("ban", "app", "203.0.113.1", "--for", "5x"), 2, "unknown unit 'x'"),
         (("unban",), 2, "name the addresses to unban, or --all, not both"),
-        (("unban", "--all", "192.0.2.1"), 2, "not both"),
+        (("unban", "--all", "203.0.113.1"), 2, "not both"),
         (("stats",), 2, "no such command 'stats'; did you mean 'status'?"),
         (("status", "--jsn"), 2, "--jsn"),
     ],
@@ -189,12 +189,12 @@ def test_stop_waits_until_the_daemon_is_gone(site: Site) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_stop_it_cleanly_and_bans_survive(site: Site, number: signal.Signals) -> None:
     with site.running() as daemon:
-        assert site.guardhooks("ban", "app", "192.0.2.1").returncode == 0
+        assert site.guardhooks("ban", "app", "203.0.113.1").returncode == 0
         daemon.send_signal(number)
         assert daemon.wait(timeout=20) == 0
     with site.running():
         banned = json.loads(site.guardhooks("status", "app", "--json").stdout)["banned"]
-        assert [ban["id"] for ban in banned] == ["192.0.2.1"]
+        assert [ban["id"] for ban in banned] == ["203.0.113.1"]
         assert site.guardhooks("stop", "--flush").stdout == "stopped; all bans are lifted\n"
     with site.running():
         assert json.loads(site.guardhooks("status", "app", "--json").stdout)["banned"] == []
@@ -203,7 +203,7 @@ def test_signals_stop_it_cleanly_and_bans_survive(site: Site, number: signal.Sig
 def test_reload_takes_the_new_configuration_and_keeps_bans(site: Site) -> None:
     jails = site.config / "jail.conf"
     with site.running():
-        site.guardhooks("ban", "app", "192.0.2.1")
+        site.guardhooks("ban", "app", "203.0.113.1")
         jails.write_text(jails.read_text().replace("[other]\nenabled = true", "[other]\nenabled = false"))
         run = site.guardhooks("reload")
         assert run.returncode == 0
@@ -247,7 +247,7 @@ def test_a_socket_in_use_stops_the_start_and_nothing_is_half_started(site: Site,
 def test_two_daemons_run_side_by_side(site: Site, tmp_path: Path) -> None:
     second = Site(site.config, tmp_path / "second", site.log)
     with site.running(), second.running():
-        assert site.guardhooks("ban", "app", "192.0.2.1").returncode == 0
+        assert site.guardhooks("ban", "app", "203.0.113.1").returncode == 0
         assert json.loads(second.guardhooks("status", "app", "--json").stdout)["banned"] == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -31,7 +31,14 @@ class RecordingGuard:
         return self.states.pop(0) if len(self.states) > 1 else self.states[0]
 
     async def ban(
-        self, jail: str, id: str, *, length: float | None = None, reason: str = "by hand", force: bool = False
+        self,
+        jail: str,
+        id: str,
+        *,
+        length: float | None = None,
+        reason: str = "by hand",
+        force: bool = False,
+        spared: Collection[str] = (),
     ) -> Ban:
         self.forced = force
         ban = self.held[jail, id] = Ban(id, jail, 1000.0, 600.0 if length is None else length, reason=reason)

@@ -1,9 +1,13 @@
-"""Who is never banned: `ignoreself`, `ignoreip`, `ignorecommand`, in this order; the first that says so wins."""
+"""Who is never banned: `ignoreself`, `ignoreip`, `ignorecommand`, in this order; the first that says so wins.
+
+`ignoreip` is asked twice: when a failure is found, and about the ban itself, which may have other causes.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import chain
@@ -117,6 +121,22 @@ def on_failure(jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None
     """Drop the failures of those who are never banned."""
     rules = _rules.get(id(jail))
     return rules.judge(failure) if rules is not None else None
+
+
+@hookimpl
+def refuse_ban(jail: Jail, id: str) -> Ignore | None:
+    """No ban may hit what `ignoreip` names, whoever made it."""
+    word = _list_of(jail).meets(id)
+    return Ignore(f"ignoreip {word}") if word else None
+
+
+def _list_of(jail: Jail) -> IgnoreList:
+    """The jail's list; made now where no guard has started the jail, as when an administrator asks without a daemon."""
+    if rules := _rules.get(id(jail)):
+        return rules.list
+    made = IgnoreList(jail.ignoreip, time.time)
+    Background.settle(made.names(), _FIRST_WAIT)
+    return made
 
 
 def _seconds(text: str, default: float) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from guardhooks import PrefixMap, canonical, prefix_of, safe_text
+from guardhooks import PrefixList, PrefixMap, canonical, prefix_of, safe_text
 from guardhooks_core.ignore.background import Background
 
 _NAME_AGE: Final = 300.0
@@ -28,11 +28,12 @@ logger = logging.getLogger("guardhooks.ignore")
 class Words:
     """A fixed list of words. `hit` says which of them holds an id; names are resolved in the background."""
 
-    __slots__ = ("_literal", "_prefixes", "names")
+    __slots__ = ("_literal", "_prefixes", "_sorted", "names")
 
     def __init__(self, words: Iterable[str], clock: Callable[[], float]) -> None:
         self._literal: dict[str, str] = {}
         self._prefixes = PrefixMap()
+        self._sorted: PrefixList | None = None
         self.names: list[Background[frozenset[str]]] = []
         for word in dict.fromkeys(words):
             prefix = prefix_of(word)
@@ -49,6 +50,15 @@ class Words:
         if self._prefixes and (holding := self._prefixes.holding(id)):
             return holding[0]
         return next((name.what for name in self.names if id in name.value), "")
+
+    def inside(self, prefix: str) -> str:
+        """A word that means something inside `prefix`, empty if none does. The first call sorts the words."""
+        if self._sorted is None:
+            self._sorted = PrefixList(self._literal)
+        if found := self._sorted.first_inside(prefix):
+            return self._literal[found]
+        holder = PrefixMap((prefix,)) if self.names else None
+        return next((name.what for name in self.names if holder and any(map(holder.holding, name.value))), "")
 
 
 class FileList:
@@ -68,6 +78,11 @@ class FileList:
         """`file:PATH` if a word of the list holds `id`, else empty."""
         self.check()
         return f"file:{self._path}" if self.words.hit(id) else ""
+
+    def inside(self, prefix: str) -> str:
+        """`file:PATH` if a word of the list means something inside `prefix`, else empty."""
+        self.check()
+        return f"file:{self._path}" if self.words.inside(prefix) else ""
 
     def check(self) -> None:
         """Read the list if it is time and it changed; what was read before serves on when it cannot be read."""
@@ -111,6 +126,13 @@ class IgnoreList:
         if found or not self._files:
             return found
         return next(filter(None, (file.hit(id) for file in self._files)), "")
+
+    def meets(self, id: str) -> str:
+        """The word of the configuration that holds `id` or, where that is a prefix, lies in it; empty if none does."""
+        found = self.hit(id)
+        if found or "/" not in id:
+            return found
+        return self._words.inside(id) or next(filter(None, (file.inside(id) for file in self._files)), "")
 
     def names(self) -> list[Background[frozenset[str]]]:
         """All names, those in files included."""
