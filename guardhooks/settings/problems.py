@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import lru_cache
 
 from guardhooks.errors import ConfigError
 from guardhooks.model import Problem
@@ -39,5 +40,11 @@ def as_problem(error: ConfigError, value: Value | None = None, *, fatal: bool) -
 
 def did_you_mean(word: str, allowed: Iterable[str], likeness: float = 0.7) -> str:
     """`; did you mean 'enabled'?`, or nothing where no allowed name is near."""
-    near = get_close_matches(word.lower(), list(allowed), n=1, cutoff=likeness)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = _nearest(word.lower(), tuple(allowed), likeness)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+@lru_cache(maxsize=256)
+def _nearest(word: str, allowed: tuple[str, ...], likeness: float) -> str:
+    """Remembered, as a hundred jails ask about the same words."""
+    return next(iter(get_close_matches(word, allowed, n=1, cutoff=likeness)), "")
