@@ -70,6 +70,48 @@ def test_words_of_ignoreip(plugin: Plugin, word: str, inside: str, outside: str)
     assert plugin.ask(outside) == ""
 
 
+def refused(plugin: Plugin, id: str) -> str:
+    """What the last door is told."""
+    answer = ignore.refuse_ban(plugin.jail, id)
+    return answer.reason if answer is not None else ""
+
+
+@pytest.mark.parametrize(
+    ("word", "refuses", "lets_pass"),
+    [
+        ("192.0.2.1", ("192.0.2.1", "192.0.2.0/24", "192.0.0.0/8"), ("192.0.2.2", "192.0.3.0/24", "2001:db8::/64")),
+        ("192.0.2.0/24", ("192.0.2.7", "192.0.2.128/25", "192.0.0.0/16"), ("192.0.3.0/25", "192.0.1.255")),
+        ("2001:db8::1", ("2001:db8::/64", "2001:db8::/32"), ("2001:db8:0:1::/64", "2001:db8::2")),
+        ("some.user", ("some.user",), ("some.other", "192.0.2.0/24")),
+        ("localhost", ("127.0.0.1", "127.0.0.0/8"), ("126.0.0.0/8", "192.0.2.1")),
+    ],
+)
+def test_no_ban_may_hit_a_word_of_ignoreip(
+    plugin: Plugin, word: str, refuses: tuple[str, ...], lets_pass: tuple[str, ...]
+) -> None:
+    plugin.start(ignoreip=("203.0.113.9", word, "203.0.113.0/25"))
+    assert {refused(plugin, id) for id in refuses} == {f"ignoreip {word}"}
+    assert {refused(plugin, id) for id in lets_pass} == {""}
+
+
+def test_no_ban_may_hit_what_a_list_in_a_file_names(plugin: Plugin, tmp_path: Path) -> None:
+    listed = tmp_path / "friends"
+    listed.write_text("192.0.2.1\n2001:db8:1::/48 # partners\n")
+    plugin.start(ignoreip=(f"file:{listed}",))
+    assert refused(plugin, "192.0.2.0/28") == f"ignoreip file:{listed}"
+    assert refused(plugin, "2001:db8:1:2::/64") == f"ignoreip file:{listed}"
+    assert refused(plugin, "192.0.2.16/28") == ""
+    listed.write_text("192.0.2.17\n")
+    plugin.now += 2.0
+    assert refused(plugin, "192.0.2.16/28") == f"ignoreip file:{listed}"
+
+
+def test_a_jail_that_no_guard_has_started_is_asked_all_the_same(plugin: Plugin) -> None:
+    plugin.jail = Jail("j", ignoreip=("192.0.2.0/24", "localhost"))
+    assert refused(plugin, "192.0.2.1") == "ignoreip 192.0.2.0/24"
+    assert refused(plugin, "127.0.0.1") == "ignoreip localhost"
+
+
 def test_own_addresses_and_loopback(plugin: Plugin) -> None:
     plugin.start(ignoreself=True)
     assert [plugin.ask(id) for id in ("127.0.0.1", "127.8.8.8", "::1")] == ["ignoreself"] * 3
