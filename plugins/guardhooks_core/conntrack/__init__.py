@@ -14,7 +14,7 @@ from guardhooks_core.conntrack import table
 from guardhooks_core.conntrack.afterwards import Afterwards
 from guardhooks_core.conntrack.traffic import Traffic
 from guardhooks_core.firewall.entries import entries_of
-from guardhooks_core.options import refuse_unknown
+from guardhooks_core.options import has_commands_like, is_wanted_native, refuse_unknown
 
 NAME: Final = "conntrack"
 _OPTIONS: Final = ("port", "protocol")
@@ -29,7 +29,7 @@ class ConntrackAction:
     @hookimpl(trylast=True)
     def execute_action(self, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> bool | Outcome | None:
         """See the contract; runs in a worker thread."""
-        if action.name != NAME:
+        if not _is_served(action):
             return None
         if op is Op.START:
             refuse_unknown(action, _OPTIONS)
@@ -49,13 +49,18 @@ class ConntrackAction:
         if ban.restored:
             return
         for action in jail.actions:
-            if action.name == NAME:
+            if _is_served(action):
                 self._afterwards.add(action, ban)
 
     @hookimpl
     def on_stop(self) -> None:
         """Finish what is under way."""
         self._afterwards.close()
+
+
+def _is_served(action: ActionSpec) -> bool:
+    """A site's own `action.d/conntrack.conf` is run as it is written."""
+    return action.name == NAME and is_wanted_native(action) and has_commands_like(action)
 
 
 def cut(action: ActionSpec, bans: Sequence[Ban]) -> int:

@@ -1,0 +1,85 @@
+"""The action `webhook`: tells a server of bans and unbans, as JSON by HTTPS.
+
+A notice: no ban waits for it, and none fails because of it. Events wait in a bounded queue; a thread of each action
+sends them in batches and tries again until the server has them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome, hookimpl
+from guardhooks_core.options import has_commands_like, is_wanted_native
+from guardhooks_core.webhook.courier import PAUSES, Courier
+from guardhooks_core.webhook.parameters import Parameters
+from guardhooks_core.webhook.payload import event
+
+NAME: Final = "webhook"
+_EVENTS: Final = {Op.BAN: "ban", Op.UNBAN: "unban"}
+
+
+class WebhookAction:
+    """The plugin. `pauses` are the seconds before the second try, and at most before any."""
+
+    def __init__(self, pauses: tuple[float, float] = PAUSES) -> None:
+        self._pauses = pauses
+        self._running: dict[tuple[str, str], tuple[ActionSpec, Courier]] = {}
+        self._lock = threading.Lock()
+
+    @hookimpl(trylast=True)
+    def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome | None:
+        """See the contract; runs in a worker thread."""
+        if action.name != NAME or not is_wanted_native(action) or not has_commands_like(action):
+            return None
+        if op is Op.START:
+            courier = self._begin(jail, action, bans)
+        elif op in (Op.STOP, Op.FLUSH):
+            return self._end(jail, action)
+        else:
+            courier = self._courier(jail, action)
+            if op in _EVENTS:
+                self._tell(courier, jail, _EVENTS[op], bans)
+        return Outcome(note=courier.note, warning=courier.warning)
+
+    def _begin(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban]) -> Courier:
+        key = (jail.name, action.actname)
+        with self._lock:
+            running = self._running.get(key)
+            if running is not None and running[0] == action:
+                return running[1]
+            courier = Courier(Parameters.of(action), self._pauses)
+            self._running[key] = action, courier
+        if running is not None:
+            courier.put(running[1].close())
+        else:
+            self._tell(courier, jail, "ban", [ban for ban in bans if ban.restored])
+        return courier
+
+    def _end(self, jail: Jail, action: ActionSpec) -> Outcome:
+        key = (jail.name, action.actname)
+        with self._lock:
+            running = self._running.get(key)
+            if running is None or running[0] != action:
+                return Outcome()  # the action that took its place has taken over
+            del self._running[key]
+        courier = running[1]
+        courier.count_dropped(len(courier.close()), "the action ends:")
+        return Outcome(note=courier.note)
+
+    def _courier(self, jail: Jail, action: ActionSpec) -> Courier:
+        running = self._running.get((jail.name, action.actname))
+        if running is None or running[0] != action:
+            raise ActionError(f"action {action.actname}: not started")
+        return running[1]
+
+    def _tell(self, courier: Courier, jail: Jail, kind: str, bans: Sequence[Ban]) -> None:
+        parameters = courier.parameters
+        if kind in parameters.events:
+            told = [ban for ban in bans if parameters.restored or kind != "ban" or not ban.restored]
+            courier.put([event(kind, jail.name, ban, with_matches=parameters.matches) for ban in told])
+
+
+_plugin = WebhookAction()
+execute_action = _plugin.execute_action
