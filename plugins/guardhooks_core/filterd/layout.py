@@ -88,11 +88,11 @@ def lay_out(watches: Sequence[tuple[Watch, Decoder]]) -> Layout:
     return layout
 
 
-def needed(watch: Watch, rule: Rule, encoding: str) -> Factor | None:
+def needed(watch: Watch, rule: Rule, encoding: str, *, behind_prefix: bool = True) -> Factor | None:
     """What a line must hold so that `rule` can match it; None if nothing is certain."""
     found = factors.required(rule.regex.expression, encoding)
     prefix = watch.rules.prefix
-    if prefix is not None:
+    if prefix is not None and behind_prefix:
         around = factors.around_group(prefix.regex.expression, "content", encoding)
         if around:
             found = [*around[0], *found, *around[1]]

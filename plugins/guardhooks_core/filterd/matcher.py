@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from guardhooks import Chunk, ConfigError, Failure, Jail, LineTrace, Problem
+from guardhooks import Chunk, ConfigError, Failure, Jail, LineTrace, MissedLines, Problem
 
 from .ages import SharedDetector
 from .cache import Cache
 from .dates import DateDetector
 from .decoding import Decoder
 from .kept import Entry
+from .layout import lay_out
 from .plan import Plan
+from .survey import Survey
 from .watch import Watch
+
+_log = logging.getLogger("guardhooks.filterd")
 
 
 class FilterMatcher:
@@ -110,12 +115,16 @@ class FilterMatcher:
     @cached_property
     def _plan(self) -> Plan:
         """Made when the first chunk comes: testers and bisecting need none."""
-        return Plan(self._watches, plain=not self._prefilter, entry=self._entry)
+        plan = Plan(self._watches, plain=not self._prefilter, entry=self._entry)
+        for jail, reasons in plan.costly.items():
+            for reason in reasons:
+                _log.info("[%s] %s", jail, reason)
+        return plan
 
     @property
     def costly(self) -> Mapping[str, Sequence[str]]:
         """By jail, the regexes and settings that no prefilter can serve, so that every line is matched."""
-        return self._plan.costly
+        return self._plan.costly if "_plan" in vars(self) else lay_out(self._watches).costly
 
     def time_of(self, line: bytes) -> float | None:
         """The time written in the line, as the first jail that finds one reads it."""
@@ -133,6 +142,15 @@ class FilterMatcher:
             known = chunk.times[number] if chunk.times else None
             for watch, decoder in self._watches[:1]:
                 yield watch.trace(decoder.decode(raw), known, chunk.received, every=every)
+
+    def survey(self, chunk: Chunk, *, every: bool = True) -> Iterator[LineTrace | MissedLines]:
+        """As `trace`, with the lines that no regex can match summed up."""
+        self._now = chunk.received
+        return self._survey.lines(chunk, every=every) if self._survey else iter(())
+
+    @cached_property
+    def _survey(self) -> Survey | None:
+        return Survey(*self._watches[0]) if self._watches else None
 
 
 def _lines(data: bytes) -> list[bytes]:

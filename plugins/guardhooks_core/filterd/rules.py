@@ -109,6 +109,11 @@ class Rules:
             rule.regex.prepare()
 
     @property
+    def asked_of_every_line(self) -> Sequence[Rule]:
+        """The ignoreregexes whose verdict does not wait for a failregex to match."""
+        return self._ignoreregexes if self._ignore_first else ()
+
+    @property
     def all(self) -> tuple[Rule, ...]:
         """Every rule that can be used."""
         return (*self.failregexes, *self._ignoreregexes, *([self.prefix] if self.prefix else ()))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from .groups import Groups
-from .rules import Candidates, View
+from .helpers import process_numbers
 
 LIMIT: Final = 100
 """Sessions kept at most; the oldest gives way."""
@@ -24,11 +24,12 @@ class Session:
     """What is known of one connection.
 
     `helpers` are lines that count only if a failure follows, `lines` those of the failure so far. `pending` is a
-    failure that waits for an id.
+    failure that waits for an id. `number` is the process number in its key, if there is one.
     """
 
     groups: Groups
     born: float = 0.0
+    number: str = ""
     users: set[str] = field(default_factory=set)
     helpers: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
@@ -37,50 +38,17 @@ class Session:
     gained: bool = False
 
 
-@dataclass(slots=True)
-class Unread:
-    """A helper line that no failregex has been asked about yet."""
-
-    view: View
-    line: str
-    candidates: Candidates
-    received: float
-
-
 class Sessions:
-    """The open sessions of one jail.
-
-    A session that has seen helper lines only can bring no failure, so it is kept as those lines are. Most sessions on a
-    healthy host end like that, and their failregexes, the dearest part, are never run.
-    """
+    """The open sessions of one jail."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, Session | list[Unread]] = OrderedDict()
+        self._open: OrderedDict[str, Session] = OrderedDict()
+        self._numbers: Counter[str] = Counter()
 
-    def postpone(self, key: str, line: Unread) -> bool:
-        """Keep a helper line unread. False if it may matter now: its session is read, or it may name a second user."""
-        candidates = line.candidates
-        known = self._find(key, line.received)
-        if known is None:
-            if not candidates.forgets:
-                self._store(key, [line])
-            return True
-        if isinstance(known, Session) or (candidates.names_user and any(e.candidates.names_user for e in known)):
-            return False
-        if len(known) >= LINES:
-            return False
-        known.append(line)
-        if candidates.forgets:
-            del self._open[key]
-        return True
-
-    def unread(self, key: str, now: float) -> Sequence[Unread]:
-        """The helper lines of this session that are to be merged before what comes now; they are handed out once."""
-        known = self._open.get(key)
-        if known is None or isinstance(known, Session):
-            return ()
-        del self._open[key]
-        return known if now - known[0].received <= LIFETIME else ()
+    def may_hold(self, numbers: Iterable[str]) -> bool:
+        """Whether a line with these process numbers may belong to a session that is open."""
+        known = self._numbers
+        return "" in known or any(number in known for number in numbers)
 
     def merge(self, key: str, groups: Groups, lines: Sequence[str], now: float) -> Session:
         """The session of `key` with this match added; `groups`, all with a value, become its own.
@@ -94,14 +62,14 @@ class Sessions:
         for mark in _MARKS:
             groups.pop(mark, None)
         session = self._find(key, now)
-        if not isinstance(session, Session):
-            session = Session(groups, born=now)
+        if session is None:
+            session = Session(groups, now)
             if not forget:
                 self._store(key, session)
         else:
             self._update(session, groups, gained=gained)
             if forget:
-                del self._open[key]
+                self._drop(key)
         if isinstance(user, str) and user:
             session.users.add(user)
         if session.pending or len(session.users) > 1:
@@ -110,20 +78,26 @@ class Sessions:
         _take(session, lines, nofail=nofail, forget=forget)
         return session
 
-    def _find(self, key: str, now: float) -> Session | list[Unread] | None:
-        known = self._open.get(key)
-        if known is None:
+    def _find(self, key: str, now: float) -> Session | None:
+        session = self._open.get(key)
+        if session is not None and now - session.born > LIFETIME:
+            self._drop(key)
             return None
-        born = known.born if isinstance(known, Session) else known[0].received
-        if now - born > LIFETIME:
-            del self._open[key]
-            return None
-        return known
+        return session
 
-    def _store(self, key: str, session: Session | list[Unread]) -> None:
+    def _store(self, key: str, session: Session) -> None:
         while len(self._open) >= LIMIT:
-            self._open.popitem(last=False)
+            self._drop(next(iter(self._open)))
+        numbers = process_numbers(key)
+        session.number = numbers[0] if numbers else ""
+        self._numbers[session.number] += 1
         self._open[key] = session
+
+    def _drop(self, key: str) -> None:
+        number = self._open.pop(key).number
+        self._numbers[number] -= 1
+        if not self._numbers[number]:
+            del self._numbers[number]
 
     @staticmethod
     def _update(session: Session, values: Groups, *, gained: bool) -> None:

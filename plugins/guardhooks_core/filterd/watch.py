@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from guardhooks import ConfigError, Failure, Jail, LineTrace, Problem, safe_text
 
 from .ages import Ages, SharedDetector
 from .groups import Groups, Identity, identify
-from .rules import Candidates, Hit, Note, Rule, Rules, View
-from .sessions import Session, Sessions, Unread
+from .helpers import LONGEST, HelperLine, HelperLines, process_numbers
+from .rules import Candidates, Hit, Note, Rule, Rules
+from .sessions import Session, Sessions
 
-_LONGEST_UNREAD: Final = 1024
-"""Characters of a helper line that may wait unread: what waits is kept twice."""
 _log = logging.getLogger("guardhooks.filterd")
 
 
@@ -43,7 +42,7 @@ class Watch:
         self._report = report
         self._exhausted: set[str] = set()
         self._ages = Ages(jail.name, jail.findtime)
-        self._all = Candidates(self.rules.failregexes)
+        self._helpers = HelperLines()
         self._sessions = Sessions()
 
     def feed(
@@ -53,38 +52,56 @@ class Watch:
 
         Where the prefilter has ruled out some failregexes, `only` are the others.
         """
+        if only is not None and only.helper:
+            helper = HelperLine(line, known, now, live, only)
+            numbers = () if len(line) > LONGEST else process_numbers(line)
+            if numbers and not self._sessions.may_hold(numbers) and self._helpers.keep(helper, numbers):
+                return ()
+        return self._read(line, known, now, live=live, only=only)
+
+    def _read(
+        self, line: str, known: float | None, now: float, *, live: bool, only: Candidates | None
+    ) -> Sequence[Failure]:
         text, dated = self._cut(line, known, now)
         time = self._ages.in_production(dated, now, live=live)
         if time is None and dated is not None:
             self._ages.warn("old", now, "lines older than findtime are left out while catching up")
             return ()
-        view = self.rules.view(text, line)
-        if isinstance(view, int):
-            return ()
-        if self.rules.buffer is not None:
-            first = next(self.rules.judge(view, line, every=False, note=None), None)
-            hit = first if isinstance(first, Hit) else None
-        else:
-            candidates = self._all if only is None else only
-            if candidates.helper and time is not None and self._postponed(view, line, candidates, now):
-                return ()
-            hit = self.rules.find(view, line, candidates.rules)
+        hit = self._hit(text, line, only)
         if hit is None:
             return ()
         if dated is None and known is None and not self.detector.detector.none:
             self._ages.warn("undated", now, f"a failure has no valid date: {safe_text(line, 200)}")
-        failure = None if time is None else self._failure(hit, time, now)
-        return () if failure is None else (failure,)
+        if time is None:
+            return ()
+        found = self._read_helpers(hit) if self._helpers else []
+        failure = self._failure(hit, time, now)
+        if failure is not None:
+            found.append(failure)
+        return found
 
-    def _postponed(self, view: View, line: str, candidates: Candidates, now: float) -> bool:
-        key = view.base.get("mlfid")
-        short = len(line) <= _LONGEST_UNREAD
-        return short and isinstance(key, str) and self._sessions.postpone(key, Unread(view, line, candidates, now))
+    def _hit(self, text: str, line: str, only: Candidates | None) -> Hit | None:
+        view = self.rules.view(text, line)
+        if isinstance(view, int):
+            return None
+        if self.rules.buffer is None:
+            return self.rules.find(view, line, self.rules.failregexes if only is None else only.rules)
+        first = next(self.rules.judge(view, line, every=False, note=None), None)
+        return first if isinstance(first, Hit) else None
 
-    def _read(self, key: str, unread: Unread) -> None:
-        hit = self.rules.find(unread.view, unread.line, unread.candidates.rules)
-        if hit is not None:
-            self._sessions.merge(key, hit.groups, hit.lines, unread.received)
+    def _read_helpers(self, hit: Hit) -> list[Failure]:
+        """Read now what was laid aside of the session of `hit`."""
+        key = hit.groups.get("mlfid")
+        if not isinstance(key, str):
+            return []
+        helpers = self._helpers.take(process_numbers(key))
+        return [
+            failure
+            for helper in helpers
+            for failure in self._read(
+                helper.text, helper.known, helper.received, live=helper.live, only=helper.candidates
+            )
+        ]
 
     def trace(self, line: str, known: float | None, now: float, *, every: bool) -> LineTrace:
         """What happens to `line`, age rules off; its failures include helper lines (`nofail`)."""
@@ -110,6 +127,15 @@ class Watch:
             failures=tuple(failures),
             steps=tuple(steps),
         )
+
+    def pass_over(self, line: str, known: float | None, now: float) -> str:
+        """Learn from the date of a line that no regex can match, as `trace` would. The pattern that found it, or ""."""
+        date = None if known is not None else self.detector.find(line, now)
+        if date is None:
+            return ""
+        if date.time is not None:
+            self._ages.saw(date.time)
+        return date.pattern if date.end > date.start else ""
 
     def _cut(self, line: str, known: float | None, now: float, note: Note | None = None) -> tuple[str, float | None]:
         """The line without its date, and its time (None: undated)."""
@@ -170,8 +196,6 @@ class Watch:
         key = hit.groups.get("mlfid")
         if not isinstance(key, str):
             return _Event(hit.groups, hit.lines, None)
-        for unread in self._sessions.unread(key, now):
-            self._read(key, unread)
         session = self._sessions.merge(key, hit.groups, hit.lines, now)
         return _Event(session.groups, session.lines, session)
 

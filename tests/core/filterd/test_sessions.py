@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from guardhooks import Chunk, FilterSpec, Jail
@@ -12,7 +12,7 @@ from guardhooks_core.filterd.matcher import FilterMatcher
 NOW = 1_700_000_000.0
 SPEC = FilterSpec(
     "session",
-    prefregex=r"^<F-MLFID>\w+</F-MLFID>: <F-CONTENT>.+</F-CONTENT>$",
+    prefregex=r"^<F-MLFID>\w+(?:\[\d+\])*</F-MLFID>: <F-CONTENT>.+</F-CONTENT>$",
     failregex=(
         "^<F-NOFAIL>connect</F-NOFAIL> <HOST>$",
         "^fail$",
@@ -108,7 +108,13 @@ def test_a_session_of_many_lines_keeps_the_latest_of_them() -> None:
     assert failure.matches[-1] == "s: fail"
 
 
-@given(st.lists(st.tuples(st.sampled_from("stu"), st.sampled_from("CfbaABLDE")), max_size=40))
+KEYS = ("s", "s[1]", "t[1]", "t[2]", "u[2][3]", "[3]")
+
+
+@given(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from("CfbaABLDE")), max_size=40))
+@example([("s[1]", "C"), ("s[1]", "A"), ("s[1]", "f")])
+@example([("s[1]", "b"), ("s[1]", "a")])
+@example([("t[1]", "C"), ("s[1]", "C"), ("t[1]", "f"), ("s[1]", "f")])
 def test_helper_lines_left_unread_change_nothing(sequence: list[tuple[str, str]]) -> None:
     lines = [f"{key}: {WORDS[letter]}" for key, letter in sequence]
     block = Chunk("".join(f"{line}\n" for line in lines).encode(), "log", NOW)
@@ -121,7 +127,7 @@ def test_helper_lines_left_unread_change_nothing(sequence: list[tuple[str, str]]
 
 def test_helper_lines_of_old_sessions_are_forgotten() -> None:
     matcher = FilterMatcher([Jail("j", SPEC, maxmatches=20)])
-    assert counts(lines_of("C"), matcher) == []
-    assert counts(lines_of("f"), matcher, at=NOW + 301) == []
-    assert counts(lines_of("C", "t"), matcher) == []
-    assert counts(lines_of("f", "t"), matcher, at=NOW + 299) == [2]
+    assert counts(lines_of("C", "s[1]"), matcher) == []
+    assert counts(lines_of("f", "s[1]"), matcher, at=NOW + 301) == []
+    assert counts(lines_of("C", "t[2]"), matcher) == []
+    assert counts(lines_of("f", "t[2]"), matcher, at=NOW + 299) == [2]
