@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
+from guardhooks.finding import Finding
 from guardhooks.model import (
     ActionSpec,
     Ban,
@@ -161,6 +162,26 @@ def on_unban(jail: Jail, ban: Ban) -> None:
 
     :param jail: the jail that had banned.
     :param ban: the ban that is over.
+    """
+
+
+@hookspec(firstresult=True)
+def diagnose(
+    guard: Guard, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str
+) -> Sequence[Finding] | Awaitable[Sequence[Finding] | None] | None:
+    """Called when an administrator asks why somebody does or does not get through (`guardhooks doctor`). May be async.
+
+    Look at what really is there (the kernel, a file, a remote service) and change nothing. For an address, end with one
+    finding that decides: `keeps_out` True or False. A plain function runs in a worker thread. Without a daemon it is
+    asked too, by a process of its own in which `on_start` was never called. None: "not my action".
+
+    Stops at the first result that is not None.
+
+    :param guard: the guard that asks; it may not have been started.
+    :param jail: the jail of the action.
+    :param action: the action as configured.
+    :param bans: with an address the bans in force that cover it, else all bans that are due in the jail.
+    :param address: the address that is asked about, empty when the action as a whole is.
     """
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from guardhooks.errors import GuardhooksError as GuardhooksError
     from guardhooks.errors import PluginError as PluginError
     from guardhooks.errors import StateError as StateError
+    from guardhooks.finding import Finding as Finding
+    from guardhooks.finding import Level as Level
     from guardhooks.guard import Guard as Guard
     from guardhooks.marker import hookimpl as hookimpl
     from guardhooks.marker import skip_newcomers as skip_newcomers
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 _HOME = {
     "guardhooks.addresses": ("canonical", "own_addresses", "prefix_of", "widen"),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
+    "guardhooks.finding": ("Finding", "Level"),
     "guardhooks.guard": ("Guard",),
     "guardhooks.marker": ("hookimpl", "skip_newcomers"),
     "guardhooks.model": (

@@ -12,7 +12,7 @@ import pluggy
 from guardhooks.errors import PluginError
 from guardhooks.marker import skips_newcomers
 
-MAY_BE_ASYNC: Final = frozenset({"on_failure", "execute_action"})
+MAY_BE_ASYNC: Final = frozenset({"on_failure", "execute_action", "diagnose"})
 MAY_BE_WRAPPED: Final = frozenset({"decide_ban"})
 
 
@@ -76,5 +76,5 @@ def _wrong_kind(hook: str, function: Callable[..., object], options: pluggy.Hook
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         return "it is a generator function, which would claim every call; return a result or None"
     if inspect.iscoroutinefunction(function) and hook not in MAY_BE_ASYNC:
-        return f"it is async, which only {' and '.join(sorted(MAY_BE_ASYNC))} may be"
+        return f"it is async, which only {', '.join(sorted(MAY_BE_ASYNC))} may be"
     return ""

@@ -18,6 +18,7 @@ import pluggy
 
 from guardhooks import hookspecs
 from guardhooks.errors import ActionError, ConfigError, GuardhooksError, PluginError
+from guardhooks.finding import Finding, Level
 from guardhooks.model import (
     ActionSpec,
     Ban,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 _HOOKS: Final = (
     "on_start", "log_source", "line_matcher", "on_failure", "decide_ban", "refuse_ban", "execute_action", "on_ban",
-    "on_unban", "on_stop", "add_commands",
+    "on_unban", "diagnose", "on_stop", "add_commands",
 )  # fmt: skip
 
 logger = logging.getLogger("guardhooks.plugins")
@@ -211,17 +212,49 @@ class Plugins:
     async def _run_action(
         self, implementation: Implementation, call: Call, executor: Executor | None
     ) -> Outcome | None:
+        answer = await self._run(implementation, call, executor)
+        if answer is None or isinstance(answer, Outcome):
+            return answer
+        if answer is True:
+            return Outcome()
+        raise wrong_type(answer, Outcome)
+
+    async def _run(self, implementation: Implementation, call: Call, executor: Executor | None) -> object:
+        """What an implementation answers that may be slow: awaited, or asked in `executor`."""
         if implementation.is_async:
             answer = await implementation.call(*call.values)
         else:
             answer = await asyncio.get_running_loop().run_in_executor(executor, implementation.call, *call.values)
         if self._trace:
             traced(implementation, call, answer)
-        if answer is None or isinstance(answer, Outcome):
-            return answer
-        if answer is True:
-            return Outcome()
-        raise wrong_type(answer, Outcome)
+        return answer
+
+    async def diagnose(  # noqa: PLR0917 -- the hook's
+        self,
+        guard: Guard,
+        jail: Jail,
+        action: ActionSpec,
+        bans: Sequence[Ban],
+        address: str,
+        executor: Executor | None = None,
+    ) -> list[Finding] | None:
+        """What the first plugin that knows the action finds; None if none does. A fault is a finding."""
+        call = Call("diagnose", jail.name, (guard, jail, action, tuple(bans), address), list)
+        for implementation in self._chain("diagnose", jail):
+            try:
+                answer = await self._run(implementation, call, executor)
+                if answer is None:
+                    continue
+                if not isinstance(answer, Sequence) or not all(isinstance(each, Finding) for each in answer):
+                    raise wrong_type(answer, Finding)  # noqa: TRY301 -- as any other fault of the plugin
+            except GuardhooksError as error:
+                return [Finding(safe_text(f"{implementation.plugin}: {error}"), Level.BAD)]
+            except Exception as error:  # noqa: BLE001 -- the plugin boundary
+                self._fault(implementation, call, error, may_switch_off=False)
+                why = f"plugin {implementation.plugin} failed: {type(error).__name__}: {error}"
+                return [Finding(safe_text(why), Level.BAD)]
+            return list(answer)
+        return None
 
     def on_ban(self, jail: Jail, ban: Ban) -> None:
         self._tell("on_ban", jail, (jail, ban))
