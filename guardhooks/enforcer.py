@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -30,7 +31,7 @@ logger = logging.getLogger("guardhooks.actions")
 
 
 class Enforcer:
-    """All action workers, and which bans wait for which of them."""
+    """All action workers, and which bans wait for which of them; a ban that waits for none is in force."""
 
     def __init__(
         self,
@@ -47,8 +48,10 @@ class Enforcer:
         self._execute, self._due, self._report, self._adopt = execute, due, report, adopt
         self._reconcile = reconcile
         self._workers: dict[str, list[ActionWorker]] = {}
-        self._waiting: dict[tuple[str, str], set[str]] = {}
-        self._in_force: set[tuple[str, str]] = set()
+        self._waiting: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
+        """By jail and id, the names of the actions that have not done a ban yet."""
+        self._names: dict[frozenset[str], frozenset[str]] = {}
+        """Equal sets are one object: there may be a hundred thousand."""
 
     def workers(self, jail: str) -> Sequence[ActionWorker]:
         """The workers of a jail's actions, in configuration order."""
@@ -102,14 +105,11 @@ class Enforcer:
         for worker in workers:
             worker.ask(Op.BAN, ban)
         if not workers:
-            self._in_force.add((ban.jail, ban.id))
             self._tell([(jail, Op.BAN, ban)])
 
     def unban(self, jail: Jail, ban: Ban) -> None:
         """Have a ban lifted by all actions of its jail. The ledger must no longer hold it."""
-        self._waiting.pop((ban.jail, ban.id), None)
-        was_reported = (ban.jail, ban.id) in self._in_force
-        self._in_force.discard((ban.jail, ban.id))
+        was_reported = self._waiting[ban.jail].pop(ban.id, None) is None
         for worker in self._workers.get(ban.jail, ()):
             worker.ask(Op.UNBAN, ban)
         if was_reported:
@@ -131,9 +131,9 @@ class Enforcer:
         """`active`, `pending` or `failing`: what can be said of a ban that the ledger holds."""
         if self.reason(jail, id):
             return "failing"
-        waiting = self._waiting.get((jail, id))
-        if not waiting:
-            return "active" if (jail, id) in self._in_force else "pending"
+        waiting = self._waiting[jail].get(id)
+        if waiting is None:
+            return "active"
         states = {worker.state for worker in self._workers.get(jail, ()) if worker.action.actname in waiting}
         return "failing" if states & _SICK else "pending"
 
@@ -147,7 +147,7 @@ class Enforcer:
         ids = {id for worker in self._workers.get(jail, ()) for id in worker.partial.ids}
         sick = {w.action.actname for w in self._workers.get(jail, ()) if w.state in _SICK}
         if sick:
-            ids.update(id for (of, id), waiting in self._waiting.items() if of == jail and waiting & sick)
+            ids.update(id for id, waiting in self._waiting[jail].items() if waiting & sick)
         return len(ids)
 
     async def close(self, jails: Iterable[str], op: Op) -> list[str]:
@@ -167,24 +167,27 @@ class Enforcer:
         return ""
 
     def _expect(self, ban: Ban) -> None:
-        workers = self._workers.get(ban.jail, ())
-        waiting = {worker.action.actname for worker in workers if worker.state is not ActionState.UNSERVED}
-        self._in_force.discard((ban.jail, ban.id))
-        if workers:
-            self._waiting[ban.jail, ban.id] = waiting or {worker.action.actname for worker in workers}
+        if workers := self._workers.get(ban.jail):
+            served = frozenset(worker.action.actname for worker in workers if worker.state is not ActionState.UNSERVED)
+            self._wait(ban, served or frozenset(worker.action.actname for worker in workers))
+
+    def _wait(self, ban: Ban, names: frozenset[str]) -> None:
+        """Have a ban wait for these actions; where there are none, it is in force."""
+        if names:
+            self._waiting[ban.jail][ban.id] = self._names.setdefault(names, names)
+        else:
+            del self._waiting[ban.jail][ban.id]
 
     def _wait_anew(self, jail: Jail, fresh: set[str]) -> None:
         """Bans that still wait go on waiting for the actions left and the fresh ones, not for those that are gone."""
         left = {action.actname for action in jail.actions}
         complete = []
         for ban in self._due(jail.name):
-            key = (ban.jail, ban.id)
-            if key not in self._waiting:
+            waiting = self._waiting[jail.name].get(ban.id)
+            if waiting is None:
                 continue
-            self._waiting[key] = self._waiting[key] & left | fresh
-            if not self._waiting[key]:
-                del self._waiting[key]
-                self._in_force.add(key)
+            self._wait(ban, names := waiting & left | fresh)
+            if not names:
                 complete.append((jail, Op.BAN, ban))
         self._tell(complete)
 
@@ -193,18 +196,16 @@ class Enforcer:
         if op is Op.UNBAN:
             return
         complete = []
+        name = worker.action.actname
         for ban in bans:
-            key = (ban.jail, ban.id)
-            waiting = self._waiting.get(key)
-            if waiting is None:
+            waiting = self._waiting[ban.jail].get(ban.id)
+            if waiting is None or name not in waiting:
                 continue
-            alone = waiting == {worker.action.actname}
-            if worker.state is ActionState.UNSERVED and alone:
+            names = waiting - {name}
+            if worker.state is ActionState.UNSERVED and not names:
                 continue  # nobody else enforces it: it must not pass for a ban in force
-            waiting.discard(worker.action.actname)
-            if not waiting:
-                del self._waiting[key]
-                self._in_force.add(key)
+            self._wait(ban, names)
+            if not names:
                 complete.append((worker.jail, Op.BAN, ban))
         self._tell(complete)
 

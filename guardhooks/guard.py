@@ -27,7 +27,7 @@ from guardhooks.enforcer import Enforcer
 from guardhooks.errors import ActionError, ConfigError, StateError
 from guardhooks.lastdoor import FORCED, LastDoor
 from guardhooks.ledger import Ledger
-from guardhooks.logs import NOTICE
+from guardhooks.logs import NOTICE, together
 from guardhooks.model import NO_OPTIONS, ActionSpec, Ban, Failure, Fields, Jail, Op, Outcome, Problem
 from guardhooks.pipeline import Pipeline
 from guardhooks.plugins import Plugins
@@ -378,16 +378,17 @@ class Guard:
         for name, number in restored.items():
             if number > _RESTORED_ONE_BY_ONE:
                 logger.log(NOTICE, "[%s] Restored %d bans", name, number)
-        for jail, op, ban in news:
-            if op is Op.UNBAN:
-                logger.log(NOTICE, "[%s] Unban %s", jail.name, safe_text(ban.id))
-                self.plugins.on_unban(jail, ban)
-                continue
-            if not ban.restored:
-                logger.log(NOTICE, "[%s] Ban %s", jail.name, safe_text(ban.id))
-            elif restored[jail.name] <= _RESTORED_ONE_BY_ONE:
-                logger.log(NOTICE, "[%s] Restore Ban %s", jail.name, safe_text(ban.id))
-            self.plugins.on_ban(jail, ban)
+        with together():
+            for jail, op, ban in news:
+                if op is Op.UNBAN:
+                    logger.log(NOTICE, "[%s] Unban %s", jail.name, safe_text(ban.id))
+                    self.plugins.on_unban(jail, ban)
+                    continue
+                if not ban.restored:
+                    logger.log(NOTICE, "[%s] Ban %s", jail.name, safe_text(ban.id))
+                elif restored[jail.name] <= _RESTORED_ONE_BY_ONE:
+                    logger.log(NOTICE, "[%s] Restore Ban %s", jail.name, safe_text(ban.id))
+                self.plugins.on_ban(jail, ban)
 
     # --- what can be seen ---------------------------------------------------------------------------------------------
 

@@ -53,13 +53,24 @@ class PrefixMap:
 
     def holding(self, address: str) -> list[str]:
         """The texts of all prefixes that hold this single address or prefix, in no order; empty for other text."""
-        if not (self._v6 if ":" in address else self._v4):
+        v6 = ":" in address
+        table = self._v6 if v6 else self._v4
+        if not table:
             return []
-        key = key_of(address)
+        if "/" in address:
+            return self._wider(table, address)
+        try:
+            number = int.from_bytes(socket.inet_pton(_FAMILIES[v6][0], address))
+        except (OSError, ValueError):
+            return []
+        return [text for shift, numbers in table.items() if (text := numbers.get(number >> shift)) is not None]
+
+    @staticmethod
+    def _wider(table: _Table, prefix: str) -> list[str]:
+        key = key_of(prefix)
         if key is None:
             return []
-        v6, own_shift, number = key
-        table = self._v6 if v6 else self._v4
+        _, own_shift, number = key
         number <<= own_shift
         found = [(shift, numbers.get(number >> shift)) for shift, numbers in table.items()]
         return [text for shift, text in found if text is not None and shift >= own_shift]

@@ -112,7 +112,7 @@ class BanList:
         self._enter(entry)
         self.dirty[number] = entry.row()
         self._details[number] = self.dirty_details[number] = encoded_details(ban)
-        return replace(ban, count=count)
+        return ban if ban.count == count else replace(ban, count=count)
 
     def restore(self, entry: Entry, now: float) -> None:
         """Put back what was on disk. A ban from the future (the clock was set back) starts now."""

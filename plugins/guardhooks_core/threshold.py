@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from guardhooks import PERMANENT, Ban, Failure, Jail, Record, hookimpl, skip_newcomers
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -32,6 +34,7 @@ def decide_ban(jail: Jail, failure: Failure, record: Record) -> list[Ban] | None
     return [ban]
 
 
+@lru_cache(maxsize=1024)
 def _reason(failures: int, findtime: float) -> str:
     return f"{failures} failure{'s' * (failures != 1)} in {_duration(findtime)}"
 

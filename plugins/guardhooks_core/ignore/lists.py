@@ -47,9 +47,9 @@ class Words:
         """The word that holds `id`, empty if none does."""
         if id in self._literal:
             return self._literal[id]
-        if self._prefixes and (holding := self._prefixes.holding(id)):
+        if holding := self._prefixes.holding(id):
             return holding[0]
-        return next((name.what for name in self.names if id in name.value), "")
+        return next((name.what for name in self.names if id in name.value), "") if self.names else ""
 
     def inside(self, prefix: str) -> str:
         """A word that means something inside `prefix`, empty if none does. The first call sorts the words."""
