@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,13 +16,16 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
+from guardhooks import Ban
+from guardhooks.ledger import Ledger
+
 _JAIL_LOCAL = """\
 [DEFAULT]
 bantime = 1d
 findtime = 1h
 maxretry = 5
-banaction = iptables-ipset-proto6
-banaction_allports = iptables-ipset-proto6-allports
+banaction = {action}
+banaction_allports = {action}
 ignoreself = false
 usedns = no
 [sshd]
@@ -36,13 +42,14 @@ class Daemon(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, folder: Path, log: Path, *, maxretry: int = 5) -> None:
+    def __init__(self, folder: Path, log: Path, *, maxretry: int = 5, action: str = "iptables-ipset-proto6") -> None:
+        """:param action: what bans, a name that both know."""
         self.folder, self.log = folder, log
         self.config = folder / "config"
         shutil.copytree("/etc/fail2ban", self.config, dirs_exist_ok=True)
         for shipped in (self.config / "jail.d").glob("*.conf"):
             shipped.unlink()
-        (self.config / "jail.local").write_text(_JAIL_LOCAL.format(log=log, maxretry=maxretry))
+        (self.config / "jail.local").write_text(_JAIL_LOCAL.format(log=log, maxretry=maxretry, action=action))
         self.process: subprocess.Popen[bytes] | None = None
 
     @abstractmethod
@@ -54,6 +61,10 @@ class Daemon(ABC):
         """Whether it answers its client."""
 
     @abstractmethod
+    def remember(self, addresses: list[str]) -> None:
+        """Write these bans into its database while it does not run, as if it had made them just now."""
+
+    @abstractmethod
     def ban(self, addresses: list[str]) -> None:
         """Ban these by hand, through its client."""
 
@@ -62,6 +73,17 @@ class Daemon(ABC):
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(600)
             self.process = None
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def said(self) -> str:
+        """The last line of its log."""
+        log = self.folder / "log"
+        return (log.read_text(errors="replace").splitlines() or [""])[-1] if log.exists() else ""
 
     def cpu(self) -> float:
         """CPU seconds used so far, user and system, children that it waited for included."""
@@ -107,6 +129,16 @@ class Guardhooks(Daemon):
         for start in range(0, len(addresses), 1000):
             self._client("ban", "sshd", *addresses[start : start + 1000]).check_returncode()
 
+    def remember(self, addresses: list[str]) -> None:
+        asyncio.run(self._remember(addresses))
+
+    async def _remember(self, addresses: list[str]) -> None:
+        ledger = Ledger.open(self.folder / "state" / "ledger.sqlite3", clock=time.time)
+        for address in addresses:
+            ledger.add(Ban(address, "sshd", time.time(), 86400.0, failures=5))
+        await ledger.close()
+        (self.folder / "state").chmod(0o700)
+
     def status(self) -> dict[str, object]:
         answer: dict[str, object] = json.loads(self._client("status", "--json").stdout)
         return answer
@@ -119,8 +151,8 @@ class Guardhooks(Daemon):
 class Fail2ban(Daemon):
     name = "fail2ban"
 
-    def __init__(self, folder: Path, log: Path, *, maxretry: int = 5) -> None:
-        super().__init__(folder, log, maxretry=maxretry)
+    def __init__(self, folder: Path, log: Path, *, maxretry: int = 5, action: str = "iptables-ipset-proto6") -> None:
+        super().__init__(folder, log, maxretry=maxretry, action=action)
         (self.config / "fail2ban.local").write_text(
             "[Definition]\n"
             f"logtarget = {folder / 'log'}\nsocket = {folder / 'socket'}\npidfile = {folder / 'pid'}\n"
@@ -133,6 +165,25 @@ class Fail2ban(Daemon):
 
     def ready(self) -> bool:
         return self._client("ping").returncode == 0
+
+    def remember(self, addresses: list[str]) -> None:
+        """It makes the first ban itself; the others become rows like that one."""
+        self.start()
+        self.wait_ready()
+        self.ban(addresses[:1])
+        self.stop()
+        with contextlib.closing(sqlite3.connect(self.folder / "fail2ban.sqlite3")) as database, database:
+            for table in ("bans", "bips"):
+                self._multiply(database, table, addresses)
+
+    @staticmethod
+    def _multiply(database: sqlite3.Connection, table: str, addresses: list[str]) -> None:
+        rows = database.execute(f"SELECT * FROM {table} WHERE ip = ?", addresses[:1])
+        columns = [column[0] for column in rows.description]
+        row = dict(zip(columns, rows.fetchone(), strict=True))
+        marks = ", ".join("?" * len(columns))
+        others = (tuple({**row, "ip": address}.values()) for address in addresses[1:])
+        database.executemany(f"INSERT INTO {table} VALUES ({marks})", others)
 
     def ban(self, addresses: list[str]) -> None:
         for start in range(0, len(addresses), 500):

@@ -1,14 +1,87 @@
-"""What the kernel's ipset sets hold, read by netlink."""
+"""What the kernel's sets hold: ipset's and nftables', those of the present network namespace."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import time
 from collections.abc import Callable
+from typing import ClassVar, Protocol
 
 from pyroute2 import IPSet
 from pyroute2.netlink.exceptions import NetlinkError
+
+from guardhooks_core.firewall import netlink
+
+_NFTABLES = 10 << 8
+_GET_ELEMENTS = _NFTABLES | 13
+_TABLE, _SET, _ELEMENTS = 1, 2, 3
+_INET = 1
+
+
+class Firewall(Protocol):
+    """One kind of sets. `action` is the name under which both daemons know what fills them."""
+
+    action: ClassVar[str]
+
+    def size(self) -> int:
+        """How many entries all sets hold together."""
+        ...
+
+    def clear(self) -> None:
+        """Remove all rules and sets."""
+        ...
+
+    def restore_script(self, addresses: list[str]) -> tuple[list[str], str]:
+        """The tool's own best: one command, and what it reads from its standard input."""
+        ...
+
+
+class Ipset:
+    action = "iptables-ipset-proto6"
+
+    def size(self) -> int:
+        return Sets.size()
+
+    def clear(self) -> None:
+        for tool in ("iptables", "ip6tables"):
+            for words in (("-F",), ("-X",)):
+                subprocess.run([tool, "-w", *words], check=False, capture_output=True)
+        subprocess.run(["ipset", "destroy"], check=False, capture_output=True)
+
+    def restore_script(self, addresses: list[str]) -> tuple[list[str], str]:
+        lines = "".join(f"add plain {address} timeout 86400\n" for address in addresses)
+        return ["ipset", "restore"], "create plain hash:net timeout 0 maxelem 1048576\n" + lines
+
+
+class Nftables:
+    action = "nftables-multiport"
+
+    def size(self) -> int:
+        listing = subprocess.run(["nft", "-j", "list", "sets"], capture_output=True, text=True, check=True).stdout
+        sets = [item["set"] for item in json.loads(listing)["nftables"] if "set" in item]
+        return sum(self._elements(each["table"], each["name"]) for each in sets)
+
+    @staticmethod
+    def _elements(table: str, name: str) -> int:
+        head = netlink.string(_TABLE, table) + netlink.string(_SET, name)
+        with contextlib.suppress(netlink.NetlinkError):
+            answers = netlink.dump(netlink.message(_GET_ELEMENTS, netlink.DUMP, head, family=_INET))
+            blocks = [block for answer in answers for kind, block in netlink.attributes(answer) if kind == _ELEMENTS]
+            return sum(1 for block in blocks for _ in netlink.attributes(block))
+        return 0
+
+    def clear(self) -> None:
+        subprocess.run(["nft", "flush", "ruleset"], check=True)
+
+    def restore_script(self, addresses: list[str]) -> tuple[list[str], str]:
+        elements = ",".join(f"{address} timeout 86400s" for address in addresses)
+        body = "type ipv4_addr; flags timeout; elements = {" + elements + "};"
+        return ["nft", "-f", "-"], "table inet plain { set s { " + body + " }; }\n"
+
+
+FIREWALLS: dict[str, Firewall] = {"ipset": Ipset(), "nftables": Nftables()}
 
 
 class Sets:
