@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from guardhooks.model import LineMatcher as LineMatcher
     from guardhooks.model import LineTrace as LineTrace
     from guardhooks.model import LogSource as LogSource
+    from guardhooks.model import MissedLines as MissedLines
     from guardhooks.model import Op as Op
     from guardhooks.model import Outcome as Outcome
     from guardhooks.model import Position as Position
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from guardhooks.model import SourceSpec as SourceSpec
     from guardhooks.model import SourceStatus as SourceStatus
     from guardhooks.model import StartAt as StartAt
+    from guardhooks.model import SurveyingMatcher as SurveyingMatcher
     from guardhooks.prefixes import PrefixList as PrefixList
     from guardhooks.prefixes import PrefixMap as PrefixMap
     from guardhooks.text import safe_text as safe_text
@@ -58,8 +60,8 @@ _HOME = {
     "guardhooks.marker": ("hookimpl", "skip_newcomers"),
     "guardhooks.model": (
         "NO_FIELDS", "NO_OPTIONS", "PERMANENT", "ActionSpec", "Ban", "Chunk", "Escalation", "Failure", "FilterSpec",
-        "Ignore", "Jail", "LineMatcher", "LineTrace", "LogSource", "Op", "Outcome", "Position", "Problem", "Record",
-        "SourceSpec", "SourceStatus", "StartAt",
+        "Ignore", "Jail", "LineMatcher", "LineTrace", "LogSource", "MissedLines", "Op", "Outcome", "Position",
+        "Problem", "Record", "SourceSpec", "SourceStatus", "StartAt", "SurveyingMatcher",
     ),
     "guardhooks.prefixes": ("PrefixList", "PrefixMap"),
     "guardhooks.text": ("safe_text",),

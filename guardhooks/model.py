@@ -347,6 +347,14 @@ class LineTrace:
     steps: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class MissedLines:
+    """`count` lines in a row that nothing matches; `datepattern` found a date in each (empty: none has a date)."""
+
+    count: int
+    datepattern: str = ""
+
+
 @runtime_checkable
 class LogSource(Protocol):
     """Reads one spec for all jails that name it. Sources with an equal `key` are shared."""
@@ -392,4 +400,18 @@ class LineMatcher(Protocol):
 
         With `every`, all regexes of the filter are tried on each line; else the first that matches decides.
         """
+        ...
+
+
+@runtime_checkable
+class SurveyingMatcher(LineMatcher, Protocol):
+    """A matcher that can also tell testers the outcome of a whole log fast. Only if you like; `trace` does for all."""
+
+    @property
+    def costly(self) -> Mapping[str, Sequence[str]]:
+        """By jail name, what in its filter makes every line pay the full price, one sentence each."""
+        ...
+
+    def survey(self, chunk: Chunk, *, every: bool = True) -> Iterable[LineTrace | MissedLines]:
+        """As `trace`, and leading to the same, with any lines that nothing matches summed up. `steps` may be empty."""
         ...

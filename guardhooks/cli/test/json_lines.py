@@ -6,10 +6,11 @@ import json
 import math
 import sys
 from collections.abc import Mapping
+from typing import Final
 
 from guardhooks.cli.exits import warn
 from guardhooks.cli.test.trial import Trial
-from guardhooks.model import Failure, LineTrace
+from guardhooks.model import Failure, LineTrace, MissedLines
 
 
 def tell(trial: Trial) -> None:
@@ -17,11 +18,19 @@ def tell(trial: Trial) -> None:
     for problem in trial.problems:
         warn(str(problem))
     number = 0
-    for block in trial.blocks(every=True):
-        for trace in block:
-            number += 1
-            sys.stdout.write(json.dumps(of_line(number, trace)) + "\n")
+    for block in trial.surveys(every=True):
+        for outcome in block:
+            if isinstance(outcome, MissedLines):
+                sys.stdout.write("".join([_MISSED % (number + more) for more in range(1, outcome.count + 1)]))
+                number += outcome.count
+            else:
+                number += 1
+                sys.stdout.write(json.dumps(of_line(number, outcome)) + "\n")
         sys.stdout.flush()
+
+
+_MISSED: Final = json.dumps({"line": 0, "ignored": False, "failures": []}).replace("0", "%d") + "\n"
+"""`of_line` of a line that nothing matches, with a place for its number."""
 
 
 def of_line(number: int, trace: LineTrace) -> dict[str, object]:

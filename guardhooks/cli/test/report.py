@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from guardhooks.cli.output import columns, paint
 from guardhooks.cli.test.trial import Trial
-from guardhooks.model import LineTrace
+from guardhooks.model import LineTrace, MissedLines
 from guardhooks.text import safe_text
 
 _SHOWN: Final = 20
@@ -47,9 +47,19 @@ class Tally:
         self.failregex.update(failure.failregex for failure in trace.failures)
         if verdict == "ignored":
             self.ignoreregex[trace.ignoreregex] += 1
-        if verdict == "missed" and len(self.first_missed) < _SHOWN:
+        if verdict == "missed" and self.wants_texts:
             self.first_missed.append((number, trace.text))
         return verdict
+
+    def add_missed(self, lines: MissedLines) -> None:
+        """Count lines that nothing matches, without their texts."""
+        self.verdicts["missed"] += lines.count
+        self.dates[lines.datepattern] += lines.count
+
+    @property
+    def wants_texts(self) -> bool:
+        """Whether more missed lines are to be shown."""
+        return len(self.first_missed) < _SHOWN
 
 
 def _verdict(trace: LineTrace) -> Verdict:
@@ -63,12 +73,21 @@ def _verdict(trace: LineTrace) -> Verdict:
 def tell(trial: Trial, *, every: bool, listed: Listed) -> None:
     """Run the trial and print the report, after the lines that are to be listed."""
     tally, began = Tally(), time.perf_counter()
-    for number, trace in trial.traces(every=every):
-        verdict = tally.add(number, trace)
-        if _is_listed(verdict, listed):
-            sys.stdout.write(_listed_line(number, trace, verdict) + "\n")
+    for block in trial.surveys(every=every, in_full=lambda: listed.missed or tally.wants_texts):
+        for outcome in block:
+            if isinstance(outcome, MissedLines):
+                tally.add_missed(outcome)
+            else:
+                _add(tally, outcome, listed)
     took = time.perf_counter() - began
     sys.stdout.write("\n".join(_report(trial, tally, took, listed)) + "\n")
+
+
+def _add(tally: Tally, trace: LineTrace, listed: Listed) -> None:
+    number = tally.verdicts.total() + 1
+    verdict = tally.add(number, trace)
+    if _is_listed(verdict, listed):
+        sys.stdout.write(_listed_line(number, trace, verdict) + "\n")
 
 
 def _is_listed(verdict: Verdict, listed: Listed) -> bool:
@@ -88,6 +107,8 @@ def _report(trial: Trial, tally: Tally, took: float, listed: Listed) -> Iterator
     yield f"{paint(safe_text(trial.made_from), 'strong')} on {safe_text(trial.lines.origin)}"
     for problem in trial.problems:
         yield f"{paint('!', 'bad')} {safe_text(str(problem))}"
+    for reason in trial.costly:
+        yield f"{paint('!', 'warn')} {safe_text(reason)}"
     yield ""
     yield from _hits("failregex", spec.failregex, tally.failregex)
     yield from _hits("ignoreregex", spec.ignoreregex, tally.ignoreregex)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from guardhooks.cli.plugin_set import load_plugins
 from guardhooks.cli.test.log import LogLines
 from guardhooks.cli.test.subject import Subject
 from guardhooks.errors import ConfigError
-from guardhooks.model import Chunk, Jail, LineMatcher, LineTrace, Problem, SourceStatus, StartAt
+from guardhooks.model import (
+    Chunk,
+    Jail,
+    LineMatcher,
+    LineTrace,
+    MissedLines,
+    Problem,
+    SourceStatus,
+    StartAt,
+    SurveyingMatcher,
+)
+
+Outcome: TypeAlias = LineTrace | MissedLines
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,9 @@ class Trial:
         self._journal = subject.journal
         self._matcher = self._match(config)
         self.problems: list[Problem] = [*self.jail.problems, *self._matcher.problems.get(self.jail.name, ())]
+        # Asked once: to see whether it is one means to ask for all its properties.
+        self._surveyor = self._matcher if isinstance(self._matcher, SurveyingMatcher) else None
+        self.costly: Sequence[str] = self._surveyor.costly.get(self.jail.name, ()) if self._surveyor else ()
 
     def _match(self, config: Path | None) -> LineMatcher:
         matchers = load_plugins(config).line_matcher(_TestedLog(self.lines.origin), [self.jail])
@@ -56,9 +72,21 @@ class Trial:
 
     def blocks(self, *, every: bool) -> Iterator[list[LineTrace]]:
         """What happened to each line, in order, in bounded portions as the lines come."""
+        for chunk in self._chunks():
+            yield list(self._matcher.trace(chunk, every=every))
+
+    def surveys(self, *, every: bool, in_full: Callable[[], bool] = lambda: False) -> Iterator[list[Outcome]]:
+        """As `blocks`, with missed lines summed up where the matcher can do so and `in_full` does not say otherwise."""
+        for chunk in self._chunks():
+            if self._surveyor is None or in_full():
+                yield list(self._matcher.trace(chunk, every=every))
+            else:
+                yield list(self._surveyor.survey(chunk, every=every))
+
+    def _chunks(self) -> Iterator[Chunk]:
         for data in self.lines.blocks:
             times = (self._now,) * data.count(b"\n") if self._journal else None
-            yield list(self._matcher.trace(Chunk(data, self.lines.origin, self._now, times=times), every=every))
+            yield Chunk(data, self.lines.origin, self._now, times=times)
 
     def traces(self, *, every: bool) -> Iterator[tuple[int, LineTrace]]:
         """Line numbers from 1 and what happened to each line."""

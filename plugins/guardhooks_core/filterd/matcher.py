@@ -121,7 +121,7 @@ class FilterMatcher:
                 _log.info("[%s] %s", jail, reason)
         return plan
 
-    @property
+    @cached_property
     def costly(self) -> Mapping[str, Sequence[str]]:
         """By jail, the regexes and settings that no prefilter can serve, so that every line is matched."""
         return self._plan.costly if "_plan" in vars(self) else lay_out(self._watches).costly
