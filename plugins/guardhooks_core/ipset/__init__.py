@@ -12,13 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome, hookimpl
-from guardhooks_core.firewall.entries import Entries, compare, entries_of
+from guardhooks import ActionSpec, Ban, Jail, Op, Outcome, hookimpl
+from guardhooks_core.firewall.changes import REMOVALS, TABLE_REMOVED, Change, ChangeListener
+from guardhooks_core.firewall.entries import entries_of
 from guardhooks_core.firewall.names import kernel_name
 from guardhooks_core.firewall.ownership import Ownership
 from guardhooks_core.firewall.parameters import Parameters, is_native, parse_parameters
+from guardhooks_core.firewall.policy import parse_policy
 from guardhooks_core.firewall.problems import ToolMissingError
+from guardhooks_core.firewall.upkeep import Plan, Result, Upkeep, outcome, reasons
+from guardhooks_core.firewall.vigil import AskedGuard, Vigil
 from guardhooks_core.ipset import rules, sets
+from guardhooks_core.ipset.census import Census
+from guardhooks_core.ipset.familyset import FamilySet
 
 NAMES: Final = frozenset({
     "ipset", "iptables-ipset", "iptables-ipset-proto4", "iptables-ipset-proto6", "iptables-ipset-proto6-allports",
@@ -28,6 +34,8 @@ NAMES: Final = frozenset({
 
 DEFAULT_MAX_ELEMENTS: Final = 1 << 20
 """A set grows as it fills, so a high limit costs nothing; the kernel's own default (65,536) is soon reached."""
+_FAMILIES: Final = frozenset({2, 10})  # NFPROTO_IPV4, NFPROTO_IPV6
+_TABLE: Final = "filter"
 
 
 class IpsetAction:
@@ -36,7 +44,23 @@ class IpsetAction:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._owners = Ownership()
+        self._upkeep = Upkeep(clock)
+        self._vigil = Vigil()
+        self._listener = ChangeListener(self._rules_changed)
         self._lock = threading.Lock()
+        self._census = Census(clock, self._lock, self._vigil.ask)
+
+    @hookimpl
+    def on_start(self, guard: AskedGuard) -> None:
+        """Keep the guard, which is asked for a check when others change our sets and rules."""
+        self._vigil.serve(guard)
+
+    @hookimpl
+    def on_stop(self) -> None:
+        """Listen and count no more."""
+        self._listener.close()
+        self._census.end()
+        self._vigil.end()
 
     @hookimpl(trylast=True)
     def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> bool | Outcome | None:
@@ -45,54 +69,108 @@ class IpsetAction:
             return None
         names = set_names(action.get("name"))
         with self._lock:
+            if op in {Op.STOP, Op.FLUSH}:
+                self._vigil.unwatch(jail, action)
+                return op is Op.STOP or self._flush(jail, action, names)
+            parameters = _parameters(action)
             if op is Op.START:
-                parameters = _parameters(action)
                 self._owners.claim(jail, action, list(names.values()))
-                return self._reconcile(parameters, names, bans)
-            if op is Op.STOP:
-                return True
-            if op is Op.FLUSH:
-                return self._flush(jail, action, names)
-            self._owners.require(jail, action, list(names.values()))
-            if op is Op.CHECK:
-                return self._reconcile(_parameters(action), names, bans)
-            return self._change(action, op, names, bans)
+                self._watch(jail, action, parameters, names)
+            else:
+                self._owners.require(jail, action, list(names.values()))
+            holders = {v: FamilySet(jail.name, name, v, parameters.max_elements) for v, name in names.items()}
+            if op in {Op.START, Op.CHECK}:
+                return self._reconcile(jail, action, parameters, holders, bans, first=op is Op.START)
+            return self._change(jail, action, op, holders, bans)
 
-    def _change(self, action: ActionSpec, op: Op, names: dict[int, str], bans: Sequence[Ban]) -> bool:
-        if op is Op.UNBAN:
-            for version, entries in _all_entries(bans).items():
-                if entries:
-                    sets.remove(names[version], entries)
-            return True
-        for version, entries in entries_of(bans, self._clock()).items():
-            if entries:
-                sets.add(names[version], entries, _parameters(action).max_elements)
-        return True
+    def _watch(self, jail: Jail, action: ActionSpec, parameters: Parameters, names: dict[int, str]) -> None:
+        self._vigil.watch(jail, action, [*names.values(), *map(_chain_key, parameters.chains)])
+        if self._vigil.loop is not None:
+            self._listener.open(self._vigil.loop)
+            self._census.begin()
 
-    def _reconcile(self, parameters: Parameters, names: dict[int, str], bans: Sequence[Ban]) -> Outcome:
-        added = removed = 0
-        problems: list[str] = []
-        for version, wanted in entries_of(bans, self._clock()).items():
+    def _change(
+        self, jail: Jail, action: ActionSpec, op: Op, holders: dict[int, FamilySet], bans: Sequence[Ban]
+    ) -> Outcome:
+        merging, key = self._vigil.merging(jail, parse_policy(action)), holders[4].name
+        failed: dict[str, str] = {}
+        now = self._clock()
+        for version, entries in entries_of(bans, now if op is Op.BAN else float("-inf")).items():
+            if not entries:
+                continue
+            holder = holders[version]
+            self._census.look(holder.name)
+            if op is Op.UNBAN:
+                self._upkeep.unban((key, version), holder, entries, merging)
+            else:
+                left_out = self._upkeep.ban((key, version), holder, entries, merging)
+                failed |= reasons(left_out, holder)
+            self._census.changed_by_us(holder.name, (now + left for left in entries.values()))
+        return Outcome(failed=failed, warning=self._upkeep.warning(key))
+
+    def _reconcile(
+        self,
+        jail: Jail,
+        action: ActionSpec,
+        parameters: Parameters,
+        holders: dict[int, FamilySet],
+        bans: Sequence[Ban],
+        *,
+        first: bool,
+    ) -> Outcome:
+        policy, key, now = parse_policy(action), holders[4].name, self._clock()
+        merging = self._vigil.merging(jail, policy)
+        adopt = policy.adopt or (first and self._vigil.adopts(jail, action))
+        results: list[Result] = []
+        note = f"ipset: sets {', '.join(holder.name for holder in holders.values())}"
+        for version, wanted in entries_of(bans, now).items():
             try:
-                more, less = _reconcile_family(parameters, version, names[version], wanted)
-                added, removed = added + more, removed + less
+                plan = self._upkeep.plan((key, version), holders[version], wanted, merging, adopt=adopt)
+                results.append(self._carry_out((key, version), parameters, holders[version], plan))
             except ToolMissingError as error:
                 if wanted or version == 4:
                     raise
-                problems.append(f"IPv6 off: {error}")
-        note = f"ipset: sets {', '.join(names.values())}"
-        return Outcome(added, removed, "; ".join([note, *problems]))
+                note += f"; IPv6 off: {error}"
+        return outcome(results, jail.name, now, note=note, warning=self._upkeep.warning(key))
+
+    def _carry_out(self, key: tuple[str, int], parameters: Parameters, holder: FamilySet, plan: Plan) -> Result:
+        resized = holder.stand(plan.fit.entries)
+        result = self._upkeep.carry_out(key, plan)
+        now = self._clock()
+        self._census.settled(holder.name, (now + left for left in plan.fit.entries.values()))
+        wanted = rules.wanted_rules(parameters, holder.version, holder.name)
+        with self._listener.own_work():
+            more, less = rules.reconcile(holder.version, holder.name, wanted)
+        result.added, result.removed = result.added + more + resized, result.removed + less
+        return result
 
     def _flush(self, jail: Jail, action: ActionSpec, names: dict[int, str]) -> bool:
         owners = list(names.values())
         if self._owners.others(jail, action, owners):
             return True
         for version, name in names.items():
+            self._census.forget(name)
             if rules.has_tool(version):
-                rules.reconcile(version, name, [])
+                with self._listener.own_work():
+                    rules.reconcile(version, name, [])
             sets.destroy(name)
+        self._upkeep.forget(names[4])
         self._owners.release(owners)
         return True
+
+    def _rules_changed(self, change: Change | None) -> None:
+        """Others changed iptables' rules, where those are nftables underneath: what was removed may have been ours."""
+        if change is None:
+            self._vigil.ask()
+        elif change.kind in REMOVALS and change.table == _TABLE and change.family in _FAMILIES:
+            key = _chain_key(change.name)
+            if change.kind == TABLE_REMOVED or self._vigil.knows(key):
+                self._vigil.ask("" if change.kind == TABLE_REMOVED else key)
+
+
+def _chain_key(chain: str) -> str:
+    """Under which name an action answers for a chain; no set has such a name."""
+    return f"chain {chain}"
 
 
 def _parameters(action: ActionSpec) -> Parameters:
@@ -105,49 +183,7 @@ def set_names(name: str) -> dict[int, str]:
     return {4: kernel_name("f2b-", name), 6: kernel_name("f2b-", name, "6")}
 
 
-def _all_entries(bans: Sequence[Ban]) -> dict[int, Entries]:
-    return entries_of(bans, float("-inf"))
-
-
-def _reconcile_family(parameters: Parameters, version: int, name: str, wanted: Entries) -> tuple[int, int]:
-    added, removed = _reconcile_set(parameters, version, name, wanted)
-    more, less = rules.reconcile(version, name, rules.wanted_rules(parameters, version, name))
-    return added + more, removed + less
-
-
-def _reconcile_set(parameters: Parameters, version: int, name: str, wanted: Entries) -> tuple[int, int]:
-    held = sets.read(name)
-    if held is not None and not held.fits(version):
-        if held.references:
-            raise ActionError(
-                f"set {name} is a {held.type} set that is not guardhooks' own and is in use: stop fail2ban, remove its "
-                "rules, or give the action another name="
-            )
-        sets.destroy(name)
-        held = None
-    if held is None:
-        sets.create(name, version, parameters.max_elements)
-    elif held.max_elements != parameters.max_elements:
-        return _replace(parameters, version, name, wanted, held.entries)
-    difference = compare(held.entries if held else {}, wanted, sets.LONGEST)
-    if difference.strangers:
-        sets.remove(name, difference.strangers)
-    if difference.missing or difference.wrong:
-        sets.add(name, {**difference.missing, **difference.wrong}, parameters.max_elements)
-    return len(difference.missing) + len(difference.wrong), len(difference.strangers)
-
-
-def _replace(parameters: Parameters, version: int, name: str, wanted: Entries, held: Entries) -> tuple[int, int]:
-    """Give the set another size: a new one is filled and takes the old one's place in one moment."""
-    new = kernel_name("f2b-", name, ".new")
-    sets.destroy(new)
-    sets.create(new, version, parameters.max_elements)
-    sets.add(new, wanted, parameters.max_elements)
-    sets.swap(name, new)
-    sets.destroy(new)
-    difference = compare(held, wanted, sets.LONGEST)
-    return len(difference.missing), len(difference.strangers)
-
-
 _plugin = IpsetAction()
+on_start = _plugin.on_start
+on_stop = _plugin.on_stop
 execute_action = _plugin.execute_action

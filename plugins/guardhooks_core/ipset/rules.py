@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from guardhooks import ActionError, safe_text
+from guardhooks_core.firewall.changes import count_transaction
 from guardhooks_core.firewall.names import fingerprint
 from guardhooks_core.firewall.parameters import Parameters
 from guardhooks_core.firewall.ports import Ports
@@ -129,6 +130,8 @@ def _run(version: int, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ActionError(f"{tool} {arguments[0]}: {error}") from None
     if done.returncode == 0:
+        if arguments[0] != "-S":
+            count_transaction()
         return done.stdout
     said = safe_text(" ".join(done.stderr.split()), 300)
     if "Permission denied" in said or "Operation not permitted" in said:

@@ -12,11 +12,16 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from guardhooks import ActionSpec, Ban, Jail, Op, Outcome, hookimpl
-from guardhooks_core.firewall.entries import Entries, compare, entries_of
+from guardhooks_core.firewall.changes import Change, ChangeListener
+from guardhooks_core.firewall.entries import Entries, entries_of
 from guardhooks_core.firewall.ownership import Ownership
-from guardhooks_core.firewall.parameters import is_native, parse_parameters
+from guardhooks_core.firewall.parameters import Parameters, is_native, parse_parameters
+from guardhooks_core.firewall.policy import Policy, parse_policy
+from guardhooks_core.firewall.upkeep import Upkeep, outcome, reasons
+from guardhooks_core.firewall.vigil import AskedGuard, Vigil
 from guardhooks_core.nftables import ruleset
-from guardhooks_core.nftables.elements import ElementSet
+from guardhooks_core.nftables.chainsets import ChainSets, group_by_shape
+from guardhooks_core.nftables.reading import INET
 from guardhooks_core.nftables.ruleset import Shape
 from guardhooks_core.nftables.structure import Structure
 
@@ -30,7 +35,21 @@ class NftablesAction:
         self._clock = clock
         self._owners = Ownership()
         self._structure = Structure()
+        self._upkeep = Upkeep(clock)
+        self._vigil = Vigil()
+        self._listener = ChangeListener(self._changed)
         self._lock = threading.Lock()
+
+    @hookimpl
+    def on_start(self, guard: AskedGuard) -> None:
+        """Keep the guard, which is asked for a check when others change our table."""
+        self._vigil.serve(guard)
+
+    @hookimpl
+    def on_stop(self) -> None:
+        """Listen no more."""
+        self._listener.close()
+        self._vigil.end()
 
     @hookimpl(trylast=True)
     def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> bool | Outcome | None:
@@ -39,65 +58,80 @@ class NftablesAction:
             return None
         chain = ruleset.chain_name(action.get("name"))
         with self._lock:
-            if op is Op.START:
-                self._owners.claim(jail, action, [chain])
-                return self._reconcile(jail, action, chain, bans)
-            if op is Op.STOP:
-                return True
-            if op is Op.FLUSH:
-                return self._flush(jail, action, chain)
+            if op is Op.START and self._vigil.loop is not None:
+                self._listener.open(self._vigil.loop)
+            with self._listener.own_work():
+                return self._do(jail, action, op, chain, bans)
+
+    def _do(self, jail: Jail, action: ActionSpec, op: Op, chain: str, bans: Sequence[Ban]) -> bool | Outcome:
+        if op in {Op.STOP, Op.FLUSH}:
+            self._vigil.unwatch(jail, action)
+            return op is Op.STOP or self._flush(jail, action, chain)
+        if op is Op.START:
+            self._owners.claim(jail, action, [chain])
+            self._vigil.watch(jail, action, [chain])
+        else:
             self._owners.require(jail, action, [chain])
-            if op is Op.CHECK:
-                return self._reconcile(jail, action, chain, bans)
-            if op is Op.BAN:
-                return self._ban(action, chain, _by_shape(bans, self._clock()))
-            for shape, entries in _by_shape(bans, float("-inf")).items():
-                _elements(chain, shape).remove(entries)
-            return True
+        if op in {Op.START, Op.CHECK}:
+            return self._reconcile(jail, action, chain, bans, first=op is Op.START)
+        return self._change(jail, action, op, chain, bans)
 
-    def _ban(self, action: ActionSpec, chain: str, wanted: dict[Shape, Entries]) -> bool:
-        self._structure.require(parse_parameters(action), chain, wanted)
-        for shape, entries in wanted.items():
-            _elements(chain, shape).put(entries)
-        return True
+    def _change(self, jail: Jail, action: ActionSpec, op: Op, chain: str, bans: Sequence[Ban]) -> Outcome:
+        holders, policy = self._holders(jail, chain, parse_parameters(action)), parse_policy(action)
+        merging = self._vigil.merging(jail, policy)
+        failed: dict[str, str] = {}
+        for version, entries in entries_of(bans, self._clock() if op is Op.BAN else float("-inf")).items():
+            if not entries:
+                continue
+            holder = holders[version]
+            if op is Op.UNBAN:
+                self._upkeep.unban((chain, version), holder, entries, merging)
+                continue
+            left_out = self._upkeep.ban((chain, version), holder, entries, merging)
+            failed |= reasons(left_out, holder)
+        return Outcome(failed=failed, warning=self._upkeep.warning(chain))
 
-    def _reconcile(self, jail: Jail, action: ActionSpec, chain: str, bans: Sequence[Ban]) -> Outcome:
-        wanted: dict[Shape, Entries] = {Shape(4, jail.ipv4prefix or 32): {}, Shape(6, jail.ipv6prefix or 128): {}}
-        wanted.update(_by_shape(bans, self._clock()))
-        built, shapes = self._structure.build(parse_parameters(action), chain, wanted)
-        added, removed = built, 0
-        for shape in shapes:
-            more, less = _reconcile_elements(_elements(chain, shape), wanted.get(shape, {}))
-            added, removed = added + more, removed + less
-        return Outcome(added, removed, f"nftables: table {ruleset.FAMILY} {ruleset.TABLE}, chain {chain}")
+    def _reconcile(self, jail: Jail, action: ActionSpec, chain: str, bans: Sequence[Ban], *, first: bool) -> Outcome:
+        parameters, policy = parse_parameters(action), parse_policy(action)
+        merging, adopt = self._vigil.merging(jail, policy), self._adopts(jail, action, policy, first=first)
+        holders, now = self._holders(jail, chain, parameters), self._clock()
+        if first and adopt:
+            self._structure.look(chain)
+        plans = {
+            version: self._upkeep.plan((chain, version), holders[version], wanted, merging, adopt=adopt)
+            for version, wanted in entries_of(bans, now).items()
+        }
+        shapes: dict[Shape, Entries] = {Shape(4, jail.ipv4prefix or 32): {}, Shape(6, jail.ipv6prefix or 128): {}}
+        for plan in plans.values():
+            shapes |= group_by_shape(plan.fit.entries)
+        built = self._structure.build(parameters, chain, shapes)
+        results = [self._upkeep.carry_out((chain, version), plan) for version, plan in plans.items()]
+        note = f"nftables: table {ruleset.FAMILY} {ruleset.TABLE}, chain {chain}"
+        return outcome(results, jail.name, now, note=note, built=built, warning=self._upkeep.warning(chain))
+
+    def _adopts(self, jail: Jail, action: ActionSpec, policy: Policy, *, first: bool) -> bool:
+        return policy.adopt or (first and self._vigil.adopts(jail, action))
+
+    def _holders(self, jail: Jail, chain: str, parameters: Parameters) -> dict[int, ChainSets]:
+        return {version: ChainSets(jail.name, chain, version, parameters, self._structure) for version in (4, 6)}
 
     def _flush(self, jail: Jail, action: ActionSpec, chain: str) -> bool:
         if not self._owners.others(jail, action, [chain]):
             self._structure.remove(chain)
             self._owners.release([chain])
+            self._upkeep.forget(chain)
         return True
 
-
-def _elements(chain: str, shape: Shape) -> ElementSet:
-    return ElementSet(ruleset.TABLE, ruleset.set_name(chain, shape), shape.prefix)
-
-
-def _by_shape(bans: Sequence[Ban], now: float) -> dict[Shape, Entries]:
-    shapes: dict[Shape, Entries] = {}
-    for version, entries in entries_of(bans, now).items():
-        for entry, left in entries.items():
-            shapes.setdefault(Shape(version, entry.prefix), {})[entry] = left
-    return shapes
-
-
-def _reconcile_elements(held: ElementSet, wanted: Entries) -> tuple[int, int]:
-    difference = compare(held.read(), wanted)
-    held.replace(difference.wrong)
-    if difference.missing:
-        held.put(difference.missing)
-    held.remove(difference.strangers)
-    return len(difference.missing) + len(difference.wrong), len(difference.strangers)
+    def _changed(self, change: Change | None) -> None:
+        """Others changed something: in our table it concerns an action, or all of them."""
+        if change is None:
+            self._vigil.ask()
+        elif change.family == INET and change.table == ruleset.TABLE:
+            chain = ruleset.chain_of(change.name)
+            self._vigil.ask(chain if self._vigil.knows(chain) else "")
 
 
 _plugin = NftablesAction()
+on_start = _plugin.on_start
+on_stop = _plugin.on_stop
 execute_action = _plugin.execute_action

@@ -15,9 +15,11 @@ from typing import Final
 
 from guardhooks import ActionError
 from guardhooks_core.firewall import netlink
+from guardhooks_core.firewall.changes import count_transaction
 from guardhooks_core.firewall.entries import Entries, Entry
 from guardhooks_core.firewall.netlink import NetlinkError, attribute, attributes, nested, string
 from guardhooks_core.firewall.problems import explain
+from guardhooks_core.firewall.upkeep import SetFullError
 from guardhooks_core.nftables.reading import INET, NFTABLES
 
 _NEW, _GET, _DELETE = (NFTABLES << 8 | command for command in (12, 13, 14))
@@ -115,9 +117,12 @@ class ElementSet:
             # A message of deletions holds more entries than one of additions: all of them go in one transaction.
             self._commit([*old, *new])
         except NetlinkError as error:
-            if error.errno != errno.ENOENT:
+            if error.errno == errno.ENFILE:
+                # What leaves a full set makes room for what comes only when its transaction is over.
+                self.remove(entries)
+            elif error.errno != errno.ENOENT:
                 raise self._problem(error, "changing") from None
-            # One ended meanwhile; what `put` finds missing it adds.
+            # Else one ended meanwhile; what `put` finds missing it adds.
             self._send(_NEW, netlink.CREATE, entries)
 
     def remove(self, entries: Iterable[Entry]) -> None:
@@ -158,13 +163,14 @@ class ElementSet:
     def _commit(self, messages: Sequence[bytes]) -> None:
         if messages:
             netlink.transaction(NFTABLES, messages)
+            count_transaction()
 
     def _problem(self, error: NetlinkError, doing: str) -> ActionError:
         what = f"{doing} set {self.name}"
         if error.errno == errno.ENOENT:
             return SetMissingError(f"{what}: the set has vanished; it is built anew")
         if error.errno == errno.ENFILE:
-            return ActionError(f"set {self.name} is full, its maxelem reached: set a greater maxelem= and reload")
+            return SetFullError(f"set {self.name} is full, its maxelem reached: set a greater maxelem= and reload")
         return explain(error, what)
 
 

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, Final, TypeAlias
 
 from guardhooks import ActionError, safe_text
+from guardhooks_core.firewall.changes import count_transaction
 from guardhooks_core.firewall.problems import NEEDS_PRIVILEGE, PrivilegeError, ToolMissingError
 
 Command: TypeAlias = Mapping[str, object]
@@ -45,6 +46,7 @@ def run(commands: Sequence[Command]) -> None:
         library.nft_ctx_free(context)
     if code:
         raise _error(problem.decode(errors="replace"))
+    count_transaction()
 
 
 def _error(text: str) -> ActionError:

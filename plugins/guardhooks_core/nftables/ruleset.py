@@ -11,6 +11,7 @@ entry in another set, intervals never overlap, and adding costs the same however
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -27,6 +28,7 @@ LOCAL_AND_FORWARDED: Final = ("input", "forward")
 
 PRIORITIES: Final = {"prerouting": -110, "input": -10, "forward": -10}
 _NAME_LIMIT: Final = 64
+_SET: Final = re.compile(r"(.+)-[46]-\d+")
 _FIELDS: Final = {4: ("ip", "ipv4_addr"), 6: ("ip6", "ipv6_addr")}
 
 
@@ -45,6 +47,12 @@ def chain_name(name: str) -> str:
 def set_name(chain: str, shape: Shape) -> str:
     """The set of one shape of the action with that chain."""
     return f"{chain}-{shape.version}-{shape.prefix}"
+
+
+def chain_of(name: str) -> str:
+    """The chain of the action that a set of this name is of; another name as it is."""
+    match = _SET.fullmatch(name)
+    return match[1] if match else name
 
 
 def jump_mark(chain: str) -> str:

@@ -19,8 +19,8 @@ class Structure:
         self._reject_hooks = reject_hooks
         self._known: dict[str, frozenset[Shape]] = {}
 
-    def build(self, parameters: Parameters, chain: str, wanted: Mapping[Shape, Entries]) -> tuple[int, list[Shape]]:
-        """Make everything stand for the wanted sets: how many rules and sets were put right, and all shapes there are.
+    def build(self, parameters: Parameters, chain: str, wanted: Mapping[Shape, Entries]) -> int:
+        """Make everything stand for the wanted sets: how many rules and sets were put right.
 
         :raises ActionError: when libnftables or the kernel refuses.
         """
@@ -32,9 +32,17 @@ class Structure:
             self._reject_hooks = ruleset.LOCAL_AND_FORWARDED
             return self._build(parameters, chain, wanted, self._reject_hooks)
 
+    def look(self, chain: str) -> None:
+        """Learn which sets the kernel has of the action."""
+        self._known[chain] = frozenset(read(chain).sets)
+
+    def shapes(self, chain: str) -> frozenset[Shape]:
+        """The sets that the action is known to have."""
+        return self._known.get(chain, frozenset())
+
     def require(self, parameters: Parameters, chain: str, wanted: Mapping[Shape, Entries]) -> None:
         """Make sets for prefix lengths that the action has not had before."""
-        if not self._known.get(chain, frozenset()).issuperset(wanted):
+        if not self.shapes(chain).issuperset(wanted):
             self.build(parameters, chain, {shape: {} for shape in wanted})
 
     def remove(self, chain: str) -> None:
@@ -56,7 +64,7 @@ class Structure:
 
     def _build(
         self, parameters: Parameters, chain: str, wanted: Mapping[Shape, Entries], hooks: tuple[str, ...]
-    ) -> tuple[int, list[Shape]]:
+    ) -> int:
         held = read(chain)
         shapes = sorted({*held.sets, *wanted})
         rules = ruleset.wanted_rules(parameters, chain, shapes)
@@ -83,8 +91,7 @@ class Structure:
             commands += [ruleset.delete_jump(base, handle) for base, handle in stale]
             library.run(commands)
         self._known[chain] = frozenset(shapes)
-        repaired = len(set(rules) - set(held.rules)) + len(missing) + len(resized) + len(jumps) + len(stale)
-        return repaired, shapes
+        return len(set(rules) - set(held.rules)) + len(missing) + len(resized) + len(jumps) + len(stale)
 
 
 def _rejects(parameters: Parameters) -> bool:

@@ -42,9 +42,9 @@ class Host:
             raise ActionError(answer["error"])
         return answer["answer"]
 
-    def restart(self) -> None:
-        """New plugins: what they knew is gone, what the kernel holds is not."""
-        self.ask("restart")
+    def restart(self, **guard: object) -> None:
+        """New plugins: what they knew is gone, what the kernel holds is not. `guard`: see `TestedGuard`."""
+        self.ask("restart", **guard)
 
     def close(self) -> None:
         if self._worker is not None:

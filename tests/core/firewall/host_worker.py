@@ -1,5 +1,6 @@
 """Runs inside a network namespace: does firewall actions, listens and connects, as JSON lines on stdin ask for."""
 
+import asyncio
 import contextlib
 import inspect
 import json
@@ -8,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from ipaddress import ip_network
 from typing import Any
 
 from guardhooks import ActionError, ActionSpec, Ban, GuardhooksError, Jail, Op, Outcome
@@ -19,12 +21,50 @@ from guardhooks_core.nftables.structure import Structure
 from guardhooks_core.route import RouteAction
 
 _plugins: list[Any] = []
+_loop = asyncio.new_event_loop()
 _connections: list[socket.socket] = []
 
 
-def restart() -> None:
+class TestedGuard:
+    """What plugins ask the guard."""
+
+    def __init__(self, adopting: bool, refused: list[str]) -> None:
+        self.asked = threading.Event()
+        self._adopting, self._refused = adopting, refused
+
+    def check_actions(self, jail: str, actname: str = "") -> None:
+        self.asked.set()
+
+    def adopts(self, jail: str, actname: str) -> bool:
+        return self._adopting
+
+    def refusal(self, jail: Jail, id: str) -> str:
+        return "it is spared" if any(ip_network(id).overlaps(ip_network(each)) for each in self._refused) else ""
+
+
+_guards: list[TestedGuard] = []
+
+
+def restart(*, adopting: bool = False, refused: tuple[str, ...] = ()) -> None:
     """What the plugins knew is gone, what the kernel holds is not."""
-    _plugins[:] = [NftablesAction(time.time), IpsetAction(time.time), ConntrackAction(), RouteAction()]
+    _guards.append(TestedGuard(adopting, list(refused)))
+    asyncio.run_coroutine_threadsafe(_start_anew(), _loop).result()
+
+
+async def _start_anew() -> None:
+    for plugin in _plugins:
+        if isinstance(plugin, NftablesAction | IpsetAction):
+            plugin.on_stop()
+    _plugins[:] = [NftablesAction(time.time), IpsetAction(time.time), ConntrackAction(), RouteAction(), IptablesAction()]
+    for plugin in _plugins[:2]:
+        plugin.on_start(_guards[-1])
+
+
+def asked(*, patience: float) -> bool:
+    """Whether a check is asked for, by now or within so many seconds; from then on it counts anew."""
+    came = _guards[-1].asked.wait(patience)
+    _guards[-1].asked.clear()
+    return came
 
 
 def act(
@@ -39,7 +79,14 @@ def act(
         if answer is True:
             return {}
         if isinstance(answer, Outcome):
-            return {"added": answer.added, "removed": answer.removed, "note": answer.note}
+            return {
+                "added": answer.added,
+                "removed": answer.removed,
+                "note": answer.note,
+                "warning": answer.warning,
+                "failed": dict(answer.failed),
+                "found": {ban.id: ban.length for ban in answer.found},
+            }
     raise ActionError("nobody serves it")
 
 
@@ -128,5 +175,6 @@ def main() -> None:
         sys.stdout.flush()
 
 
+threading.Thread(target=_loop.run_forever, daemon=True).start()
 restart()
 main()

