@@ -80,7 +80,7 @@ class Daemon:
         )
         control = ControlServer(
             self._folders.socket,
-            commands(guard, reload=self.reload, stop=self.stop),
+            commands(guard, reload=self.reload, stop=self.stop, doctor=self.examine),
             allowed_uids=frozenset({0, os.geteuid()}),
             admit=guard.door.admit,
         )
@@ -137,6 +137,13 @@ class Daemon:
         """The `stop` command: end soon; with `flush` every ban is lifted."""
         self._flush = flush
         asyncio.get_running_loop().call_soon(self._stopping.set)
+
+    async def examine(self, address: str) -> Mapping[str, object]:
+        """The `doctor` command: the whole, or all that has to do with one address."""
+        from guardhooks.doctor.examination import examine
+
+        assert self._guard is not None  # the control socket opens after the guard is made
+        return (await examine(self._guard, address)).told()
 
     async def reload(self) -> Mapping[str, object]:
         """Read the configuration again and go over to it; the running one is kept when the new one cannot be used.

@@ -25,6 +25,7 @@ from guardhooks import status
 from guardhooks.addresses import canonical
 from guardhooks.enforcer import Enforcer
 from guardhooks.errors import ActionError, ConfigError, StateError
+from guardhooks.finding import Finding
 from guardhooks.lastdoor import FORCED, LastDoor
 from guardhooks.ledger import Ledger
 from guardhooks.logs import NOTICE, together
@@ -370,6 +371,10 @@ class Guard:
 
     async def _execute(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome | None:
         return await self.plugins.execute_action(jail, action, op, bans, self._executor)
+
+    async def diagnose(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+        """What the plugin that serves an action finds; None if no plugin can look. See the hook of this name."""
+        return await self.plugins.diagnose(self, jail, action, bans, address, self._executor)
 
     async def _report(self, news: list[tuple[Jail, Op, Ban]]) -> None:
         """Tell the world that bans are in force or over, once the ledger has them on disk."""

@@ -37,7 +37,7 @@ Exit codes:
 
 \b
   0  done
-  1  it failed: the daemon refused, the address was not banned, …
+  1  it failed: the daemon refused, the address was not banned, the doctor found something wrong, …
   2  wrong usage
   3  the configuration cannot be used
   4  no daemon answers

@@ -17,6 +17,7 @@ from guardhooks.cli.options import config_option
 _COMMANDS: Final = {
     "run": "daemon",
     "status": "status",
+    "doctor": "doctor",
     "ban": "bans",
     "unban": "bans",
     "reload": "daemon",

@@ -73,16 +73,19 @@ def commands(
     *,
     reload: Callable[[], Awaitable[object]],
     stop: Stop,
+    doctor: Callable[[str], Awaitable[object]],
 ) -> Mapping[str, Handler]:
     """The commands by name.
 
-    `reload` reads the configuration again. What it and `stop` return is what the client is told, as JSON-able data.
+    `reload` reads the configuration again, `doctor` examines an address, or the whole where it is empty. What they and
+    `stop` return is what the client is told, as JSON-able data.
     """
-    served = _Commands(guard, reload, stop)
+    served = _Commands(guard, reload, stop, doctor)
     return {
         "ping": served.ping,
         "version": served.version,
         "status": served.status,
+        "doctor": served.doctor,
         "plugins": served.plugins,
         "is_banned": served.is_banned,
         "ban": served.ban,
@@ -99,10 +102,12 @@ class _Commands:
         guard: ControlledGuard,
         reload: Callable[[], Awaitable[object]],
         stop: Stop,
+        doctor: Callable[[str], Awaitable[object]],
     ) -> None:
         self._guard = guard
         self._reload = reload
         self._stop = stop
+        self._doctor = doctor
 
     async def ping(self, arguments: Mapping[str, object]) -> object:
         _only(arguments)
@@ -127,6 +132,14 @@ class _Commands:
                 if isinstance(row, Mapping) and row.get("name") == jail:
                     return dict(row)
         raise self._unknown(jail)
+
+    async def doctor(self, arguments: Mapping[str, object]) -> object:
+        _only(arguments, "address")
+        text = _text(arguments, "address") or ""
+        address = canonical(text.strip())
+        if text and (not address or "/" in address):
+            raise RequestError(f"{safe_text(text, 100)!r} is no single address", "usage")
+        return await self._doctor(address)
 
     async def plugins(self, arguments: Mapping[str, object]) -> object:
         _only(arguments, "jail")

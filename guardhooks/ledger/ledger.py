@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from guardhooks.ledger.state import Changes, State
-from guardhooks.ledger.store import Store
+from guardhooks.ledger.store import Store, read_only
 from guardhooks.model import Ban, Failure, Jail, Position, Record
 
 
@@ -64,6 +64,20 @@ class Ledger:
             raise
         return ledger
 
+    @classmethod
+    def snapshot(cls, path: Path, *, clock: Callable[[], float]) -> Ledger:
+        """What the file at `path` holds, in memory, for those who only look; nothing where there is no file.
+
+        The file is neither taken nor changed. Matches, fields and notes of the bans stay behind.
+
+        :raises StateError: the file cannot be read.
+        """
+        ledger = cls(None, clock, 0.0)
+        with read_only(path) as rows:
+            ledger._state.load(rows, clock())
+        ledger.expire(clock())
+        return ledger
+
     # --- failures ----------------------------------------------------------------------------------------------------
 
     def count(self, jail: Jail, failure: Failure) -> Record:
@@ -95,6 +109,11 @@ class Ledger:
         active = entry.ban() if entry is not None and entry.end > self._clock() else None
         windows = state.windows
         return Record(id, times, windows.failures(id), windows.matches(id), active, partial(self.history, id))
+
+    def failure_times(self, jail: str, id: str) -> tuple[float, ...]:
+        """When the latest failures of an id in a jail were, oldest first; some of them may be out of the window."""
+        state = self._state.jails.get(jail)
+        return state.windows.times(id) if state else ()
 
     def forget(self, jail: str, id: str) -> None:
         """Drop the window of an id, usually after a ban."""

@@ -7,8 +7,8 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -179,6 +179,25 @@ class Store:
         if free > 1000:
             # One step frees one page, and `execute` would take only the first.
             self.connection.executescript("PRAGMA incremental_vacuum(1000)")
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[Callable[[str], Iterator[Row]]]:
+    """Gives the rows of a table, of a file that is neither taken nor changed; nothing where there is no file.
+
+    :raises StateError: when it cannot be read, or another release has written it.
+    """
+    if not path.exists():
+        yield lambda _table: iter(())
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version != _VERSION:
+                raise StateError(f"{path}: written by another release; start the daemon, which knows what to do")
+            yield lambda table: connection.execute(_READ[table])
+    except sqlite3.Error as error:
+        raise _state_error(path, "read", error) from error
 
 
 def _lock(path: Path) -> int:

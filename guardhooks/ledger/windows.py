@@ -99,6 +99,11 @@ class Windows:
         packed = self._by_id.get(id, _NONE)
         return _split(packed[_HEAD.size : _HEAD.size + _HEAD.unpack_from(packed)[1]])
 
+    def times(self, id: str) -> tuple[float, ...]:
+        """When the latest failures of an id were, oldest first."""
+        packed = self._by_id.get(id, _NONE)
+        return tuple(array("d", packed[_HEAD.size + _HEAD.unpack_from(packed)[1] :]))
+
     # --- counting ----------------------------------------------------------------------------------------------------
 
     def count(

@@ -76,8 +76,11 @@ def ask(guard: RecordingGuard, command: str, **arguments: object) -> object:
     async def stop(*, flush: bool) -> object:
         return {"flush": flush}
 
+    async def doctor(address: str) -> object:
+        return {"address": address}
+
     async def scene() -> object:
-        return await commands(guard, reload=reload, stop=stop)[command](arguments)
+        return await commands(guard, reload=reload, stop=stop, doctor=doctor)[command](arguments)
 
     return asyncio.run(scene())
 
@@ -98,6 +101,14 @@ def test_the_answer_waits_until_it_is_known_whether_a_ban_is_in_force(guard: Rec
     answer = ask(guard, "ban", jail="sshd", ids=["192.0.2.1"])
 
     assert answer["banned"][0]["state"] == "failing"  # type: ignore[index]
+
+
+def test_the_doctor_is_asked_about_one_address_in_canonical_spelling_or_about_all(guard: RecordingGuard) -> None:
+    assert ask(guard, "doctor", address="2001:DB8::0001") == {"address": "2001:db8::1"}
+    assert ask(guard, "doctor") == {"address": ""}
+    for wrong in ("192.0.2.0/24", "192.0.2.256", "x\x1b[2J"):
+        with pytest.raises(RequestError, match="is no single address"):
+            ask(guard, "doctor", address=wrong)
 
 
 def test_minus_one_bans_for_ever(guard: RecordingGuard) -> None:

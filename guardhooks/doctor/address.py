@@ -1,0 +1,116 @@
+"""Why an address does or does not get through: who it is, what the ledger knows, what each action holds of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from guardhooks.addresses import widen
+from guardhooks.doctor import whole
+from guardhooks.doctor.connections import Open, open_connections
+from guardhooks.doctor.diagnosis import Diagnosis, bad, good, note
+from guardhooks.finding import Finding, Level
+from guardhooks.lastdoor import FORCED
+from guardhooks.model import Ban, Jail
+from guardhooks.text import safe_text
+
+if TYPE_CHECKING:
+    from guardhooks.guard import Guard
+
+_SHOWN: Final = 5
+
+
+async def examine_address(guard: Guard, diagnosis: Diagnosis) -> None:
+    """Look at everything that has to do with `diagnosis.address`."""
+    address, running = diagnosis.address, diagnosis.running
+    diagnosis.add("daemon", whole.daemon(guard, running=running))
+    if guard.state_problem:
+        diagnosis.add("ledger", [bad(guard.state_problem)])
+    if guard.door.hit(address):
+        diagnosis.add("address", [note(f"{address} is {guard.door.what(address)}: bans of it are refused")])
+    banned = []
+    for jail in guard.jails.values():
+        bans = guard.ledger.find(address, jail.name)
+        diagnosis.add(f"jail {jail.name}", _jail(guard, jail, address, bans, running=running))
+        banned += bans
+        await _actions(guard, jail, bans, diagnosis)
+    diagnosis.add("connections", _connections(await asyncio.to_thread(open_connections, address)))
+    _conclude(diagnosis, banned)
+
+
+def _jail(guard: Guard, jail: Jail, address: str, bans: Sequence[Ban], *, running: bool) -> Iterator[Finding]:
+    for ban in bans:
+        yield _ban(guard, ban, running=running)
+    refused = guard.door.hit(address) or guard.plugins.refuse_ban(jail, address)
+    if refused:
+        why = guard.door.refusal(jail, address)
+        if not bans:
+            yield note(f"bans of it are refused: {why}")
+        elif all(ban.notes.keys() >= FORCED.keys() for ban in bans):
+            yield note(f"{why}, but the ban was forced")
+        else:
+            yield bad(f"it is banned although {why}", f"guardhooks unban {address} --jail {jail.name}")
+    elif jail.ignorecommand:
+        yield note("its ignorecommand decides about each failure; it is not asked now")
+    yield from _failures(guard, jail, address)
+
+
+def _ban(guard: Guard, ban: Ban, *, running: bool) -> Finding:
+    now = guard.clock()
+    left = ban.remaining(now)
+    rest = "for ever" if left == float("inf") else f"for another {left:.0f} s"
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ban.start))
+    what = f"banned as {ban.id} since {since}, {rest}"
+    if ban.reason:
+        what += f" ({safe_text(ban.reason, 200)})"
+    if not running:
+        return note(f"by the ledger {what}")
+    state = guard.enforcer.state(ban.jail, ban.id)
+    if state == "active":
+        return good(what)
+    why = guard.enforcer.reason(ban.jail, ban.id)
+    return bad(f"{what}, but not in force: {state}{f', {safe_text(why)}' if why else ''}", "it is tried again")
+
+
+def _failures(guard: Guard, jail: Jail, address: str) -> Iterator[Finding]:
+    now = guard.clock()
+    for id in dict.fromkeys((address, widen(address, jail.ipv4prefix, jail.ipv6prefix))):
+        times = [each for each in guard.ledger.failure_times(jail.name, id) if now - each < jail.findtime]
+        if times:
+            within = f"within {jail.findtime:.0f} s"
+            yield note(f"{len(times)} failures of {id} {within}; {jail.maxretry} lead to a ban")
+
+
+async def _actions(guard: Guard, jail: Jail, bans: Sequence[Ban], diagnosis: Diagnosis) -> None:
+    for spec in jail.actions:
+        found = await guard.diagnose(jail, spec, bans, diagnosis.address)
+        if found is None and bans:
+            found = [note("whether it keeps this address out cannot be looked at: no plugin has a way to")]
+        if bans or any(each.level is Level.BAD or each.keeps_out for each in found or ()):
+            diagnosis.add(f"action {jail.name}/{spec.actname}", found or [])
+
+
+def _connections(found: Sequence[Open]) -> Iterator[Finding]:
+    if not found:
+        return
+    shown = ", ".join(f"{each.protocol}/{each.port} (from port {each.remote_port})" for each in found[:_SHOWN])
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    yield note(f"{len(found)} established: {shown}{more}")
+
+
+def _conclude(diagnosis: Diagnosis, bans: Sequence[Ban]) -> None:
+    words = [finding for _, finding in diagnosis.findings if finding.keeps_out is not None]
+    kept = [finding.text for finding in words if finding.keeps_out]
+    through = [finding.text for finding in words if finding.keeps_out is False]
+    address = diagnosis.address
+    if not bans and not kept:
+        diagnosis.kept_out, diagnosis.verdict = False, f"{address} gets through: nobody bans it"
+    elif bans and not words:
+        diagnosis.verdict = f"{address} is banned; whether its packets are dropped cannot be looked at"
+    elif through and bans:
+        diagnosis.kept_out, diagnosis.verdict = False, f"{address} is banned and gets through: {'; '.join(through)}"
+    else:
+        although = "" if bans else ", although no ban is due"
+        diagnosis.kept_out, diagnosis.verdict = True, f"{address} is kept out{although}: {'; '.join(kept)}"

@@ -1,0 +1,130 @@
+"""Is the guard whole: daemon, configuration, ledger, every jail, every action."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import guardhooks
+from guardhooks.action_worker import ActionState, ActionWorker
+from guardhooks.doctor.diagnosis import Diagnosis, bad, good, note
+from guardhooks.doctor.ledger_file import look_at
+from guardhooks.finding import Finding, Level
+from guardhooks.model import ActionSpec, Jail
+from guardhooks.text import safe_text
+
+if TYPE_CHECKING:
+    from guardhooks.guard import Guard
+
+RUN = "start it: `guardhooks run`, or the service"
+
+
+def daemon(guard: Guard, *, running: bool) -> Iterator[Finding]:
+    """Whether it runs, and does more than to watch."""
+    if not running:
+        yield bad(
+            "no daemon runs: nothing is read and nobody new is banned; bans stay in the kernel until they end", RUN
+        )
+        return
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(guard.started))
+    yield good(f"guardhooks {guardhooks.__version__} runs: pid {os.getpid()}, since {since}")
+    if guard.observing:
+        yield from _observing()
+
+
+def _observing() -> Iterator[Finding]:
+    from guardhooks.daemon import may_change_firewall
+
+    if may_change_firewall():
+        yield note("it observes: bans are decided and logged, nobody is kept out", "run it without --observe")
+    else:
+        yield bad(
+            "it observes for lack of privilege (CAP_NET_ADMIN): nobody is kept out",
+            "run it as root, or give the service that capability",
+        )
+
+
+def configuration(guard: Guard) -> Iterator[Finding]:
+    """What is wrong with the configuration as a whole."""
+    settings = guard.settings
+    for problem in [*settings.problems, *guard.plugins.problems]:
+        yield bad(safe_text(str(problem)), "mend it, then `guardhooks reload`")
+    for name, problems in settings.broken.items():
+        for problem in problems:
+            yield bad(f"jail {name} does not run: {safe_text(str(problem))}", "mend it, then `guardhooks reload`")
+    if not guard.jails:
+        yield bad("no jail is enabled: nothing is guarded", "enable one in jail.local")
+    else:
+        yield good(f"{safe_text(str(settings.directory))}: jails {', '.join(guard.jails)}")
+
+
+async def ledger(guard: Guard) -> list[Finding]:
+    """Whether what must survive is written down."""
+    found = await asyncio.to_thread(lambda: list(look_at(guard.ledger_file)))
+    found += [bad(safe_text(each), "bans were begun afresh; restart the daemon to be rid of this note")
+              for each in guard.ledger.notes]  # fmt: skip
+    if guard.state_problem:
+        found.append(bad(guard.state_problem, "until then a crash loses what was counted and banned since"))
+    return found
+
+
+def jail(guard: Guard, of: Jail, *, running: bool) -> Iterator[Finding]:
+    """Whether a jail runs whole."""
+    problems = guard.problems(of)
+    for problem in problems:
+        yield bad(safe_text(str(problem)), "mend it, then `guardhooks reload`")
+    sources = guard.sources.statuses(of.name)
+    for source in sources:
+        place = f"{safe_text(source.key)}: {safe_text(source.detail)}".removesuffix(": ")
+        if source.state == "failed":
+            yield bad(f"source {place} failed")
+        elif source.state == "waiting":
+            yield note(f"source {place} is not there yet: nothing is read until it is")
+    if running and not sources and of.sources:
+        yield bad("it has no source that is read")
+    totals = guard.ledger.totals(of.name)
+    if not problems:
+        yield good(f"{totals.tracked} offenders watched, {totals.banned} banned")
+
+
+async def action(guard: Guard, of: Jail, spec: ActionSpec) -> list[Finding]:
+    """Whether an action works, by its own word and by what is really there."""
+    found: list[Finding] = []
+    for worker in guard.enforcer.workers(of.name):
+        if worker.action == spec:
+            found += _worker(worker)
+    bans = guard.ledger.active(of.name)
+    seen = await guard.diagnose(of, spec, bans, "")
+    if seen is None and not any(finding.level is Level.BAD for finding in found):
+        found.append(note("what it really holds cannot be looked at: no plugin has a way to"))
+    return found + (seen or [])
+
+
+def _worker(worker: ActionWorker) -> Iterator[Finding]:
+    if worker.state in (ActionState.FAILING, ActionState.UNSERVED):
+        yield bad(worker.reason, "it is tried again" if worker.state is ActionState.FAILING else "")
+    elif worker.state is ActionState.STARTING:
+        yield note("it is being started")
+    else:
+        yield good(safe_text(worker.note) or "it works, by its own word")
+    if len(worker.partial):
+        yield bad(f"{len(worker.partial)} bans are failing: {safe_text(worker.partial.reason())}")
+    if worker.warning:
+        yield bad(safe_text(worker.warning))
+    if worker.repairs:
+        yield note(f"{worker.repairs} repairs since the start: something else changes what it built")
+
+
+async def examine_whole(guard: Guard, diagnosis: Diagnosis) -> None:
+    """Look at everything."""
+    running = diagnosis.running
+    diagnosis.add("daemon", daemon(guard, running=running))
+    diagnosis.add("configuration", configuration(guard))
+    diagnosis.add("ledger", await ledger(guard))
+    for each in guard.jails.values():
+        diagnosis.add(f"jail {each.name}", jail(guard, each, running=running))
+        for spec in each.actions:
+            diagnosis.add(f"action {each.name}/{spec.actname}", await action(guard, each, spec))
