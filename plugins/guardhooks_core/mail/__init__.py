@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
 from guardhooks import ActionSpec, Ban, ConfigError, Jail, Op, Outcome, hookimpl, safe_text
 from guardhooks_core.hostnames import Hostnames
@@ -22,15 +21,18 @@ from .whois import Whois
 
 logger = logging.getLogger("guardhooks.mail")
 
-_DONE: Final = True
-
 
 class MailAction:
     """The plugin. `clock` gives seconds since the epoch."""
 
-    def __init__(self, clock: Callable[[], float] = time.time, whois: Whois | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        whois: Whois | None = None,
+        hostnames: Hostnames | None = None,
+    ) -> None:
         self._clock = clock
-        self._hostnames = Hostnames()
+        self._hostnames = hostnames or Hostnames()
         self._researcher = Researcher(whois or Whois(clock), self._hostnames)
         self._own_names: Mapping[str, str] = {}
         self._running: dict[tuple[str, str], Correspondence] = {}
@@ -47,7 +49,7 @@ class MailAction:
             return await self._start(jail, action, bans)
         running = self._running.get(key)
         if running is None or running.action != action:
-            return _DONE  # another action has taken its place, or it never began
+            return True  # another action has taken its place, or it never began
         if op is Op.CHECK:
             return Outcome(note=running.check(bans))
         if op in (Op.STOP, Op.FLUSH):
@@ -57,7 +59,7 @@ class MailAction:
             running.ban(bans)
         else:
             running.unban(bans)
-        return _DONE
+        return True
 
     async def _start(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban]) -> Outcome:
         key = (jail.name, action.actname)

@@ -48,9 +48,7 @@ class Correspondence:
             pace = Pace(parameters.digest, parameters.limit)
             self._outbox = Outbox(f"{self._jail}/{action.actname}", pace, self._deliver, parameters.at_least)
         else:
-            self._outbox.pace = self._outbox.pace.changed(parameters.digest, parameters.limit)
-            self._outbox.at_least = parameters.at_least
-        self._outbox.touch()
+            self._outbox.change(parameters.digest, parameters.limit, parameters.at_least)
 
     @property
     def note(self) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from guardhooks import ConfigError, safe_text
 
-_LOCAL: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~][A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{0,63}"
+_LOCAL: Final = r"[A-Za-z0-9_][A-Za-z0-9.!#%&'*+=?^_~-]{0,63}"
 _DOMAIN: Final = r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?){1,64}|\[[0-9A-Fa-f:.IPv]{2,50}\]"
 _MAILBOX: Final = re.compile(rf"{_LOCAL}(?:@(?:{_DOMAIN}))?", re.ASCII)
 _LONGEST: Final = 254

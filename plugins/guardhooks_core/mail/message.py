@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -17,7 +16,7 @@ from .parameters import Parameters
 
 _LONGEST_LINE: Final = 990
 """Bytes that may travel as they are; RFC 5322 allows 998."""
-_LONGEST_SUBJECT: Final = 200
+_LONGEST_VALUE: Final = 200
 
 
 def build_message(parameters: Parameters, subject: str, text: str, *, now: float, host: str) -> bytes:
@@ -26,22 +25,25 @@ def build_message(parameters: Parameters, subject: str, text: str, *, now: float
     :param now: seconds since the epoch.
     """
     message = EmailMessage(policy=SMTP)
-    message["Subject"] = safe_text(subject, _LONGEST_SUBJECT)
-    message["From"] = _address(parameters.sender, parameters.sender_name)
-    message["To"] = [_address(each) for each in parameters.dest]
+    message["Subject"] = _plain(subject)
+    message["From"] = _address(parameters.sender, host, parameters.sender_name)
+    message["To"] = [_address(each, host) for each in parameters.dest]
     message["Date"] = format_datetime(datetime.fromtimestamp(now, UTC).astimezone())
-    message["Message-ID"] = make_msgid(domain=qualified("x", host).partition("@")[2])
+    message["Message-ID"] = make_msgid(domain=host)
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text, cte=_encoding(text))
     return message.as_bytes()
 
 
-def _address(mailbox: str, name: str = "") -> Address:
-    """A mailbox without a domain is one of the local mail server's, which adds its own."""
-    try:
-        return Address(name, addr_spec=mailbox)
-    except HeaderParseError:
-        return Address(name, username=mailbox)
+def _address(mailbox: str, host: str, name: str = "") -> Address:
+    """A mailbox with a domain: local names are this machine's."""
+    local, _, domain = qualified(mailbox, host).partition("@")
+    return Address(_plain(name).replace("\\", ""), local, domain)  # the email package folds backslashes wrongly
+
+
+def _plain(text: str) -> str:
+    """Text for a header that means itself: the email package would decode encoded words in it, line ends included."""
+    return safe_text(text, _LONGEST_VALUE)[:_LONGEST_VALUE].replace("=?", "= ?")
 
 
 def _encoding(text: str) -> str:

@@ -35,7 +35,8 @@ class Outbox:
         self.news = Collection()
         self.problem = ""
         self._first = 0.0
-        self._hurry = asyncio.Event()
+        self._is_last_call = False
+        self._nudge = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def touch(self) -> None:
@@ -47,6 +48,12 @@ class Outbox:
             self._first = loop.time()
             self._task = loop.create_task(self._run(), name=f"mail {self.label}")
 
+    def change(self, digest: float, limit: int, at_least: int) -> None:
+        """Go on by other rules; what had failed is tried at once."""
+        self.pace, self.at_least = self.pace.changed(digest, limit), at_least
+        self._nudge.set()
+        self.touch()
+
     @property
     def note(self) -> str:
         """What `status` says of it; empty while all is well."""
@@ -56,7 +63,8 @@ class Outbox:
 
     async def drain(self) -> None:
         """Send what waits now; what cannot be sent within 12 s is given up."""
-        self._hurry.set()
+        self._is_last_call = True
+        self._nudge.set()
         self.touch()
         if self._task is not None and not self._task.done():
             with contextlib.suppress(TimeoutError):
@@ -64,18 +72,18 @@ class Outbox:
         if self.news:
             logger.error("[%s] %d notices were not sent", self.label, len(self.news))
         self.news = Collection()
-        self._hurry.clear()
+        self._is_last_call = False
 
     def _is_enough(self) -> bool:
         news = self.news
-        return self._hurry.is_set() or news.started or news.stopped or len(news) >= self.at_least
+        return self._is_last_call or news.started or news.stopped or len(news) >= self.at_least
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while self.news and self._is_enough():
-            await self._wait_until(self.pace.due(self._first))
+            await self._wait()
             taken, self.news = self.news, Collection()
-            is_last = self._hurry.is_set()
+            is_last = self._is_last_call
             try:
                 await self.deliver(taken, self.pace.failures >= _SHORT_AFTER)
             except ActionError as error:
@@ -89,10 +97,14 @@ class Outbox:
                 self._went()
             self._first = loop.time()
 
-    async def _wait_until(self, due: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(due):
-                await self._hurry.wait()
+    async def _wait(self) -> None:
+        """Until the pace allows a message, or the last call."""
+        loop = asyncio.get_running_loop()
+        while not self._is_last_call and (due := self.pace.due(self._first)) > loop.time():
+            self._nudge.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._nudge.wait()
 
     def _keep(self, taken: Collection) -> None:
         taken.merge(self.news)

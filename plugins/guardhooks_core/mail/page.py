@@ -22,7 +22,7 @@ class Page:
     def add(self, *lines: str) -> None:
         """Add lines; control characters, tabs save, are shown as escapes."""
         for line in lines:
-            shown = safe_text(line.expandtabs() if len(line) <= LONGEST_LINE else line, LONGEST_LINE).rstrip()
+            shown = safe_text(line[: LONGEST_LINE + 1].expandtabs(), LONGEST_LINE)[:LONGEST_LINE].rstrip()
             if self._left <= 0:
                 return
             self._left -= len(shown) + 1

@@ -60,7 +60,7 @@ class Report:
             self._list(page, "Banned:", self.collection.bans, self.collection.banned)
             for facts in self.facts:
                 if facts.lines or facts.matches or facts.whois or facts.hostname:
-                    page.add("", "-" * 60, _shown(facts.ban))
+                    page.add("", "-" * 60, f"About {_shown(facts.ban)}:")
                     self._one(page, facts)
         if self.collection.unbanned:
             self._list(page, "Unbanned:", self.collection.unbans, self.collection.unbanned)
