@@ -37,16 +37,20 @@ class Ages:
             if abs(time - now) <= TOLERANCE:
                 return min(time, now)
             fault = "latency" if -3300 <= time - now < 0 else "timezone"
-            self.warn(fault, now, f"a line is dated {time - now:+.0f} s from now ({fault} problem?); now counts")
+            if self._due(fault, now):
+                self.warn(fault, now, f"a line is dated {time - now:+.0f} s from now ({fault} problem?); now counts")
             return now
         if time < now - self._findtime:
             return None
         return min(time, now)
 
     def warn(self, kind: str, now: float, message: str) -> None:
-        if now - self._warned.get(kind, -_SILENCE) >= _SILENCE:
+        if self._due(kind, now):
             self._warned[kind] = now
             _log.warning("[%s] %s", self._jail, message)
+
+    def _due(self, kind: str, now: float) -> bool:
+        return now - self._warned.get(kind, -_SILENCE) >= _SILENCE
 
 
 class SharedDetector:

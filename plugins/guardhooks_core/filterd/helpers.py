@@ -70,7 +70,9 @@ class HelperLines:
         else:
             taken = [line for lines in (self._old, self._young) for of in lines.values() for line in of]
             self._old, self._young, self._count = {}, {}, 0
-        fresh = [line for line in taken if not line.read]
-        for line in fresh:
-            line.read = True
+        fresh = []
+        for line in taken:  # one with several numbers is there several times
+            if not line.read:
+                line.read = True
+                fresh.append(line)
         return fresh

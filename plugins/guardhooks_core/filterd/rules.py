@@ -153,7 +153,7 @@ class Rules:
         else:
             self.buffer.add(text, original)
             whole = self.buffer.text
-        if self._ignore_first and (ignored := self._ignored(whole, budget, note)) >= 0:
+        if self._ignoreregexes and self._ignore_first and (ignored := self._ignored(whole, budget, note)) >= 0:
             return ignored
         return self._prefixed(whole, budget, note)
 
@@ -162,23 +162,35 @@ class Rules:
         for rule in rules:
             match = self._search(rule, view.text, view.budget)
             if match is not None:
-                ignored = self._ignores_late(view) and self._ignored(view.text, view.budget, None) >= 0
-                return None if ignored else Hit(rule, _merged(rule, match, view.base), (original,))
+                if (
+                    self._ignoreregexes
+                    and self._ignores_late(view)
+                    and self._ignored(view.text, view.budget, None) >= 0
+                ):
+                    return None
+                return Hit(rule, _merged(rule, match, view.base), (original,))
         return None
 
-    def judge(self, view: View, original: str, *, every: bool, note: Note | None) -> Iterator[Hit | int]:
+    def judge(
+        self, view: View, original: str, *, every: bool, note: Note | None, only: Sequence[Rule] | None = None
+    ) -> Iterator[Hit | int]:
         """The hits in this line and those before it, in order, or the index of the ignoreregex that dropped it.
 
-        With `every`, the search goes on after the first hit.
+        With `every`, the search goes on after the first hit. `only` are the failregexes that can match, if that is
+        known.
         """
-        for rule in self.failregexes:
+        for rule in self.failregexes if only is None else only:
             hit = self._hit(rule, view, original)
             if hit is None:
                 continue
             current, found = hit
             if note:
                 note(f"{rule.label} matches.")
-            if self._ignores_late(view) and (ignored := self._ignored(current, view.budget, note)) >= 0:
+            if (
+                self._ignoreregexes
+                and self._ignores_late(view)
+                and (ignored := self._ignored(current, view.budget, note)) >= 0
+            ):
                 yield ignored
                 return
             yield found
@@ -206,9 +218,7 @@ class Rules:
 
     def _ignores_late(self, view: View) -> bool:
         """Whether a match is asked about: not if the very text that matched was asked about before."""
-        return bool(self._ignoreregexes) and not (
-            self._ignore_first and view.text == view.whole and self.buffer is None
-        )
+        return not (self._ignore_first and view.text == view.whole and self.buffer is None)
 
     def _hit(self, rule: Rule, view: View, original: str) -> tuple[str, Hit] | None:
         match = self._search(rule, view.text, view.budget)
@@ -241,11 +251,8 @@ def _merged(rule: Rule, match: Match, base: Groups) -> Groups:
     found: Groups = match.groupdict()  # type: ignore[assignment]  # every str is a Value
     if rule.combiner:
         rule.combiner.combine(found)
-    groups = base.copy()
-    for name, value in found.items():
-        if value is not None:
-            groups[name] = value
-    return groups
+    own: Groups = {name: value for name, value in found.items() if value is not None}
+    return base | own if base else own
 
 
 class _Compiler:

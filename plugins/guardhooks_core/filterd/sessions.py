@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -43,7 +43,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, Session] = OrderedDict()
-        self._numbers: Counter[str] = Counter()
+        self._numbers: dict[str, int] = {}
 
     def may_hold(self, numbers: Iterable[str]) -> bool:
         """Whether a line with these process numbers may belong to a session that is open."""
@@ -87,17 +87,21 @@ class Sessions:
 
     def _store(self, key: str, session: Session) -> None:
         while len(self._open) >= LIMIT:
-            self._drop(next(iter(self._open)))
+            self._forget(self._open.popitem(last=False)[1])
         numbers = process_numbers(key)
-        session.number = numbers[0] if numbers else ""
-        self._numbers[session.number] += 1
+        number = session.number = numbers[0] if numbers else ""
+        self._numbers[number] = self._numbers.get(number, 0) + 1
         self._open[key] = session
 
     def _drop(self, key: str) -> None:
-        number = self._open.pop(key).number
-        self._numbers[number] -= 1
-        if not self._numbers[number]:
-            del self._numbers[number]
+        self._forget(self._open.pop(key))
+
+    def _forget(self, session: Session) -> None:
+        left = self._numbers[session.number] - 1
+        if left:
+            self._numbers[session.number] = left
+        else:
+            del self._numbers[session.number]
 
     @staticmethod
     def _update(session: Session, values: Groups, *, gained: bool) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from guardhooks import ConfigError, Failure, Jail, LineTrace, Problem, safe_text
 
 from .ages import Ages, SharedDetector
+from .failures import failure
 from .groups import Groups, Identity, identify
 from .helpers import LONGEST, HelperLine, HelperLines, process_numbers
 from .rules import Candidates, Hit, Note, Rule, Rules
@@ -103,15 +104,22 @@ class Watch:
             )
         ]
 
-    def trace(self, line: str, known: float | None, now: float, *, every: bool) -> LineTrace:
-        """What happens to `line`, age rules off; its failures include helper lines (`nofail`)."""
+    def trace(
+        self, line: str, known: float | None, now: float, *, every: bool, only: Sequence[Rule] | None = None
+    ) -> LineTrace:
+        """What happens to `line`, age rules off; its failures include helper lines (`nofail`).
+
+        `only` are the failregexes that can match, if that is known.
+        """
         steps: list[str] = []
         date = None if known is not None else self.detector.find(line, now)
         text, dated = self._cut(line, known, now, steps.append)
         time = dated if dated is not None else self._ages.recent(now)
         failures, ignored = [], -1
         view = self.rules.view(text, line, steps.append)
-        for hit in [view] if isinstance(view, int) else self.rules.judge(view, line, every=every, note=steps.append):
+        note = steps.append
+        hits = [view] if isinstance(view, int) else self.rules.judge(view, line, every=every, note=note, only=only)
+        for hit in hits:
             if isinstance(hit, int):
                 ignored = hit
             else:
@@ -205,16 +213,9 @@ class Watch:
         fields.pop("mlfforget", None)
         if session and session.users:
             fields["users"] = tuple(sorted(session.users))
-        return Failure(
-            jail=self.jail.name,
-            id=who.id,
-            time=time,
-            address=who.address,
-            matches=tuple(lines[-self.jail.maxmatches :]) if self.jail.maxmatches > 0 else (),
-            fields=fields,
-            failregex=hit.rule.index,
-            resolve=who.resolve,
-        )
+        most = self.jail.maxmatches
+        matches = tuple(lines[-most:]) if most > 0 else ()
+        return failure(self.jail.name, who.id, time, who.address, matches, fields, hit.rule.index, who.resolve)
 
     def _out_of_budget(self, rule: Rule, text: str) -> None:
         if rule.label in self._exhausted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guardhooks import Chunk, FilterSpec, Jail
@@ -111,9 +111,11 @@ def test_a_session_of_many_lines_keeps_the_latest_of_them() -> None:
 KEYS = ("s", "s[1]", "t[1]", "t[2]", "u[2][3]", "[3]")
 
 
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from("CfbaABLDE")), max_size=40))
 @example([("s[1]", "C"), ("s[1]", "A"), ("s[1]", "f")])
 @example([("s[1]", "b"), ("s[1]", "a")])
+@example([("u[2][3]", "C"), ("s", "C"), ("u[2][3]", "f")])
 @example([("t[1]", "C"), ("s[1]", "C"), ("t[1]", "f"), ("s[1]", "f")])
 def test_helper_lines_left_unread_change_nothing(sequence: list[tuple[str, str]]) -> None:
     lines = [f"{key}: {WORDS[letter]}" for key, letter in sequence]

@@ -126,9 +126,10 @@ class Template:
 
     def same_place(self, line: str, calendar: Calendar, now: float) -> DateMatch | None:
         """The date in `line` if this pattern matches right where it did last; counted like any other hit."""
-        if self._regex is None or len(line) > _REACH or not (self._from_begin or self._same_place(line)):
+        regex = self._regex
+        if regex is None or len(line) > _REACH or not (self._from_begin or self._same_place(line)):
             return None
-        match = self._regex.match(line, self._begin)
+        match = regex.match(line, self._begin)
         if match is None or match.span(self._cut) != (self.start, self.end):
             return None
         self.hits += 1
