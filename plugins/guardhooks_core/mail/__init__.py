@@ -41,7 +41,7 @@ class MailAction:
     async def execute_action(
         self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]
     ) -> bool | Outcome | None:
-        """See the contract. Returns as soon as the notice is noted; what is wrong with the mail is told in the note."""
+        """See the contract. Returns as soon as the notice is noted; what is wrong with the mail is a warning."""
         if not is_ours(action):
             return None
         key = (jail.name, action.actname)
@@ -51,7 +51,8 @@ class MailAction:
         if running is None or running.action != action:
             return True  # another action has taken its place, or it never began
         if op is Op.CHECK:
-            return Outcome(note=running.check(bans))
+            running.check(bans)
+            return running.outcome
         if op in (Op.STOP, Op.FLUSH):
             del self._running[key]
             await running.end(is_over=op is Op.FLUSH)
@@ -71,7 +72,7 @@ class MailAction:
                 self._running[key] = running
             running.configure(action, parameters, problem, self._own_names.get("fq-hostname", "localhost"))
         running.start(bans)
-        return Outcome(note=running.note)
+        return running.outcome
 
     async def _parameters(self, jail: Jail, action: ActionSpec) -> tuple[Parameters | None, str]:
         if not self._own_names:

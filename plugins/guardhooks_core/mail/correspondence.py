@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban
+from guardhooks import ActionError, ActionSpec, Ban, Outcome
 
 from .collection import Collection
 from .facts import Facts, Researcher
@@ -51,12 +51,15 @@ class Correspondence:
             self._outbox.change(parameters.digest, parameters.limit, parameters.at_least)
 
     @property
-    def note(self) -> str:
-        """What `status` says."""
+    def outcome(self) -> Outcome:
+        """How it goes: by which way mail goes to whom, and what somebody should look after."""
         if self._parameters is None or self._outbox is None:
-            return f"NO MAIL IS SENT: {self._problem}"
-        to = f"mail to {', '.join(self._parameters.dest)} by {self._parameters.transport}"
-        return "; ".join(part for part in (to, self._outbox.note, *self._parameters.remarks) if part)
+            return Outcome(note="no mail is sent", warning=f"no mail is sent: {self._problem}")
+        note = f"mail to {', '.join(self._parameters.dest)} by {self._parameters.transport}"
+        warnings = "; ".join(part for part in (self._outbox.problem, *self._parameters.remarks) if part)
+        return Outcome(
+            note=f"{note}, {len(self._outbox.news)} waiting" if self._outbox.news else note, warning=warnings
+        )
 
     def start(self, bans: Sequence[Ban]) -> None:
         """The jail runs. What is banned already is no news."""
@@ -72,10 +75,9 @@ class Correspondence:
     def _wants_restored(self) -> bool:
         return self._parameters is not None and not self._parameters.norestored
 
-    def check(self, bans: Iterable[Ban]) -> str:
-        """Forget who is no longer banned; the note for `status`."""
+    def check(self, bans: Iterable[Ban]) -> None:
+        """Forget who is no longer banned."""
         self._told &= {ban.id for ban in bans}
-        return self.note
 
     def ban(self, bans: Iterable[Ban]) -> None:
         """Tell of new bans, soon."""

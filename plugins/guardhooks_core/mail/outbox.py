@@ -27,6 +27,8 @@ _SHORT_AFTER: Final = 2
 class Outbox:
     """Collects what `deliver` shall send. A message that fails is kept, grows, and is tried again with back-off.
 
+    `problem` is why the last message was not sent, empty when it was.
+
     :param label: jail and action, for the log.
     """
 
@@ -53,13 +55,6 @@ class Outbox:
         self.pace, self.at_least = self.pace.changed(digest, limit), at_least
         self._nudge.set()
         self.touch()
-
-    @property
-    def note(self) -> str:
-        """What `status` says of it; empty while all is well."""
-        waiting = f"{len(self.news)} waiting" if len(self.news) else ""
-        failing = f"NOT SENT, is tried again: {self.problem}" if self.problem else ""
-        return "; ".join(part for part in (failing, waiting) if part)
 
     async def drain(self) -> None:
         """Send what waits now; what cannot be sent within 12 s is given up."""
@@ -119,7 +114,7 @@ class Outbox:
     def _failed(self, taken: Collection, error: ActionError) -> None:
         self._keep(taken)
         pause = self.pace.failed(asyncio.get_running_loop().time())
-        problem = safe_text(str(error), 500)
+        problem = f"mail was not sent, is tried again: {safe_text(str(error), 500)}"
         if problem != self.problem:
-            logger.error("[%s] mail was not sent, is tried again in %d s: %s", self.label, pause, problem)
+            logger.error("[%s] %s (in %d s)", self.label, problem, pause)
         self.problem = problem

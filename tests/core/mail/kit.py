@@ -153,11 +153,11 @@ class Bench:
     async def do(self, action: ActionSpec, op: Op, *bans: Ban, jail: Jail = JAIL) -> Outcome | bool | None:
         return await self.plugin.execute_action(jail, action, op, bans)
 
-    async def note(self, action: ActionSpec, *bans: Ban) -> str:
-        """What `status` would say."""
+    async def check(self, action: ActionSpec, *bans: Ban) -> Outcome:
+        """What `status` would show."""
         outcome = await self.do(action, Op.CHECK, *bans)
         assert isinstance(outcome, Outcome)
-        return outcome.note
+        return outcome
 
 
 async def unreachable(server: tuple[str, int], is_referred: bool) -> Any:  # noqa: ANN401 -- never returns
