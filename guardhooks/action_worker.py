@@ -72,13 +72,18 @@ class ActionWorker:
         self._asked: dict[str, tuple[Op, Ban]] = {}
         self._wake = asyncio.Event()
         self._closing = False
+        self._first: list[Ban] | None = None
         self._tries = 0
         self._next_check = 0.0
         self._last_check = -math.inf
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin; the first thing done is `Op.START` with everything that is due."""
+    def start(self, due: list[Ban] | None = None) -> None:
+        """Begin; the first thing done is `Op.START` with everything that is due.
+
+        :param due: what is due now, where that is known: making a hundred thousand bans takes its time.
+        """
+        self._first = due
         self._task = self._supervisor.spawn(self._run(), f"action {self.jail.name}/{self.action.actname}")
 
     def ask(self, op: Op, ban: Ban) -> None:
@@ -141,7 +146,8 @@ class ActionWorker:
         return max(0.0, min(self._next_check, self.partial.retry_at) - self._now())
 
     async def _start(self) -> None:
-        bans = self._due()
+        # What has changed since the first due bans were looked up has been asked for, and follows.
+        bans, self._first = self._due() if self._first is None else self._first, None
         outcome = await self._compare(Op.START, bans)
         if outcome is None:
             self.state, self.reason = ActionState.UNSERVED, self._unserved()

@@ -61,10 +61,11 @@ class Enforcer:
         """Start the actions of a jail with everything that is due there."""
         workers = [self._worker(jail, action) for action in jail.actions]
         self._workers[jail.name] = workers
-        for ban in self._due(jail.name):
-            self._expect(ban)
+        due = self._due(jail.name)
+        if names := frozenset(action.actname for action in jail.actions):
+            self._waiting[jail.name] = dict.fromkeys((ban.id for ban in due), self._names.setdefault(names, names))
         for worker in workers:
-            worker.start()
+            worker.start(due)
 
     def _worker(self, jail: Jail, action: ActionSpec) -> ActionWorker:
         return ActionWorker(

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol, TypeAlias
 
 from guardhooks import ActionError, Ban, Outcome
 from guardhooks_core.firewall.entries import Entries, Entry, compare, entry_text
 from guardhooks_core.firewall.filling import Filling
 from guardhooks_core.firewall.merging import Fit, Merging, fit, parent_of
 
-_SOON_OVER = 3.0
+Key: TypeAlias = tuple[str, int]
+"""By what a holder is known: the name of its sets, and its IP version."""
+
+_SOON_OVER: Final = 3.0
 """Seconds; what ends within them is the rest of a ban that is over, not a stranger."""
 
 
@@ -60,8 +63,11 @@ class Holder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the sets of a holder are to hold: `wanted` laid out as `fit`, with what was `found` in them besides."""
+    """What the sets of a holder are to hold: `wanted` laid out as `fit`, with what was `found` in them besides; the
+    time left of entries is that at the time `at`.
+    """
 
+    at: float
     holder: Holder
     wanted: Entries
     fit: Fit
@@ -95,24 +101,22 @@ class Upkeep:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._merged: dict[tuple[str, int], _Merged] = {}
-        self._names: dict[tuple[str, int], set[str]] = {}
+        self._merged: dict[Key, _Merged] = {}
+        self._names: dict[Key, set[str]] = {}
         self.filling = Filling()
 
     def plan(
-        self, key: tuple[str, int], holder: Holder, wanted: Entries, merging: Merging | None, *, adopt: bool
+        self, key: Key, holder: Holder, wanted: Entries, merging: Merging | None, *, at: float, adopt: bool
     ) -> Plan:
-        """How to lay out what is due. With `adopt`, strangers are found and stay, else they are to go."""
-        counts = Counter(map(holder.set_of, wanted))
-        crowded = holder.limit and any(number > holder.limit for number in counts.values())
-        if not (crowded or adopt):
-            return Plan(holder, wanted, Fit(wanted), {})
+        """How to lay out what is due, as seen `at` that time. With `adopt`, strangers are found and stay."""
+        if not (adopt or _is_crowded(holder, wanted)):
+            return Plan(at, holder, wanted, Fit(wanted), {})
         held = holder.read(wanted)
         found = _strangers(self._expanded(key, held), wanted, merging) if adopt else {}
         laid_out = fit(wanted | found, held, holder.limit, holder.set_of, merging)
-        return Plan(holder, wanted, laid_out, {e: left for e, left in found.items() if e not in laid_out.left_out})
+        return Plan(at, holder, wanted, laid_out, {e: left for e, left in found.items() if e not in laid_out.left_out})
 
-    def carry_out(self, key: tuple[str, int], plan: Plan) -> Result:
+    def carry_out(self, key: Key, plan: Plan) -> Result:
         """Make the sets, which stand, hold what was planned."""
         holder, planned = plan.holder, plan.fit.entries
         held = holder.read(planned)
@@ -123,13 +127,13 @@ class Upkeep:
             truth = compare(self._expanded(key, held), _without(plan.wanted | plan.found, result.left_out))
             result.added, result.removed = len(truth.missing), len(truth.strangers)
         else:
-            difference = compare(held, planned, holder.longest)
+            difference = compare(held, planned, holder.longest, self._since(plan.at))
             result.added = len(difference.missing) + len(difference.wrong)
             result.removed = len(difference.strangers)
-        result.left_out |= self._change(key, holder, held, plan.fit)
+        result.left_out |= self._change(key, holder, held, plan.fit, lag=self._since(plan.at))
         return result
 
-    def ban(self, key: tuple[str, int], holder: Holder, entries: Entries, merging: Merging | None) -> Entries:
+    def ban(self, key: Key, holder: Holder, entries: Entries, merging: Merging | None) -> Entries:
         """Put entries in force; returns those that there is no room for."""
         holder.prepare(entries)
         try:
@@ -143,7 +147,7 @@ class Upkeep:
         self._watch(key, holder, entries)
         return {}
 
-    def unban(self, key: tuple[str, int], holder: Holder, entries: Iterable[Entry], merging: Merging | None) -> None:
+    def unban(self, key: Key, holder: Holder, entries: Iterable[Entry], merging: Merging | None) -> None:
         """Take entries out; the prefix that one was merged into is split again."""
         gone = set(entries)
         merged = self._merged.get(key, _NONE)
@@ -170,13 +174,16 @@ class Upkeep:
 
     # --- within -------------------------------------------------------------------------------------------------------
 
-    def _change(self, key: tuple[str, int], holder: Holder, held: Entries, laid_out: Fit) -> Entries:
+    def _since(self, at: float) -> float:
+        return max(0.0, self._clock() - at)
+
+    def _change(self, key: Key, holder: Holder, held: Entries, laid_out: Fit, lag: float = 0.0) -> Entries:
         """Make the sets hold what was laid out; returns what there was no room for after all."""
         wanted = laid_out.entries
         holder.prepare(wanted)
         refused: Entries = {}
         try:
-            _apply(holder, held, wanted)
+            _apply(holder, held, wanted, lag)
         except SetFullError:
             # Entries that are over count until the kernel has swept them away, and others may write, too.
             held = holder.read(wanted)
@@ -190,7 +197,7 @@ class Upkeep:
             self._names[key] |= counts.keys()
         return refused
 
-    def _remember(self, key: tuple[str, int], laid_out: Fit) -> None:
+    def _remember(self, key: Key, laid_out: Fit) -> None:
         self._merged.pop(key, None)
         if laid_out.merged:
             now = self._clock()
@@ -202,7 +209,7 @@ class Upkeep:
                 ends, {member: prefix for prefix, members in ends.items() for member in members}
             )
 
-    def _expanded(self, key: tuple[str, int], held: Entries) -> Entries:
+    def _expanded(self, key: Key, held: Entries) -> Entries:
         """What is held, with the members of merged prefixes in place of these."""
         merged = self._merged.get(key, _NONE)
         if not merged.ends:
@@ -217,7 +224,7 @@ class Upkeep:
                 found |= {member: end - now for member, end in members.items() if end > now}
         return found
 
-    def _watch(self, key: tuple[str, int], holder: Holder, entries: Entries) -> None:
+    def _watch(self, key: Key, holder: Holder, entries: Entries) -> None:
         """Look how full the sets are when they may have become nearly full."""
         if not holder.limit:
             return
@@ -229,19 +236,32 @@ class Upkeep:
                 self.filling.see(holder.jail, name, counts[name], holder.limit)
 
 
-def _apply(holder: Holder, held: Entries, wanted: Entries) -> None:
+def _apply(holder: Holder, held: Entries, wanted: Entries, lag: float) -> None:
     """New ones come before old ones go, where there is room for both."""
-    difference = compare(held, wanted, holder.longest)
+    difference = compare(held, wanted, holder.longest, lag)
     holder.replace(difference.wrong)
-    counts = Counter(map(holder.set_of, held)) + Counter(map(holder.set_of, difference.missing))
-    crowded = {name for name, number in counts.items() if holder.limit and number > holder.limit}
-    at_once = {e: left for e, left in difference.missing.items() if holder.set_of(e) not in crowded}
+    at_once = _with_room(holder, held, difference.missing)
     if at_once:
         holder.add(at_once)
     if difference.strangers:
         holder.remove(difference.strangers)
-    if later := _without(difference.missing, at_once):
-        holder.add(later)
+    if len(at_once) < len(difference.missing):
+        holder.add(_without(difference.missing, at_once))
+
+
+def _is_crowded(holder: Holder, entries: Entries) -> bool:
+    """Whether these are too many for a set; they are counted by set only where all together would be."""
+    if not holder.limit or len(entries) <= holder.limit:
+        return False
+    return any(number > holder.limit for number in Counter(map(holder.set_of, entries)).values())
+
+
+def _with_room(holder: Holder, held: Entries, missing: Entries) -> Entries:
+    """Those of the missing entries whose set has room for all that it lacks."""
+    if not holder.limit or len(held) + len(missing) <= holder.limit:
+        return missing
+    counts = Counter(map(holder.set_of, held)) + Counter(map(holder.set_of, missing))
+    return {entry: left for entry, left in missing.items() if counts[holder.set_of(entry)] <= holder.limit}
 
 
 def _without(entries: Entries, others: Iterable[Entry]) -> Entries:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import math
+import struct
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -163,7 +164,7 @@ def add(name: str, entries: Entries, max_elements: int = 0) -> None:
     :raises ActionError: when the set has vanished, or is full: what came before is in it then.
     """
     try:
-        _send(_ADD, name, (_addition(entry, left) for entry, left in entries.items()))
+        _send(_ADD, name, _additions(entries))
     except NetlinkError as error:
         if error.errno == _FULL:
             limit = f"maxelem={max_elements}" if max_elements else "its maxelem"
@@ -185,9 +186,25 @@ def _address(entry: Entry) -> bytes:
     return nested(_IP, inner) + attribute(_PREFIX, bytes([entry.prefix]))
 
 
-def _addition(entry: Entry, left: float) -> bytes:
-    seconds = 0 if math.isinf(left) else max(1, math.ceil(min(left, LONGEST)))
-    return nested(_DATA, _address(entry) + attribute(_TIMEOUT | _NETWORK_ORDER, seconds.to_bytes(4, "big")))
+def _additions(entries: Entries) -> Iterator[bytes]:
+    """Each entry with its timeout. All headers are alike, so that an entry is packed by one call."""
+    for (address, prefix), left in entries.items():
+        seconds = 0 if math.isinf(left) else max(1, math.ceil(min(left, LONGEST)))
+        yield (
+            _ADDITION_HEADS[len(address)] + address + _ADDITION_TAIL.pack(_PREFIX_HEAD, prefix, _TIMEOUT_HEAD, seconds)
+        )
+
+
+def _addition_head(width: int) -> bytes:
+    """What precedes the address of an entry: three headers, whose lengths are those of a whole entry."""
+    entry = Entry(bytes(width), 0)
+    return nested(_DATA, _address(entry) + attribute(_TIMEOUT | _NETWORK_ORDER, bytes(4)))[:12]
+
+
+_ADDITION_HEADS: Final = {width: _addition_head(width) for width in (4, 16)}
+_PREFIX_HEAD: Final = attribute(_PREFIX, b"\0")[:4]
+_TIMEOUT_HEAD: Final = attribute(_TIMEOUT | _NETWORK_ORDER, bytes(4))[:4]
+_ADDITION_TAIL: Final = struct.Struct(">4sB3x4sI")
 
 
 def _send(command: int, name: str, items: Iterable[bytes]) -> None:

@@ -73,6 +73,9 @@ def shape_of(entry: Entry) -> Shape:
 
 def group_by_shape(entries: Mapping[Entry, float]) -> dict[Shape, Entries]:
     """Entries by the set that each lives in."""
+    kinds = {(len(address), prefix) for address, prefix in entries}
+    if len(kinds) == 1:
+        return {shape_of(next(iter(entries))): dict(entries)}
     shapes: dict[Shape, Entries] = {}
     for entry, left in entries.items():
         shapes.setdefault(shape_of(entry), {})[entry] = left

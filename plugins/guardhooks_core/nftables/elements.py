@@ -151,13 +151,12 @@ class ElementSet:
             self._commit(messages[start : start + _TRANSACTION])
 
     def _messages(self, command: int, flags: int, entries: Entries) -> list[bytes]:
-        timed = command == _NEW
-        items = (nested(_ELEMENT, _element(entry, left, timed=timed)) for entry, left in entries.items())
+        packed = _timed_elements(entries) if command == _NEW else map(_plain_element, entries)
         return [
             netlink.message(
                 command, flags | netlink.ACK, self._head + nested(_ELEMENTS, block), sequence=number, family=INET
             )
-            for number, block in enumerate(netlink.blocks(items), 1)
+            for number, block in enumerate(netlink.blocks(packed), 1)
         ]
 
     def _commit(self, messages: Sequence[bytes]) -> None:
@@ -182,9 +181,27 @@ def _payloads(data: bytes) -> Iterator[bytes]:
     return (payload for _, payload in attributes(data))
 
 
-def _element(entry: Entry, left: float, *, timed: bool) -> bytes:
-    key = nested(_KEY, attribute(_VALUE, entry.address))
-    if not timed or math.isinf(left):
-        return key
-    milliseconds = max(1, round(min(left, _LONGEST) * 1000))
-    return key + attribute(_TIMEOUT, milliseconds.to_bytes(8, "big"))
+def _timed_elements(entries: Entries) -> Iterator[bytes]:
+    """Each entry with its timeout. All headers are alike, so that an element is packed by one call."""
+    for entry, left in entries.items():
+        if math.isinf(left):
+            yield _plain_element(entry)
+            continue
+        milliseconds = max(1, round(min(left, _LONGEST) * 1000))
+        yield _TIMED_HEADS[len(entry.address)] + entry.address + _TIMEOUT_TAIL.pack(_TIMEOUT_HEAD, milliseconds)
+
+
+def _plain_element(entry: Entry) -> bytes:
+    return nested(_ELEMENT, nested(_KEY, attribute(_VALUE, entry.address)))
+
+
+def _timed_head(width: int) -> bytes:
+    """What precedes the address of a timed element: three headers, whose lengths are those of a whole element."""
+    address = bytes(width)
+    whole = nested(_ELEMENT, nested(_KEY, attribute(_VALUE, address)) + attribute(_TIMEOUT, bytes(8)))
+    return whole[:12]
+
+
+_TIMED_HEADS: Final = {width: _timed_head(width) for width in (4, 16)}
+_TIMEOUT_HEAD: Final = attribute(_TIMEOUT, bytes(8))[:4]
+_TIMEOUT_TAIL: Final = struct.Struct(">4sQ")
