@@ -1,7 +1,8 @@
-"""The action `auto`: the first of nftables and ipset that works on this machine, else observing, loudly.
+"""The action `auto`: the first of nftables, ipset and iptables that works on this machine, else observing, loudly.
 
-It asks by doing: the jail's action is started with each in turn. Only a machine without any firewall tool, or a user
-without the privilege, makes it observe; a tool that is there and fails is an error with all reasons, and tried again.
+It asks by doing: the jail's action is started with each in turn, with iptables' rules only where sets are impossible.
+Only a machine without any firewall tool, or a user without the privilege, makes it observe; a tool that is there and
+fails is an error with all reasons, and tried again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ logger = logging.getLogger("guardhooks.auto")
 
 NAME: Final = "auto"
 CANDIDATES: Final = ("nftables", "ipset")
+LAST_RESORT: Final = "iptables-rules"
+"""A rule for each ban: only where sets are impossible, not where they fail for once."""
 OBSERVE: Final = "observe"
 
 
@@ -65,7 +68,9 @@ class AutoAction:
         failures: list[tuple[str, ActionError]] = []
         key = (jail.name, action.actname)
         self._chosen.pop(key, None)
-        for name in CANDIDATES:
+        for name in (*CANDIDATES, LAST_RESORT):
+            if name == LAST_RESORT and not all(_no_way(error) for _, error in failures):
+                break
             try:
                 outcome = await guard.execute(jail, replace(action, name=name), Op.START, bans)
             except ActionError as error:
@@ -96,7 +101,7 @@ class AutoAction:
 
 def _reason(name: str, failures: list[tuple[str, ActionError]]) -> str:
     others = [f"{other} failed ({safe_text(str(error), 300)})" for other, error in failures]
-    others += [f"{other} not tried" for other in CANDIDATES[CANDIDATES.index(name) + 1 :]]
+    others += [f"{other} not tried" for other in CANDIDATES[len(failures) + 1 :]]
     return f"auto → {name}" + (f"; {', '.join(others)}" if others else "")
 
 

@@ -37,14 +37,22 @@ class Parameters:
 
 
 def is_native(action: ActionSpec) -> bool:
-    """Whether a plugin may serve the action in place of its file.
+    """Whether a plugin that works with sets may serve the action in place of its file: not with `native = no`."""
+    return is_wanted_native(action) and not wants_rules(action) and not is_inverted(action)
 
-    Not with `native = no`, and not when it turns the meaning round: `blocktype=RETURN` with `returntype=DROP` lets the
-    "banned" in and keeps all others out (jail `pass2allow-ftp`).
+
+def wants_rules(action: ActionSpec) -> bool:
+    """Whether the action asks for a rule for each ban instead of a set: `native = rules`."""
+    return action.get("native").strip().lower() == "rules"
+
+
+def is_inverted(action: ActionSpec) -> bool:
+    """Whether the action turns the meaning round, which only its file can do.
+
+    `blocktype=RETURN` with `returntype=DROP` lets the "banned" in and keeps all others out (jail `pass2allow-ftp`).
     """
     inverted = for_family(action, "returntype", 4).strip().upper() not in {"", "RETURN"}
-    inverted = inverted or for_family(action, "blocktype", 4).strip().upper() in {"RETURN", "ACCEPT"}
-    return not inverted and is_wanted_native(action)
+    return inverted or for_family(action, "blocktype", 4).strip().upper() in {"RETURN", "ACCEPT"}
 
 
 def parse_parameters(action: ActionSpec) -> Parameters:

@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Jail, Op, Outcome, hookimpl
+from guardhooks import ActionSpec, Ban, Finding, Jail, Op, Outcome, hookimpl
+from guardhooks_core.firewall import xtables
 from guardhooks_core.firewall.changes import REMOVALS, TABLE_REMOVED, Change, ChangeListener
 from guardhooks_core.firewall.entries import entries_of
+from guardhooks_core.firewall.findings import Clocked
 from guardhooks_core.firewall.names import kernel_name
 from guardhooks_core.firewall.ownership import Ownership
 from guardhooks_core.firewall.parameters import Parameters, is_native, parse_parameters
@@ -22,7 +24,7 @@ from guardhooks_core.firewall.policy import parse_policy
 from guardhooks_core.firewall.problems import ToolMissingError
 from guardhooks_core.firewall.upkeep import Plan, Result, Upkeep, outcome, reasons
 from guardhooks_core.firewall.vigil import AskedGuard, Vigil
-from guardhooks_core.ipset import rules, sets
+from guardhooks_core.ipset import diagnosis, rules, sets
 from guardhooks_core.ipset.census import Census
 from guardhooks_core.ipset.familyset import FamilySet
 
@@ -99,13 +101,13 @@ class IpsetAction:
             if not entries:
                 continue
             holder = holders[version]
-            self._census.look(holder.name)
             if op is Op.UNBAN:
                 self._upkeep.unban((key, version), holder, entries, merging)
+                self._census.removed(holder.name, len(entries))
             else:
                 left_out = self._upkeep.ban((key, version), holder, entries, merging)
                 failed |= reasons(left_out, holder)
-            self._census.changed_by_us(holder.name, (now + left for left in entries.values()))
+                self._census.added(holder.name, (now + left for left in entries.values()))
         return Outcome(failed=failed, warning=self._upkeep.warning(key))
 
     def _reconcile(
@@ -125,7 +127,7 @@ class IpsetAction:
         note = f"ipset: sets {', '.join(holder.name for holder in holders.values())}"
         for version, wanted in entries_of(bans, now).items():
             try:
-                plan = self._upkeep.plan((key, version), holders[version], wanted, merging, adopt=adopt)
+                plan = self._upkeep.plan((key, version), holders[version], wanted, merging, at=now, adopt=adopt)
                 results.append(self._carry_out((key, version), parameters, holders[version], plan))
             except ToolMissingError as error:
                 if wanted or version == 4:
@@ -150,7 +152,7 @@ class IpsetAction:
             return True
         for version, name in names.items():
             self._census.forget(name)
-            if rules.has_tool(version):
+            if xtables.has_tool(version):
                 with self._listener.own_work():
                     rules.reconcile(version, name, [])
             sets.destroy(name)
@@ -181,6 +183,17 @@ def _parameters(action: ActionSpec) -> Parameters:
 def set_names(name: str) -> dict[int, str]:
     """The sets of an action by IP version."""
     return {4: kernel_name("f2b-", name), 6: kernel_name("f2b-", name, "6")}
+
+
+@hookimpl(trylast=True)
+def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+    """See the contract; runs in a worker thread."""
+    if action.name not in NAMES or not is_native(action):
+        return None
+    parameters, policy, names = _parameters(action), parse_policy(action), set_names(action.get("name"))
+    if address:
+        return list(diagnosis.examine_address(parameters, policy, names, bans, address))
+    return list(diagnosis.examine_action(parameters, policy, names, bans, guard.clock()))
 
 
 _plugin = IpsetAction()

@@ -15,6 +15,7 @@ from typing import Any
 from guardhooks import ActionError, ActionSpec, Ban, GuardhooksError, Jail, Op, Outcome
 from guardhooks_core.conntrack import ConntrackAction
 from guardhooks_core.ipset import IpsetAction
+from guardhooks_core.iptables import IptablesAction
 from guardhooks_core.nftables import NftablesAction
 from guardhooks_core.nftables.ruleset import LOCAL_AND_FORWARDED
 from guardhooks_core.nftables.structure import Structure
@@ -55,7 +56,8 @@ async def _start_anew() -> None:
     for plugin in _plugins:
         if isinstance(plugin, NftablesAction | IpsetAction):
             plugin.on_stop()
-    _plugins[:] = [NftablesAction(time.time), IpsetAction(time.time), ConntrackAction(), RouteAction(), IptablesAction()]
+    _plugins[:] = [NftablesAction(time.time), IpsetAction(time.time)]
+    _plugins.extend((ConntrackAction(), RouteAction(), IptablesAction()))
     for plugin in _plugins[:2]:
         plugin.on_start(_guards[-1])
 

@@ -68,11 +68,19 @@ def test_ipset_takes_over_from_a_failing_nftables_and_says_why(run: Started) -> 
     assert guard.asked[-1] == ("ipset", Op.BAN)
 
 
+def test_rules_take_over_only_where_sets_are_impossible(run: Started) -> None:
+    guard, act = run(nftables=ToolMissingError("no nft"), ipset=ToolMissingError("no ipset"))
+    assert "auto → iptables-rules; nftables failed (nftables: no nft), ipset failed" in act(Op.START).note
+    guard.errors["ipset"] = ActionError("busy")
+    with pytest.raises(ActionError, match="busy"):
+        act(Op.START)
+
+
 @pytest.mark.parametrize("kind", [PrivilegeError, ToolMissingError])
 def test_without_any_way_it_observes_loudly(
     run: Started, kind: type[ActionError], caplog: pytest.LogCaptureFixture
 ) -> None:
-    guard, act = run(nftables=kind("no nft"), ipset=kind("no ipset"))
+    guard, act = run(nftables=kind("no nft"), ipset=kind("no ipset"), **{"iptables-rules": kind("no iptables")})
     outcome = act(Op.START, BAN)
     assert "NOTHING IS BANNED" in outcome.note
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
