@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 from guardhooks import ActionError, Ban, Outcome
-from guardhooks_core.firewall.entries import Entries, Entry, compare, entry_text
+from guardhooks_core.firewall.entries import Difference, Entries, Entry, compare, entry_text
 from guardhooks_core.firewall.filling import Filling
 from guardhooks_core.firewall.merging import Fit, Merging, fit, parent_of
 
@@ -122,15 +122,15 @@ class Upkeep:
         held = holder.read(planned)
         left_out = {entry: left for entry, left in plan.fit.left_out.items() if entry in plan.wanted}
         result = Result(holder, left_out=left_out, found=plan.found)
+        difference = compare(held, planned, holder.longest, max(0.0, self._clock() - plan.at))
         if plan.fit.merged or key in self._merged:
             # What was only laid out anew is no repair.
-            truth = compare(self._expanded(key, held), _without(plan.wanted | plan.found, result.left_out))
+            truth = compare(self._expanded(key, held), _without(plan.wanted | plan.found, left_out))
             result.added, result.removed = len(truth.missing), len(truth.strangers)
         else:
-            difference = compare(held, planned, holder.longest, self._since(plan.at))
             result.added = len(difference.missing) + len(difference.wrong)
             result.removed = len(difference.strangers)
-        result.left_out |= self._change(key, holder, held, plan.fit, lag=self._since(plan.at))
+        result.left_out |= self._change(key, holder, held, plan.fit, difference)
         return result
 
     def ban(self, key: Key, holder: Holder, entries: Entries, merging: Merging | None) -> Entries:
@@ -174,16 +174,15 @@ class Upkeep:
 
     # --- within -------------------------------------------------------------------------------------------------------
 
-    def _since(self, at: float) -> float:
-        return max(0.0, self._clock() - at)
-
-    def _change(self, key: Key, holder: Holder, held: Entries, laid_out: Fit, lag: float = 0.0) -> Entries:
+    def _change(
+        self, key: Key, holder: Holder, held: Entries, laid_out: Fit, difference: Difference | None = None
+    ) -> Entries:
         """Make the sets hold what was laid out; returns what there was no room for after all."""
         wanted = laid_out.entries
         holder.prepare(wanted)
         refused: Entries = {}
         try:
-            _apply(holder, held, wanted, lag)
+            _apply(holder, held, difference or compare(held, wanted, holder.longest))
         except SetFullError:
             # Entries that are over count until the kernel has swept them away, and others may write, too.
             held = holder.read(wanted)
@@ -236,9 +235,8 @@ class Upkeep:
                 self.filling.see(holder.jail, name, counts[name], holder.limit)
 
 
-def _apply(holder: Holder, held: Entries, wanted: Entries, lag: float) -> None:
+def _apply(holder: Holder, held: Entries, difference: Difference) -> None:
     """New ones come before old ones go, where there is room for both."""
-    difference = compare(held, wanted, holder.longest, lag)
     holder.replace(difference.wrong)
     at_once = _with_room(holder, held, difference.missing)
     if at_once:

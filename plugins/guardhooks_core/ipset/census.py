@@ -1,7 +1,7 @@
 """Notices that others changed a set of ours: ipset tells nobody, so the entries are counted every second.
 
-A set may hold fewer entries than it did because bans have ended, never more; what goes beyond that was somebody else.
-Who exchanges as many entries as he takes is found at the next check.
+What we put in and took out since, and bans that have ended, explain a difference; what goes beyond that was somebody
+else. Who hides behind that, or puts in as many as he takes out, is found at the next check.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from guardhooks_core.ipset import sets
 
 _INTERVAL: Final = 1.0
 """Seconds between two counts."""
+_PATIENCE: Final = 2.0
+"""Seconds to wait for the thread to end: an action that hangs may hold the lock."""
 _LATE: Final = 5.0
 """Seconds by which an entry may outlive its ban: kernel timeouts are whole seconds, and clocks differ."""
 
@@ -26,26 +28,35 @@ logger = logging.getLogger("guardhooks.firewall")
 
 
 class _Expected:
-    """The size of one set when it was last counted, and when its entries end."""
+    """The size of one set when it was last counted, what we did to it since, and when its entries end."""
 
     def __init__(self, size: int, ends: Iterable[float] = ()) -> None:
-        self.size = size
+        self._size = size
+        self._added = self._removed = 0
         self._ends = sorted(end for end in ends if end < math.inf)
         self._ended: deque[float] = deque()
 
-    def explains(self, size: int, now: float) -> bool:
-        """Whether bans that ended make up for the difference to `size`."""
+    def add(self, ends: Iterable[float]) -> None:
+        """We put in entries that end then; some may have been there."""
+        for end in ends:
+            self._added += 1
+            if end < math.inf:
+                heapq.heappush(self._ends, end)
+
+    def remove(self, number: int) -> None:
+        """We took out so many entries, as far as they were there."""
+        self._removed += number
+
+    def counted(self, size: int, now: float) -> bool:
+        """The set has this size (-1: there is none) at `now`; whether what we did and bans that ended explain that."""
         while self._ends and self._ends[0] <= now:
             self._ended.append(heapq.heappop(self._ends))
         while self._ended and self._ended[0] < now - _LATE:
             self._ended.popleft()
-        return size == self.size or (size >= 0 and 0 <= self.size - size <= len(self._ended))
-
-    def more(self, ends: Iterable[float]) -> None:
-        """Entries were added that end then."""
-        for end in ends:
-            if end < math.inf:
-                heapq.heappush(self._ends, end)
+        fewest = self._size - self._removed - len(self._ended)
+        explained = size == self._size or (size >= 0 and fewest <= size <= self._size + self._added)
+        self._size, self._added, self._removed = size, 0, 0
+        return explained
 
 
 class Census:
@@ -66,10 +77,10 @@ class Census:
             self._thread.start()
 
     def end(self) -> None:
-        """Count no more; waits until the thread has ended. Not to be called with the lock held."""
+        """Count no more. Not to be called with the lock held."""
         if self._thread is not None:
             self._over.set()
-            self._thread.join()
+            self._thread.join(_PATIENCE)
             self._thread = None
         self._sets.clear()
 
@@ -77,21 +88,15 @@ class Census:
         """A set has just been brought to what is due; its entries end then."""
         self._sets[name] = _Expected(sets.size(name), ends)
 
-    def look(self, name: str) -> None:
-        """Compare with what is expected, before a change of our own."""
-        expected = self._sets.get(name)
-        if expected is None:
-            return
-        size = sets.size(name)
-        if not expected.explains(size, self._clock()):
-            self._changed(name)
-        expected.size = size
-
-    def changed_by_us(self, name: str, ends: Iterable[float] = ()) -> None:
-        """Our own change is done; what was added ends then."""
+    def added(self, name: str, ends: Iterable[float]) -> None:
+        """We put entries in that end then."""
         if name in self._sets:
-            self._sets[name].size = sets.size(name)
-            self._sets[name].more(ends)
+            self._sets[name].add(ends)
+
+    def removed(self, name: str, number: int) -> None:
+        """We took so many entries out, as far as they were there."""
+        if name in self._sets:
+            self._sets[name].remove(number)
 
     def forget(self, name: str) -> None:
         """The set is no more."""
@@ -101,7 +106,11 @@ class Census:
         while not over.wait(_INTERVAL):
             with self._lock:
                 try:
-                    for name in self._sets:
-                        self.look(name)
+                    self._count()
                 except ActionError as error:
                     logger.debug("counting sets: %s", safe_text(str(error)))
+
+    def _count(self) -> None:
+        for name, expected in self._sets.items():
+            if not expected.counted(sets.size(name), self._clock()):
+                self._changed(name)

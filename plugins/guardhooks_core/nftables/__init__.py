@@ -98,7 +98,7 @@ class NftablesAction:
         if first and adopt:
             self._structure.look(chain)
         plans = {
-            version: self._upkeep.plan((chain, version), holders[version], wanted, merging, adopt=adopt)
+            version: self._upkeep.plan((chain, version), holders[version], wanted, merging, at=now, adopt=adopt)
             for version, wanted in entries_of(bans, now).items()
         }
         shapes: dict[Shape, Entries] = {Shape(4, jail.ipv4prefix or 32): {}, Shape(6, jail.ipv6prefix or 128): {}}
