@@ -9,7 +9,7 @@ A real guard with the plugins in the box, fed with failures in chunks as the mat
 microseconds (user and system, all threads) and resident memory.
 """
 
-# ruff: noqa: SLF001 -- the steps within are what is measured
+# ruff: noqa: SLF001, ARG002 -- the steps within are what is measured
 
 from __future__ import annotations
 
@@ -18,10 +18,26 @@ import asyncio
 import gc
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
-from guardhooks import ActionSpec, Failure, FilterSpec, Guard, Jail, Position, hookimpl, logs
+from guardhooks import (
+    ActionSpec,
+    Chunk,
+    Failure,
+    FilterSpec,
+    Guard,
+    Jail,
+    LineTrace,
+    Position,
+    Problem,
+    SourceStatus,
+    StartAt,
+    hookimpl,
+    logs,
+    memory,
+)
 from guardhooks.plugins import Plugins
 from guardhooks.settings.model import Settings
 
@@ -51,14 +67,15 @@ async def measure(folder: Path, number: int, *, kernel: bool) -> None:
     guard = await started(folder, kernel=kernel)
     say("resident, started", resident(), "MiB")
     tolerant, strict = guard.jails["tolerant"], guard.jails["strict"]
-    await stages(guard, tolerant, number)
-    await counted(guard, failures(tolerant, number, 1), "first failure of its offender")
-    await counted(guard, failures(tolerant, number, 1), "second failure of its offender")
-    await counted(guard, failures(tolerant, number, 4, offenders=number // 20), "twentieth failure of its offender")
+    await counted(guard, Premade(tolerant, number, 1), number, "first failure of its offender")
+    await counted(guard, Premade(tolerant, number, 1), number, "second failure of its offender")
+    again = Premade(tolerant, number, 1, offenders=number // 20)
+    await counted(guard, again, number, "third to twenty-second failure of its offender")
     say(f"resident, {guard.ledger.totals('tolerant').tracked:,} offenders tracked", resident(), "MiB")
     await banned(guard, strict, number)
     say(f"resident, and {guard.ledger.totals('strict').banned:,} bans in force", resident(), "MiB")
     say("peak", peak(), "MiB")
+    await stages(guard, tolerant, number)
     await guard.stop()
 
 
@@ -75,6 +92,7 @@ async def started(folder: Path, *, kernel: bool) -> Guard:
     guard = Guard(Settings(Path("/nowhere"), jails), plugins, ledger_file=folder / "ledger.sqlite3")
     await guard.start()
     await asyncio.sleep(0.2)
+    memory.settle()
     return guard
 
 
@@ -93,51 +111,61 @@ def offender(number: int, net: int) -> str:
     return f"{10 + net}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
-async def counted(guard: Guard, chunks: Iterator[list[Failure]], what: str) -> None:
-    """Feed the chunks; the CPU time of making them is taken off."""
-    loop_time = total = made = 0.0
-    number = 0
-    began = time.process_time()
-    while True:
+class Premade:
+    """Source and matcher in one: chunks whose failures are there already. `spent` is what making them cost."""
+
+    key = "bench"
+    problems: ClassVar[Mapping[str, Sequence[Problem]]] = {}
+
+    def __init__(self, jail: Jail, number: int, net: int, *, offenders: int = 0) -> None:
+        self.jails = [jail.name]
+        self.spent = 0.0
+        self._number = number
+        self._failures = failures(jail, number, net, offenders=offenders)
+
+    async def chunks(self, start: StartAt) -> AsyncIterator[Chunk]:
+        for number in range(0, self._number, CHUNK):
+            yield Chunk(b"", "bench", time.time(), Position("bench", "bench", str(number)))
+
+    def feed(self, chunk: Chunk) -> list[Failure]:
         start = time.thread_time()
-        chunk = next(chunks, None)
-        made += time.thread_time() - start
-        if chunk is None:
-            break
-        number += len(chunk)
-        start = time.thread_time()
-        await guard._pipeline.take(guard.jails, chunk, Position("bench", "bench", str(number)))
-        loop_time += time.thread_time() - start
-        await asyncio.sleep(0)
+        found = next(self._failures)
+        self.spent += time.thread_time() - start
+        return found
+
+    def time_of(self, line: bytes) -> float | None:
+        return None
+
+    def trace(self, chunk: Chunk, *, every: bool = True) -> Iterator[LineTrace]:
+        return iter(())
+
+    def status(self) -> SourceStatus:
+        return SourceStatus("bench", "reading")
+
+    async def close(self) -> None: ...
+
+
+async def counted(guard: Guard, source: Premade, number: int, what: str) -> None:
+    """Have the failures counted, and written."""
+    began, loop_began = time.process_time(), time.thread_time()
+    await guard._pipeline.follow(source, guard.jails, [source])
+    loop_time = time.thread_time() - loop_began
     await guard.ledger.flush()
-    total = time.process_time() - began - made
     say(f"{what}: until counted", loop_time / number * 1e6, "µs")
-    say(f"{what}: and on disk", total / number * 1e6, "µs")
+    say(f"{what}: and on disk", (time.process_time() - began - source.spent) / number * 1e6, "µs")
 
 
 async def banned(guard: Guard, jail: Jail, number: int) -> None:
     """Bans at the first failure, until the last one is in force and reported."""
-    made = 0.0
+    source = Premade(jail, number, 9)
     began = time.process_time()
-    for chunk in watched(failures(jail, number, 9)):
-        made += chunk[1]
-        await guard._pipeline.take(guard.jails, chunk[0], Position("bench", "bench", "0"))
-        await asyncio.sleep(0)
+    await guard._pipeline.follow(source, guard.jails, [source])
     last = offender(number - 1, 9)
-    while guard.enforcer.state(jail.name, last) != "active":  # noqa: ASYNC110 -- whole seconds, and nothing tells
+    while guard.enforcer.state(jail.name, last) != "active":  # noqa: ASYNC110 -- nothing tells
         await asyncio.sleep(0.01)
     await guard.ledger.flush()
     await guard.supervisor.settle("report")
-    say("ban, until in force, on disk and told", (time.process_time() - began - made) / number * 1e6, "µs")
-
-
-def watched(chunks: Iterator[list[Failure]]) -> Iterator[tuple[list[Failure], float]]:
-    while True:
-        start = time.thread_time()
-        chunk = next(chunks, None)
-        if chunk is None:
-            return
-        yield chunk, time.thread_time() - start
+    say("ban, until in force, on disk and told", (time.process_time() - began - source.spent) / number * 1e6, "µs")
 
 
 async def stages(guard: Guard, jail: Jail, number: int) -> None:

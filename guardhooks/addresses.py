@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+
+from guardhooks.interfaces import interface_addresses
 
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
@@ -100,22 +101,11 @@ def _mask_length(text: str) -> int | None:
 
 def own_addresses() -> frozenset[str]:
     """All addresses of this machine's interfaces, in canonical spelling; loopback included. Takes milliseconds."""
-    # pyroute2 runs an event loop of its own, which the thread of a running one does not allow.
-    with ThreadPoolExecutor(1) as thread:
-        found = {"127.0.0.1", "::1"} | thread.submit(_interface_addresses).result()
-    found.discard("")
-    return frozenset(found)
-
-
-def _interface_addresses() -> set[str]:
     try:
-        from pyroute2 import IPRoute
-
-        with IPRoute() as netlink:
-            attributes = [dict(message["attrs"]) for message in netlink.get_addr()]
-    except (ImportError, OSError):
-        return _resolved_host_names()
-    return {canonical(str(each.get("IFA_LOCAL") or each.get("IFA_ADDRESS") or "")) for each in attributes}
+        found = set(map(canonical, interface_addresses()))
+    except OSError:
+        found = _resolved_host_names()
+    return frozenset((found | {"127.0.0.1", "::1"}) - {""})
 
 
 def _resolved_host_names() -> set[str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from guardhooks import logs, state_folders
+from guardhooks import logs, memory, state_folders
 from guardhooks.control.commands import commands
 from guardhooks.control.server import ControlServer
 from guardhooks.daemon_options import RunOptions
@@ -36,6 +36,7 @@ def run(options: RunOptions) -> None:
         or belongs to a running daemon.
     """
     logs.set_up(options.loglevel or "INFO")
+    memory.share_arenas()
     directory = find_directory(options.config)
     settings = load(directory)
     logs.set_up(options.loglevel or settings.loglevel)
@@ -89,6 +90,7 @@ class Daemon:
         try:
             async with self._reloading:
                 await guard.start()
+            memory.settle()
             self._say_ready(guard)
             await self._until_stopped(guard)
         finally:
@@ -155,6 +157,7 @@ class Daemon:
             settings = await asyncio.to_thread(self._read_again)
             plugins = await asyncio.to_thread(self._load_plugins, settings)
             await self._guard.reload(settings, plugins)
+            memory.settle()
             if self._options.loglevel is None:
                 logs.set_up(settings.loglevel)
         logger.info("reloaded: jails: %s", ", ".join(self._guard.jails))

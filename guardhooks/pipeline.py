@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from time import localtime, strftime
 from typing import Final
 
 from guardhooks.addresses import widen
+from guardhooks.errors import StateError
 from guardhooks.ledger import Ledger
 from guardhooks.model import Ban, Failure, Ignore, Jail, LineMatcher, LogSource, Position, StartAt
 from guardhooks.plugins import Plugins
@@ -21,6 +23,8 @@ from guardhooks.text import safe_text
 _TOLD_ONE_BY_ONE: Final = 10
 """So many failures of one chunk are logged each; more are summed up, or a storm would cost more than its bans."""
 _LOOKUPS_UNDER_WAY: Final = 1000
+_BACKLOG: Final = 10_000
+"""Changes of the ledger beyond which reading waits for the disk, lest a storm fill the memory."""
 
 logger = logging.getLogger("guardhooks.filter")
 
@@ -55,6 +59,9 @@ class Pipeline:
                 lookups.add(task := loop.create_task(self._look_up(jails, failure)))
                 task.add_done_callback(lookups.discard)
             await self.take(jails, [failure for failure in failures if not failure.resolve], chunk.position)
+            if self.ledger.backlog > _BACKLOG:
+                with contextlib.suppress(StateError):  # told by who writes it at intervals; reading must go on
+                    await self.ledger.flush()
 
     def _start_at(self, source: LogSource, jails: Mapping[str, Jail], matchers: Sequence[LineMatcher]) -> StartAt:
         def time_of(line: bytes) -> float | None:

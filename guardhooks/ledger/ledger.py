@@ -207,6 +207,11 @@ class Ledger:
 
     # --- disk --------------------------------------------------------------------------------------------------------
 
+    @property
+    def backlog(self) -> int:
+        """How many changes have not been written yet."""
+        return self._changes - self._flushed
+
     async def flush(self) -> None:
         """Write what has changed up to now; when it returns, it is on disk.
 
