@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guardhooks.cli.group import cli
@@ -303,6 +304,7 @@ def test_one_bad_regex_is_told_and_the_others_are_tested(site: Site) -> None:
     assert result.exit_code == 3
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 @given(st.lists(st.text("a\r\n\0", max_size=8).map(str.encode)))
 def test_lines_stay_whole_however_they_come(blocks: list[bytes]) -> None:
     text = b"".join(blocks)
@@ -319,3 +321,41 @@ def test_a_line_without_end_takes_bounded_memory_and_keeps_its_head() -> None:
 
     assert long.startswith(b"headx")
     assert (len(long), after, len(other), last) == (LINE_LIMIT, b"next", LINE_LIMIT, b"last")
+
+
+class Unknown:
+    """Nothing is one of these."""
+
+
+def test_lines_that_nothing_matches_are_told_of_alike_however_fast_they_are_passed_over(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is longer than several blocks, its dates change their form, and sessions and undated lines are in it."""
+    shapes = [
+        f"2026-11-22 16:05:{{0:02}} nothing of interest {{1}} {'and so on ' * 12}",
+        "Nov 22 16:05:{0:02} host app: nothing either {1}",
+        "no date {1}",
+        "2026-11-22 16:05:{0:02} login of u{1} failed from 192.0.2.{0}",
+        "2026-11-22 16:05:{0:02} login of monitor failed from 192.0.2.2",
+        " no such user from 192.0.2.{0}\r",
+        "2026-13-45 16:05:{0:02} no such user from 192.0.2.9 \udcff",
+    ]
+    order = [0] * 40 + [1] * 30 + [0, 2, 3, 0, 4, 5, 6, 1, 1, 3]
+    log = [shapes[order[n * 7 % len(order)]].format(n // 200 % 60, n) for n in range(4_000)]
+    site.log.write_bytes("\n".join(log).encode("utf-8", "surrogateescape"))
+
+    def told() -> list[str]:
+        calls = [[], ["--json"], ["--print-matched"], ["--print-ignored"], ["--print-missed"], ["--all"], ["--journal"]]
+        outputs = [run(site, str(site.log), "app", *call) for call in calls]
+        assert [one.exit_code for one in outputs] == [0] * len(calls)
+        return [re.sub(r"; [\d.]+ s, [\d,]+ lines/s", "", one.stdout) for one in outputs]
+
+    fast = told()
+    monkeypatch.setattr("guardhooks.cli.test.trial.SurveyingMatcher", Unknown)
+    assert fast == told()
+    assert "150 matched, 0 helped, 50 ignored, 3,800 missed" in fast[0]
+
+
+def test_a_regex_that_no_prefilter_serves_is_named(site: Site) -> None:
+    assert "! failregex 1 makes every line pay" in run(site, "x 1 192.0.2.1", r"^\w \d <HOST>$").stdout
+    assert "every line pay" not in run(site, "x 1 192.0.2.1", r"^word \d <HOST>$").stdout

@@ -84,7 +84,7 @@ def tell(trial: Trial, *, every: bool, listed: Listed) -> None:
 
 
 def _add(tally: Tally, trace: LineTrace, listed: Listed) -> None:
-    number = tally.verdicts.total() + 1
+    number = sum(tally.verdicts.values()) + 1
     verdict = tally.add(number, trace)
     if _is_listed(verdict, listed):
         sys.stdout.write(_listed_line(number, trace, verdict) + "\n")

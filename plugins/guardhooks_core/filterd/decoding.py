@@ -26,6 +26,13 @@ class Decoder:
             return self._decode_wide(line)
         return line.decode(self._codec, "replace").rstrip("\r\n")
 
+    def decode_all(self, lines: bytes) -> list[str]:
+        """Whole lines as texts: what `decode` makes of each, but faster."""
+        if self._codec != "utf-8":
+            return [self.decode(line) for line in lines.removesuffix(b"\n").split(b"\n")]
+        texts = lines.removesuffix(b"\n").decode("utf-8", "replace").split("\n")
+        return [text.rstrip("\r") for text in texts] if b"\r" in lines else texts
+
     def _decode_wide(self, line: bytes) -> str:
         """Lines were split at the byte 0x0A, which leaves a part of the newline's unit at one of their ends."""
         body = line.removesuffix(b"\n")

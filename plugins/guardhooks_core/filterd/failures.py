@@ -37,8 +37,9 @@ def failure(  # noqa: PLR0917 -- one for each field; keywords would take longer
     fields: Mapping[str, object],
     failregex: int,
     resolve: str,
+    nofail: bool = False,
 ) -> Failure:
     """A `Failure` with these fields."""
-    draft = _Draft(jail, id, time, address, matches, fields, failregex, resolve, False, {})
+    draft = _Draft(jail, id, time, address, matches, fields, failregex, resolve, nofail, {})
     draft.__class__ = Failure  # type: ignore[assignment]  # equal slots
     return cast("Failure", draft)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from guardhooks import ConfigError, Failure, Jail, LineTrace, Problem, safe_text
@@ -136,14 +135,26 @@ class Watch:
             steps=tuple(steps),
         )
 
-    def pass_over(self, line: str, known: float | None, now: float) -> str:
-        """Learn from the date of a line that no regex can match, as `trace` would. The pattern that found it, or ""."""
-        date = None if known is not None else self.detector.find(line, now)
-        if date is None:
-            return ""
-        if date.time is not None:
-            self._ages.saw(date.time)
-        return date.pattern if date.end > date.start else ""
+    def pass_over(self, lines: Sequence[str], now: float) -> Iterator[tuple[int, str]]:
+        """Learn from the dates of lines that no regex can match, as `trace` would.
+
+        How many in a row have a date that the same pattern found, and that pattern (empty: they have none).
+        """
+        find, time, count, pattern = self.detector.detector.find, None, 0, ""
+        for line in lines:
+            date = find(line, now)
+            found = ""
+            if date is not None:
+                time = time if date.time is None else date.time
+                found = date.pattern if date.end > date.start else ""
+            if found != pattern and count:
+                yield count, pattern
+                count = 0
+            pattern, count = found, count + 1
+        if time is not None:
+            self._ages.saw(time)
+        if count:
+            yield count, pattern
 
     def _cut(self, line: str, known: float | None, now: float, note: Note | None = None) -> tuple[str, float | None]:
         """The line without its date, and its time (None: undated)."""
@@ -197,8 +208,7 @@ class Watch:
                 session.pending = True
         else:
             note(f"It counts against {who.id!r}.")
-        failure = self._build(hit, who, event, time)
-        return failure if who.id and not helper else replace(failure, nofail=True)
+        return self._build(hit, who, event, time, nofail=helper or not who.id)
 
     def _merged(self, hit: Hit, now: float) -> _Event:
         key = hit.groups.get("mlfid")
@@ -207,7 +217,7 @@ class Watch:
         session = self._sessions.merge(key, hit.groups, hit.lines, now)
         return _Event(session.groups, session.lines, session)
 
-    def _build(self, hit: Hit, who: Identity, event: _Event, time: float) -> Failure:
+    def _build(self, hit: Hit, who: Identity, event: _Event, time: float, *, nofail: bool = False) -> Failure:
         groups, lines, session = event
         fields = groups.copy()  # a session's own go on changing
         fields.pop("mlfforget", None)
@@ -215,7 +225,7 @@ class Watch:
             fields["users"] = tuple(sorted(session.users))
         most = self.jail.maxmatches
         matches = tuple(lines[-most:]) if most > 0 else ()
-        return failure(self.jail.name, who.id, time, who.address, matches, fields, hit.rule.index, who.resolve)
+        return failure(self.jail.name, who.id, time, who.address, matches, fields, hit.rule.index, who.resolve, nofail)
 
     def _out_of_budget(self, rule: Rule, text: str) -> None:
         if rule.label in self._exhausted:
