@@ -19,7 +19,7 @@ _TAIL: Final = 8 << 20
 """Bytes at the end of each file that are searched."""
 _FILES: Final = 20
 _LONGEST: Final = 8192
-"""Bytes of a line that are looked at and kept."""
+"""Bytes of a line that are kept."""
 _ADDRESS: Final = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
 
 
@@ -33,7 +33,7 @@ def last_lines(logpath: str, address: str, most: int) -> list[str]:
         return []
     found: deque[str] = deque(maxlen=most)
     for path in _files(logpath):
-        found.extend(line.decode("utf-8", "replace") for line in _tail(path) if wanted(line))
+        found.extend(line[:_LONGEST].decode("utf-8", "replace") for line in _tail(path) if wanted(line))
     return list(found)
 
 
@@ -83,10 +83,6 @@ def _tail(path: Path) -> Iterator[bytes]:
             file.seek(max(0, size - _TAIL))
             if size > _TAIL:
                 file.readline(_TAIL)
-            yield from _cut(file.read(_TAIL).split(b"\n"))
+            yield from file.read(_TAIL).split(b"\n")
     except OSError:
         return
-
-
-def _cut(lines: Sequence[bytes]) -> Iterator[bytes]:
-    return (line[:_LONGEST] for line in lines if line)
