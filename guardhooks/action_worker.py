@@ -41,6 +41,7 @@ class ActionState(StrEnum):
 class ActionWorker:
     """One action of one jail. Calls never overlap; what is asked meanwhile goes into the next batch.
 
+    `tried` is set when it has been started once, well or not.
     `partial` are the bans that it could not put in force though it is active. `done` is told which bans an op has
     done, `found` which bans the action found that nobody had asked for.
     """
@@ -72,6 +73,7 @@ class ActionWorker:
         self._asked: dict[str, tuple[Op, Ban]] = {}
         self._wake = asyncio.Event()
         self._closing = False
+        self.tried = asyncio.Event()
         self._first: list[Ban] | None = None
         self._tries = 0
         self._next_check = 0.0
@@ -136,6 +138,7 @@ class ActionWorker:
                 pause = self._until_next()
             except ActionError as error:
                 pause = self._failed(error)
+            self.tried.set()
             if self._closing:
                 return
             await self._sleep(pause, until_asked=self.state is not ActionState.FAILING)

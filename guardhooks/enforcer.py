@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from guardhooks.action_worker import ActionState as ActionState
@@ -66,6 +67,13 @@ class Enforcer:
             self._waiting[jail.name] = dict.fromkeys((ban.id for ban in due), self._names.setdefault(names, names))
         for worker in workers:
             worker.start(due)
+
+    async def restored(self, patience: float) -> None:
+        """Wait until every action has once tried to put in force what was due, at most `patience` seconds."""
+        waiting = [worker.tried.wait() for jail, bans in self._waiting.items() if bans for worker in self.workers(jail)]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await asyncio.gather(*waiting)
 
     def _worker(self, jail: Jail, action: ActionSpec) -> ActionWorker:
         return ActionWorker(

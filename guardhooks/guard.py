@@ -41,6 +41,8 @@ from guardhooks.text import safe_text
 
 _TICK: Final = 0.5
 """Seconds between two looks for bans that are over and for state that is to be written."""
+_RESTORE_PATIENCE: Final = 2.0
+"""Seconds that reading the logs waits at a start for the bans to be put back in force."""
 FOUND: Final = "found in the firewall"
 """Reason of a ban that no rule of ours made."""
 _RESTORED_ONE_BY_ONE: Final = 100
@@ -124,6 +126,8 @@ class Guard:
         self._log_unknown_switches()
         for jail in self.jails.values():
             self.enforcer.open(jail)
+        # The filters, which are compiled now, would take the processor from the bans that are put back.
+        await self.enforcer.restored(_RESTORE_PATIENCE)
         await self.sources.arrange(self.jails.values())
         self._housekeeping = self.supervisor.spawn(self._keep_house(), "housekeeping")
 
