@@ -31,6 +31,9 @@ class Range:
     broken: set[str] = field(default_factory=set)
     unserved: set[str] = field(default_factory=set)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    room: int | None = None
+    found: list[Ban] = field(default_factory=list)
+    spared: set[str] = field(default_factory=set)
 
     async def execute(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome | None:
         self.calls.append((action.name, op, [each.id for each in bans]))
@@ -39,8 +42,13 @@ class Range:
             return None
         if action.name in self.broken:
             raise ActionError("the set is full")
-        ids = {each.id for each in bans}
+        ids, failed = {each.id for each in bans}, dict[str, str]()
         before = set(self.kernel)
+        if self.room is not None and op in {Op.START, Op.CHECK, Op.BAN}:
+            standing = self.kernel & ids if op in {Op.START, Op.CHECK} else self.kernel
+            new = sorted(ids - standing)[: max(0, self.room - len(standing))]
+            failed = dict.fromkeys(ids - standing - set(new), "the set is full")
+            ids -= failed.keys()
         if action.name == "wall":
             if op in {Op.START, Op.CHECK}:
                 self.kernel = ids
@@ -48,13 +56,24 @@ class Range:
                 self.kernel |= ids
             elif op in {Op.UNBAN, Op.FLUSH}:
                 self.kernel -= ids
-        return Outcome(added=len(self.kernel - before), removed=len(before - self.kernel), note="wall of the test")
+        return Outcome(
+            added=len(self.kernel - before), removed=len(before - self.kernel), note="wall of the test", failed=failed,
+            found=tuple(self.found) if op in {Op.START, Op.CHECK} else (),
+        )  # fmt: skip
 
     async def report(self, news: list[tuple[Jail, Op, Ban]]) -> None:
         self.told += [(op, each.id) for _, op, each in news]
 
     def enforcer(self, reconcile: float = 600.0) -> Enforcer:
-        return Enforcer(self.execute, lambda jail: list(self.due.values()), self.report, reconcile, Supervisor())
+        return Enforcer(
+            self.execute, lambda jail: list(self.due.values()), self.report, reconcile, Supervisor(), adopt=self.adopt
+        )
+
+    def adopt(self, jail: Jail, found: Sequence[Ban]) -> tuple[list[Ban], list[Ban]]:
+        self.found = []
+        adopted = [each for each in found if each.id not in self.spared]
+        self.due |= {each.id: each for each in adopted}
+        return adopted, [each for each in found if each.id in self.spared]
 
     def decide(self, enforcer: Enforcer, jail: Jail, id: str) -> None:
         self.due[id] = ban(id)
@@ -262,5 +281,116 @@ def test_a_jail_without_actions_still_tells_its_bans() -> None:
         world.decide(enforcer, jail, "192.0.2.1")
         await until(lambda: world.told == [(Op.BAN, "192.0.2.1")])
         assert enforcer.state("sshd", "192.0.2.1") == "active"
+
+    asyncio.run(story())
+
+
+def test_the_bans_that_fit_are_in_force_and_the_others_are_failing_until_there_is_room() -> None:
+    async def story() -> None:
+        world = Range(room=2)
+        world.gate.set()
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: enforcer.workers("sshd")[0].state is ActionState.ACTIVE)
+        for number in (1, 2, 3):
+            world.decide(enforcer, jail, f"192.0.2.{number}")
+        await until(lambda: enforcer.state("sshd", "192.0.2.3") == "failing")
+        assert [enforcer.state("sshd", f"192.0.2.{number}") for number in (1, 2)] == ["active", "active"]
+        assert enforcer.workers("sshd")[0].state is ActionState.ACTIVE
+        assert enforcer.reason("sshd", "192.0.2.3") == "the set is full"
+        assert enforcer.failing("sshd") == 1
+        await until(lambda: len(world.told) == 2)
+        world.calls.clear()
+        enforcer.unban(jail, world.due.pop("192.0.2.1"))
+        await until(lambda: enforcer.state("sshd", "192.0.2.3") == "active")
+        assert world.calls == [("wall", Op.UNBAN, ["192.0.2.1"]), ("wall", Op.BAN, ["192.0.2.3"])]
+        assert world.kernel == {"192.0.2.2", "192.0.2.3"}
+        assert enforcer.failing("sshd") == 0
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_bans_that_do_not_fit_at_the_start_are_failing_and_a_lifted_one_is_forgotten() -> None:
+    async def story() -> None:
+        world = Range(room=1)
+        world.gate.set()
+        world.due = {id: ban(id) for id in ("192.0.2.1", "192.0.2.2")}
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: enforcer.state("sshd", "192.0.2.2") == "failing")
+        await until(lambda: world.told == [(Op.BAN, "192.0.2.1")])
+        enforcer.unban(jail, world.due.pop("192.0.2.2"))
+        await until(lambda: ("wall", Op.UNBAN, ["192.0.2.2"]) in world.calls)
+        assert enforcer.failing("sshd") == 0
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_what_an_action_found_is_adopted_and_enforced_by_the_others_save_what_must_not_be() -> None:
+    async def story() -> None:
+        world = Range(kernel={"192.0.2.9", "192.0.2.1"}, spared={"192.0.2.1"})
+        world.gate.set()
+        world.found = [ban("192.0.2.9"), ban("192.0.2.1")]
+        jail = Jail("sshd", actions=(WALL, MAIL))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: world.told == [(Op.BAN, "192.0.2.9")])
+        assert enforcer.state("sshd", "192.0.2.9") == "active"
+        await until(lambda: ("wall", Op.UNBAN, ["192.0.2.1"]) in world.calls)
+        assert ("mail", Op.BAN, ["192.0.2.9"]) in world.calls
+        assert list(world.due) == ["192.0.2.9"]
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_what_was_lifted_while_the_action_looked_is_not_adopted() -> None:
+    async def story() -> None:
+        world = Range()
+        world.gate.set()
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        world.decide(enforcer, jail, "192.0.2.1")
+        await until(lambda: enforcer.state("sshd", "192.0.2.1") == "active")
+        world.gate.clear()
+        world.found = [world.due.pop("192.0.2.1")]
+        enforcer.check_now("sshd", "wall")
+        await until(lambda: world.calls[-1][1] is Op.CHECK)
+        enforcer.unban(jail, world.found[0])
+        world.gate.set()
+        await until(lambda: world.calls[-1] == ("wall", Op.UNBAN, ["192.0.2.1"]))
+        assert world.due == {}
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_a_flood_of_changes_asks_for_few_checks_and_one_follows_the_last() -> None:
+    async def story() -> None:
+        world = Range()
+        world.gate.set()
+        jail = Jail("sshd", actions=(WALL, MAIL))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: all(worker.state is ActionState.ACTIVE for worker in enforcer.workers("sshd")))
+        world.calls.clear()
+        enforcer.check_now("sshd", "wall")
+        await until(lambda: bool(world.calls))
+        world.gate.clear()
+        for _ in range(1000):
+            enforcer.check_now("sshd", "wall")
+        await until(lambda: len(world.calls) == 2)
+        world.kernel = {"203.0.113.9"}
+        enforcer.check_now("sshd", "wall")  # the check that is under way may have looked before
+        world.gate.set()
+        await until(lambda: len(world.calls) == 3)
+        assert {name for name, _, _ in world.calls} == {"wall"}
+        await enforcer.close(["sshd"], Op.STOP)
+        assert world.kernel == set()
 
     asyncio.run(story())
