@@ -29,6 +29,14 @@ def listing(version: int, chain: str = "") -> str:
     return _run(TOOLS[version], "-w", "-S", *([chain] if chain else []))
 
 
+def counted_listing(version: int) -> str:
+    """The rules of all chains, each with its counters (`-S -v`).
+
+    :raises ActionError: when the tool is missing or refuses.
+    """
+    return _run(TOOLS[version], "-w", "-S", "-v")
+
+
 def change(version: int, *arguments: str) -> None:
     """Change one rule, by iptables' own arguments.
 

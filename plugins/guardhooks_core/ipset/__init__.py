@@ -191,9 +191,10 @@ def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: s
     if action.name not in NAMES or not is_native(action):
         return None
     parameters, policy, names = _parameters(action), parse_policy(action), set_names(action.get("name"))
+    now = guard.clock()
     if address:
-        return list(diagnosis.examine_address(parameters, policy, names, bans, address))
-    return list(diagnosis.examine_action(parameters, policy, names, bans, guard.clock()))
+        return list(diagnosis.examine_address(parameters, policy, names, bans, now, address))
+    return list(diagnosis.examine_action(parameters, policy, names, bans, now))
 
 
 _plugin = IpsetAction()

@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Jail, Op, Outcome, hookimpl
+from guardhooks import ActionSpec, Ban, Finding, Jail, Op, Outcome, hookimpl
 from guardhooks_core.firewall.changes import Change, ChangeListener
 from guardhooks_core.firewall.entries import Entries, entries_of
+from guardhooks_core.firewall.findings import Clocked
 from guardhooks_core.firewall.ownership import Ownership
 from guardhooks_core.firewall.parameters import Parameters, is_native, parse_parameters
 from guardhooks_core.firewall.policy import Policy, parse_policy
 from guardhooks_core.firewall.upkeep import Upkeep, outcome, reasons
 from guardhooks_core.firewall.vigil import AskedGuard, Vigil
-from guardhooks_core.nftables import ruleset
+from guardhooks_core.nftables import diagnosis, ruleset
 from guardhooks_core.nftables.chainsets import ChainSets, group_by_shape
 from guardhooks_core.nftables.reading import INET
 from guardhooks_core.nftables.ruleset import Shape
@@ -129,6 +130,18 @@ class NftablesAction:
         elif change.family == INET and change.table == ruleset.TABLE:
             chain = ruleset.chain_of(change.name)
             self._vigil.ask(chain if self._vigil.knows(chain) else "")
+
+
+@hookimpl(trylast=True)
+def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+    """See the contract; runs in a worker thread."""
+    if action.name not in NAMES or not is_native(action):
+        return None
+    parameters, policy, chain = parse_parameters(action), parse_policy(action), ruleset.chain_name(action.get("name"))
+    now = guard.clock()
+    if address:
+        return list(diagnosis.examine_address(parameters, policy, chain, bans, now, address))
+    return list(diagnosis.examine_action(parameters, policy, chain, bans, now))
 
 
 _plugin = NftablesAction()

@@ -44,17 +44,17 @@ class Held:
 
 def read(chain: str) -> Held:
     """What the kernel has of the action with that chain; an empty answer when there is no table."""
-    chains = {_text(found[_CHAIN_NAME]): _CHAIN_HOOK in found for found in _dump(_GET_CHAIN)}
+    chains = {text(found[_CHAIN_NAME]): _CHAIN_HOOK in found for found in dump(_GET_CHAIN)}
     shaped = re.compile(rf"{re.escape(chain)}-([46])-(\d+)")
     sets: dict[Shape, int] = {}
-    for found in _dump(_GET_SET):
-        if match := shaped.fullmatch(_text(found[_SET_NAME])):
+    for found in dump(_GET_SET):
+        if match := shaped.fullmatch(text(found[_SET_NAME])):
             description = dict(attributes(found.get(_SET_DESCRIPTION, b"")))
             sets[Shape(int(match[1]), int(match[2]))] = int.from_bytes(description.get(_SIZE, b""), "big")
     rules: list[str] = []
     jumps: dict[str, list[int]] = {}
-    for found in _dump(_GET_RULE):
-        place, comment = _text(found[_RULE_CHAIN]), _comment(found.get(_RULE_USER_DATA, b""))
+    for found in dump(_GET_RULE):
+        place, comment = text(found[_RULE_CHAIN]), comment_of(found.get(_RULE_USER_DATA, b""))
         if place == chain:
             rules.append(comment)
         elif comment == jump_mark(chain):
@@ -63,7 +63,8 @@ def read(chain: str) -> Held:
     return Held(chain in chains, sets, tuple(rules), jumps, bases, bool(chains.keys() - bases - {chain}))
 
 
-def _dump(command: int) -> Iterator[dict[int, bytes]]:
+def dump(command: int) -> Iterator[dict[int, bytes]]:
+    """All objects of one kind in our table, each as its attributes; none where there is no table."""
     try:
         answers = netlink.dump(netlink.message(command, netlink.DUMP, string(_TABLE_NAME, TABLE), family=INET))
     except NetlinkError as error:
@@ -73,19 +74,21 @@ def _dump(command: int) -> Iterator[dict[int, bytes]]:
     for answer in answers:
         found = dict(attributes(answer))
         # Some kernels dump the chains of all tables whatever was asked for.
-        if _text(found.get(_TABLE_NAME, b"")) == TABLE:
+        if text(found.get(_TABLE_NAME, b"")) == TABLE:
             yield found
 
 
-def _text(payload: bytes) -> str:
+def text(payload: bytes) -> str:
+    """The text of a NUL-terminated string."""
     return payload.rstrip(b"\0").decode(errors="replace")
 
 
-def _comment(data: bytes) -> str:
+def comment_of(data: bytes) -> str:
+    """The comment in a rule's user data, empty where there is none."""
     offset = 0
     while offset + 2 <= len(data):
         kind, length = data[offset], data[offset + 1]
         if kind == _COMMENT:
-            return _text(data[offset + 2 : offset + 2 + length])
+            return text(data[offset + 2 : offset + 2 + length])
         offset += 2 + length
     return ""
