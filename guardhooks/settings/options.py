@@ -173,14 +173,14 @@ def references(store: Store) -> frozenset[str]:
 def unknown_options(section: Mapping[str, Value], referred: frozenset[str]) -> Iterator[Problem]:
     """A problem for each key that is no option and that nothing refers to.
 
-    `plugin.key` belongs to a plugin, unless it looks like a mistyped option of ours.
+    `plugin.key` belongs to a plugin, unless it looks like a mistyped option of ours that has a dot, too.
     """
     known = RECOGNISED | OWN
     for key, value in section.items():
         name = key.partition("?")[0]
         if name in known or name in referred or name in _VARIABLES:
             continue
-        near = did_you_mean(name, sorted(known))
+        near = did_you_mean(name, sorted(option for option in known if "." not in name or "." in option))
         if "." not in name or near:
             yield problem_at(value, f"no such option{near}")
 

@@ -122,7 +122,7 @@ def write_config(folder: Path, base: Path | None, jail: str) -> Path:
     (folder / "log").touch()
     (config / "jail.local").write_text(
         "[plain]\nenabled = true\nfilter = plain\nbantime = 1h\nignoreself = false\nbackend = polling\nusedns = no\n"
-        f"maxretry = {len(HOSTILE)}\nlogpath = {folder}/log\nmail.whoisserver = {WHOIS}\n{jail}"
+        f"maxretry = {len(HOSTILE)}\nlogpath = {folder}/log\nmail.whois-server = {WHOIS}\n{jail}"
     )
     return config
 

@@ -19,10 +19,11 @@ from .transport import SENDMAILS, Local, Sendmail, Smtp, Transport
 T = TypeVar("T")
 
 _JAIL_OPTIONS: Final = "mail."
-_KNOWN: Final = frozenset({
-    "dest", "sender", "sendername", "logpath", "grepmax", "lines", "norestored", "smtp", "tls", "user", "passwordfile",
-    "sendmail", "digest", "limit", "whois", "whoisserver", "loglines", "matches", "hostname", "startstop", "unban",
+OPTIONS: Final = frozenset({
+    "dest", "sender", "sendername", "logpath", "grepmax", "lines", "norestored", "smtp", "tls", "user", "password-file",
+    "sendmail", "digest", "limit", "whois", "whois-server", "log-lines", "matches", "hostname", "start-stop", "unban",
 })  # fmt: skip
+"""What may stand in the brackets, and behind `mail.` in a jail."""
 _MEANINGLESS: Final = frozenset({"mailcmd", "mailargs", "grepopts", "greplimit", "tmpfile", "charset", "_whois"})
 """fail2ban's parameters about how its commands work."""
 _TAG: Final = re.compile(r"<([a-z.-]+)>")
@@ -86,11 +87,11 @@ def parse_parameters(jail: Jail, action: ActionSpec, hostnames: Mapping[str, str
         at_least=int(number(spec, "lines", 5, least=1, most=1000)) if CONTENTS[action.name].buffered else 1,
         digest=_seconds(spec, "digest", 30.0),
         limit=int(number(spec, "limit", 60, least=0, most=1000)),
-        whois_server=_server(spec, "whoisserver", 43) if text("whoisserver") else None,
+        whois_server=_server(spec, "whois-server", 43) if text("whois-server") else None,
         norestored=flag(spec, "norestored", default=True),
-        start_stop=flag(spec, "startstop", default=False),
+        start_stop=flag(spec, "start-stop", default=False),
         unban=flag(spec, "unban", default=False),
-        remarks=_remarks(action),
+        remarks=_remarks(jail, action),
     )
 
 
@@ -99,7 +100,7 @@ def _with_jail_options(jail: Jail, action: ActionSpec) -> ActionSpec:
     options = {
         name: value
         for key, value in jail.options.items()
-        if key.startswith(_JAIL_OPTIONS) and (name := key.removeprefix(_JAIL_OPTIONS)) in _KNOWN
+        if key.startswith(_JAIL_OPTIONS) and (name := key.removeprefix(_JAIL_OPTIONS)) in OPTIONS
     }
     return replace(action, options={**options, **action.options})
 
@@ -121,7 +122,7 @@ def _content(spec: ActionSpec) -> Content:
     return replace(
         usual,
         whois=flag(spec, "whois", default=usual.whois),
-        lines=flag(spec, "loglines", default=usual.lines),
+        lines=flag(spec, "log-lines", default=usual.lines),
         matches=flag(spec, "matches", default=usual.matches),
         hostname=flag(spec, "hostname", default=usual.hostname),
     )
@@ -142,13 +143,13 @@ def _transport(spec: ActionSpec) -> Transport:
 
 def _smtp(spec: ActionSpec) -> Smtp:
     host, port = _server(spec, "smtp", 25)
-    user, password = spec.get("user").strip(), spec.get("passwordfile").strip()
+    user, password = spec.get("user").strip(), spec.get("password-file").strip()
     usual = _TLS_OF_PORT.get(port, "starttls" if user else "no")
     tls = _TLS.get(spec.get("tls").strip().lower() or usual)
     if tls is None:
         raise fault(spec, f"tls = {safe_text(spec.get('tls'), 40)!r} is none of no, starttls, yes")
     if bool(user) != bool(password) or (password and not password.startswith("/")):
-        raise fault(spec, "user and passwordfile belong together; passwordfile is an absolute path")
+        raise fault(spec, "user and password-file belong together; password-file is an absolute path")
     return Smtp(host, port, tls, user, Path(password) if password else None)
 
 
@@ -173,12 +174,15 @@ def _seconds(spec: ActionSpec, key: str, default: float) -> float:
     return seconds
 
 
-def _remarks(action: ActionSpec) -> tuple[str, ...]:
+def _remarks(jail: Jail, action: ActionSpec) -> tuple[str, ...]:
     remarks = []
     if passed := sorted(key for key in action.options if key in _MEANINGLESS):
         remarks.append(f"{', '.join(passed)} has no meaning here (native = no runs the file)")
-    for name in unknown_options(action, _KNOWN | _MEANINGLESS | {"protocol"}):
-        near = difflib.get_close_matches(name, _KNOWN, 1)
+    unknown = unknown_options(action, OPTIONS | _MEANINGLESS)
+    ours = [key for key in jail.options if key.startswith(_JAIL_OPTIONS)]
+    unknown += sorted(key for key in ours if key.removeprefix(_JAIL_OPTIONS) not in OPTIONS)
+    for name in unknown:
+        near = difflib.get_close_matches(name.removeprefix(_JAIL_OPTIONS), OPTIONS, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         remarks.append(f"option {safe_text(name, 40)!r} is unknown{hint}")
     return tuple(remarks)

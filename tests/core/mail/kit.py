@@ -33,8 +33,9 @@ def ban(id: str = "203.0.113.7", length: float = 600.0, **more: Any) -> Ban:  # 
 
 
 def mail(name: str = "sendmail", *, properties: dict[str, str] | None = None, **options: str) -> ActionSpec:
-    """A mail action that sends at once."""
-    given = {"name": "sshd", "actname": name, "digest": "0", **options}
+    """A mail action that sends at once; `log_lines` stands for `log-lines`."""
+    given = {"name": "sshd", "actname": name, "digest": "0"}
+    given.update((key.replace("_", "-"), value) for key, value in options.items())
     return ActionSpec(name, name, given, properties or {})
 
 

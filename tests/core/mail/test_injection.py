@@ -81,7 +81,7 @@ def test_mails_stay_well_formed(tmp_path: Path, text: str, monkeypatch: pytest.M
     async def through(way: dict[str, str], bench: Bench, whois_port: int) -> None:
         action = mail(
             "sendmail-geoip-lines", **way, sender="root@host.example", dest="root@example.org", matches="yes",
-            unban="yes", whoisserver=f"127.0.0.1:{whois_port}", logpath=f"{tmp_path}/log",
+            unban="yes", whois_server=f"127.0.0.1:{whois_port}", logpath=f"{tmp_path}/log",
         )  # fmt: skip
         await bench.do(action, Op.START)
         await bench.do(action, Op.BAN, hostile_ban(text))

@@ -71,7 +71,7 @@ def test_lines_whois_and_name(tmp_path: Path):
         async with whois_server(WHOIS) as port:
             action = mail(
                 "sendmail-geoip-lines", smtp=office.address, logpath=f"{tmp_path}/log", grepmax="2",
-                whoisserver=f"127.0.0.1:{port}",
+                whois_server=f"127.0.0.1:{port}",
             )  # fmt: skip
             await bench.do(action, Op.START)
             await bench.do(action, Op.BAN, ban())
@@ -103,7 +103,7 @@ def test_a_whois_server_that_is_silent_delays_only_the_message():
     async def life() -> str:
         async with post_office() as office, whois_server(b"", silent=True) as port:
             bench = Bench(Whois(lambda: NOW, timeout=0.1))
-            action = mail("mail-whois", smtp=office.address, whoisserver=f"127.0.0.1:{port}")
+            action = mail("mail-whois", smtp=office.address, whois_server=f"127.0.0.1:{port}")
             await bench.do(action, Op.START)
             await bench.do(action, Op.BAN, ban())
             return text_of(await office.message())
@@ -158,7 +158,7 @@ def test_ten_thousand_bans_are_one_message():
 
 def test_unbans_start_and_stop_are_told_where_they_are_wanted():
     async def story(bench: Bench, office: PostOffice) -> None:
-        action = mail(smtp=office.address, unban="yes", startstop="yes")
+        action = mail(smtp=office.address, unban="yes", start_stop="yes")
         await bench.do(action, Op.START)
         assert "sshd: started on" in (await office.message())["Subject"]
         await bench.do(action, Op.UNBAN, ban())

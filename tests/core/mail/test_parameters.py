@@ -55,7 +55,7 @@ def test_tags_in_values():
         ({"smtp": "mx.example:465"}, Smtp("mx.example", 465, "yes")),
         ({"smtp": "mx.example:587", "tls": "no"}, Smtp("mx.example", 587, "no")),
         (
-            {"smtp": "mx.example", "user": "me", "passwordfile": "/etc/secret"},
+            {"smtp": "mx.example", "user": "me", "password_file": "/etc/secret"},
             Smtp("mx.example", 25, "starttls", "me", Path("/etc/secret")),
         ),
         ({"sendmail": "/opt/mta/sendmail"}, Sendmail(Path("/opt/mta/sendmail"))),
@@ -76,14 +76,14 @@ def test_ways_out(options: dict[str, str], transport: object):
         ({"sender": "<nothing>@x"}, "sender: '<nothing>@x' is no mail address"),
         ({"smtp": "mx.example:99999"}, "smtp = 'mx.example:99999' is no server"),
         ({"smtp": "-x y"}, "smtp = '-x y' is no server"),
-        ({"smtp": "mx", "user": "me"}, "user and passwordfile belong together"),
+        ({"smtp": "mx", "user": "me"}, "user and password-file belong together"),
         ({"smtp": "mx", "tls": "maybe"}, "tls = 'maybe' is none of"),
         ({"sendmail": "sendmail"}, "sendmail = 'sendmail' is no absolute path"),
         ({"digest": "soon"}, "digest = 'soon' is no time"),
         ({"limit": "many"}, "limit = 'many' is no number from 0 to 1000"),
         ({"grepmax": "-1"}, "grepmax = '-1' is no number"),
         ({"unban": "perhaps"}, "unban = 'perhaps' is neither yes nor no"),
-        ({"whoisserver": "a b"}, "whoisserver = 'a b' is no server"),
+        ({"whois_server": "a b"}, "whois-server = 'a b' is no server"),
     ],
 )
 def test_what_is_wrong_is_named(options: dict[str, str], says: str):
@@ -93,16 +93,18 @@ def test_what_is_wrong_is_named(options: dict[str, str], says: str):
 
 
 def test_what_is_passed_over_is_named():
-    found = parse(mailcmd="sendmail -t", dets="root", protocol="tcp", port="22", chain="INPUT")
+    jail = replace(JAIL, options={"mail.digset": "1", "mail.limit": "9", "mailman": "1"})
+    found = parse(jail=jail, mailcmd="sendmail -t", dets="root", protocol="tcp", port="22", chain="INPUT")
     assert found.remarks == (
         "mailcmd has no meaning here (native = no runs the file)",
         "option 'dets' is unknown; did you mean dest?",
+        "option 'mail.digset' is unknown; did you mean digest?",
     )
 
 
 def test_content_follows_the_name_unless_told_otherwise():
     assert parse("sendmail-whois-lines").content.lines
-    assert not parse("sendmail-whois-lines", loglines="no").content.lines
+    assert not parse("sendmail-whois-lines", log_lines="no").content.lines
     assert parse("mail", whois="yes", matches="yes").content.whois
     assert parse("mail-buffered").at_least == 5
     assert parse("mail-buffered", lines="7").at_least == 7

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import guardhooks
 from guardhooks import ActionSpec
 from guardhooks.settings import load
+from guardhooks_core.mail.parameters import OPTIONS as JAIL_OPTIONS
 from guardhooks_core.mail.stock import CONTENTS, is_ours
 
 FAIL2BAN = Path("/etc/fail2ban")
@@ -42,6 +44,22 @@ def test_the_shortcuts_are_served(tmp_path: Path, shortcut: str, mta: str):
     found = actions(tmp_path, f"%({shortcut})s\nmta = {mta}")
     name = f"{mta}-whois{'-lines' if shortcut.endswith('l') else ''}"
     assert is_ours(found[name])
+
+
+@pytest.mark.parametrize("shortcut", ["action_mw", "action_mwl"])
+def test_our_own_configuration_has_the_shortcuts_too(tmp_path: Path, shortcut: str):
+    config = tmp_path / "config"
+    shutil.copytree(Path(guardhooks.__file__).parent / "config", config)
+    ours = "".join(f"mail.{option} = 1\n" for option in JAIL_OPTIONS)
+    (config / "jail.local").write_text(f"[DEFAULT]\naction = %({shortcut})s\n[sshd]\n{ours}")
+    settings = load(config)
+    [jail] = settings.jails
+    assert (jail.problems, settings.problems) == ((), ())
+    [mail] = [action for action in jail.actions if action.name.startswith("sendmail-whois")]
+    assert is_ours(mail)
+    assert not mail.file
+    assert mail.get("dest") == "root"
+    assert ("auth.log" in mail.get("logpath")) == (shortcut == "action_mwl")
 
 
 @needs_stock
