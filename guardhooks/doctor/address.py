@@ -102,15 +102,17 @@ def _connections(found: Sequence[Open]) -> Iterator[Finding]:
 
 def _conclude(diagnosis: Diagnosis, bans: Sequence[Ban]) -> None:
     words = [finding for _, finding in diagnosis.findings if finding.keeps_out is not None]
-    kept = [finding.text for finding in words if finding.keeps_out]
-    through = [finding.text for finding in words if finding.keeps_out is False]
+    kept = "; ".join(finding.text for finding in words if finding.keeps_out)
+    through = "; ".join(finding.text for finding in words if finding.keeps_out is False)
+    amiss = "; ".join(each.text for each in words if each.keeps_out is False and each.level is Level.BAD)
     address = diagnosis.address
-    if not bans and not kept:
-        diagnosis.kept_out, diagnosis.verdict = False, f"{address} gets through: nobody bans it"
-    elif bans and not words:
-        diagnosis.verdict = f"{address} is banned; whether its packets are dropped cannot be looked at"
-    elif through and bans:
-        diagnosis.kept_out, diagnosis.verdict = False, f"{address} is banned and gets through: {'; '.join(through)}"
-    else:
+    if kept:
         although = "" if bans else ", although no ban is due"
-        diagnosis.kept_out, diagnosis.verdict = True, f"{address} is kept out{although}: {'; '.join(kept)}"
+        more = f"; but not everywhere where it is banned: {amiss}" if bans and amiss else ""
+        diagnosis.kept_out, diagnosis.verdict = True, f"{address} is kept out{although}: {kept}{more}"
+    elif not bans:
+        diagnosis.kept_out, diagnosis.verdict = False, f"{address} gets through: nobody bans it"
+    elif through:
+        diagnosis.kept_out, diagnosis.verdict = False, f"{address} is banned and gets through: {through}"
+    else:
+        diagnosis.verdict = f"{address} is banned; whether its packets are dropped cannot be looked at"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome, hookimpl, safe_text
+from guardhooks import ActionError, ActionSpec, Ban, Finding, Jail, Level, Op, Outcome, hookimpl, safe_text
 from guardhooks_core.firewall.problems import PrivilegeError, ToolMissingError
 
 logger = logging.getLogger("guardhooks.auto")
@@ -29,6 +29,14 @@ class Executor(Protocol):
 
     async def execute(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome:
         """Have an action done by whichever plugin serves it; raises `ActionError`."""
+        ...
+
+
+class Examiner(Protocol):
+    """The same for a diagnosis; not started where no daemon runs."""
+
+    async def diagnose(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+        """What the plugin that serves an action finds."""
         ...
 
 
@@ -63,6 +71,21 @@ class AutoAction:
         if op in (Op.STOP, Op.FLUSH):
             self._chosen.pop(key, None)
         return outcome
+
+    @hookimpl(trylast=True)
+    async def diagnose(
+        self, guard: Examiner, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str
+    ) -> list[Finding] | None:
+        """See the contract. Where nothing was chosen, since no daemon runs, the first that is whole is taken for it."""
+        if action.name != NAME:
+            return None
+        chosen = self._chosen.get((jail.name, action.actname))
+        found: dict[str, list[Finding]] = {}
+        for name in [chosen] if chosen else CANDIDATES:
+            found[name] = await guard.diagnose(jail, replace(action, name=name), bans, address) or []
+        whole = (name for name, findings in found.items() if all(each.level is not Level.BAD for each in findings))
+        name = next(whole, next(iter(found)))
+        return [Finding(f"auto → {name}" if chosen else f"auto: looked at as {name}"), *found[name]]
 
     async def _choose(self, guard: Executor, jail: Jail, action: ActionSpec, bans: Sequence[Ban]) -> Outcome:
         failures: list[tuple[str, ActionError]] = []
@@ -117,3 +140,4 @@ def _no_way(error: BaseException | None) -> bool:
 _plugin = AutoAction()
 on_start = _plugin.on_start
 execute_action = _plugin.execute_action
+diagnose = _plugin.diagnose

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Jail, Op, Outcome, hookimpl, safe_text
+from guardhooks import ActionSpec, Ban, Finding, Jail, Op, Outcome, hookimpl, safe_text
 
 logger = logging.getLogger("guardhooks.observe")
 
@@ -24,6 +24,16 @@ def execute_action(jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) 
     if words := _WORDS.get(op):
         _say(jail, words, bans)
     return Outcome(note="observe: nothing is banned")
+
+
+@hookimpl(trylast=True)
+def diagnose(action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+    """See the contract."""
+    if action.name != NAME:
+        return None
+    if not address:
+        return [Finding(f"it only says what it would do: {len(bans)} bans are decided, nobody is kept out")]
+    return [Finding(f"the action observe keeps nobody out, so neither {address}", keeps_out=False)]
 
 
 def _say(jail: Jail, words: str, bans: Sequence[Ban]) -> None:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome, hookimpl
+from guardhooks import ActionError, ActionSpec, Ban, Finding, Jail, Op, Outcome, hookimpl
 from guardhooks_core.hostnames import Hostnames
 
 from .commands import Commands, is_served
+from .diagnosis import examine
 from .enforcement import Enforcement
 from .invocation import Invoker
 from .notices import Notices
@@ -53,7 +54,7 @@ class ShellAction:
     def on_start(self, guard: GuardView) -> None:
         """Keep what tags are made of, and where receipts go."""
         self._ledger = guard.ledger
-        self._folder = guard.ledger_file.parent / _RECEIPTS if guard.ledger_file else None
+        self._folder = _folder_of(guard)
 
     @hookimpl(trylast=True)
     async def execute_action(
@@ -129,6 +130,20 @@ async def _goes_on(running: Enforcement | Notices, invoker: Invoker, receipts: R
         return False
     await running.reload(invoker, receipts)
     return True
+
+
+@hookimpl(trylast=True)
+def diagnose(
+    guard: GuardView, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str
+) -> list[Finding] | None:
+    """See the contract; runs in a worker thread."""
+    if not is_served(action):
+        return None
+    return examine(_folder_of(guard), jail, action, bans, address)
+
+
+def _folder_of(guard: GuardView) -> Path | None:
+    return guard.ledger_file.parent / _RECEIPTS if guard.ledger_file else None
 
 
 def _has_ipv6() -> bool:
