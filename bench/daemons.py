@@ -11,29 +11,33 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from guardhooks import Ban
 from guardhooks.ledger import Ledger
 
-_JAIL_LOCAL = """\
+_DEFAULT = """\
 [DEFAULT]
 bantime = 1d
 findtime = 1h
-maxretry = 5
+maxretry = {maxretry}
 banaction = {action}
 banaction_allports = {action}
 ignoreself = false
 usedns = no
-[sshd]
+"""
+_JAIL = """\
+[{jail}]
 enabled = true
 backend = auto
 logpath = {log}
-maxretry = {maxretry}
-"""
+action = %(action_)s
+{filter}"""
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -42,14 +46,33 @@ class Daemon(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, folder: Path, log: Path, *, maxretry: int = 5, action: str = "iptables-ipset-proto6") -> None:
-        """:param action: what bans, a name that both know."""
+    def __init__(
+        self,
+        folder: Path,
+        log: Path,
+        *,
+        maxretry: int = 5,
+        action: str = "iptables-ipset-proto6",
+        jails: Sequence[str] = ("sshd",),
+        others: Sequence[Path] = (),
+    ) -> None:
+        """
+        :param action: what bans, a name that both know.
+        :param jails: those that read `log`; a jail that Debian's jail.conf does not name is one more sshd.
+        :param others: more logs that all of them read.
+        """
         self.folder, self.log = folder, log
         self.config = folder / "config"
         shutil.copytree("/etc/fail2ban", self.config, dirs_exist_ok=True)
         for shipped in (self.config / "jail.d").glob("*.conf"):
             shipped.unlink()
-        (self.config / "jail.local").write_text(_JAIL_LOCAL.format(log=log, maxretry=maxretry, action=action))
+        sections = [_DEFAULT.format(maxretry=maxretry, action=action)]
+        paths = "\n          ".join(map(str, [log, *others]))
+        stock = f"{(self.config / 'jail.conf').read_text()}\n"
+        for jail in jails:
+            filter_ = "" if f"\n[{jail}]\n" in stock else "filter = sshd\n"
+            sections.append(_JAIL.format(jail=jail, log=paths, filter=filter_, action=action))
+        (self.config / "jail.local").write_text("".join(sections))
         self.process: subprocess.Popen[bytes] | None = None
 
     @abstractmethod
@@ -89,7 +112,8 @@ class Daemon(ABC):
         """CPU seconds used so far, user and system, children that it waited for included."""
         assert self.process is not None
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return sum(map(int, fields[11:15])) / _TICK
+        # The kernel's name for a process's own CPU clock (clock_getcpuclockid(3)), which counts in nanoseconds.
+        return time.clock_gettime(~self.process.pid << 3 | 2) + sum(map(int, fields[13:15])) / _TICK
 
     def peak_memory(self) -> float:
         """Peak resident memory, MB."""
@@ -120,7 +144,7 @@ class Guardhooks(Daemon):
             str(self.folder / "state"),
         ]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stderr=log, stdout=log)
+            self.process = subprocess.Popen(command, stderr=log, stdout=log, env=environment())
 
     def ready(self) -> bool:
         return self._client("ping").returncode == 0
@@ -145,14 +169,20 @@ class Guardhooks(Daemon):
 
     def _client(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "guardhooks", words[0], "--state", str(self.folder / "state"), *words[1:]]
-        return subprocess.run(command, capture_output=True, check=False)
+        return subprocess.run(command, capture_output=True, check=False, env=environment())
+
+
+def environment() -> dict[str, str]:
+    """Ours, with compiled Python modules kept as those of an installed package are."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / f"guardhooks-bench-{os.geteuid()}")}
 
 
 class Fail2ban(Daemon):
     name = "fail2ban"
 
-    def __init__(self, folder: Path, log: Path, *, maxretry: int = 5, action: str = "iptables-ipset-proto6") -> None:
-        super().__init__(folder, log, maxretry=maxretry, action=action)
+    def __init__(self, folder: Path, log: Path, **options: Any) -> None:  # noqa: ANN401 -- see `Daemon`
+        super().__init__(folder, log, **options)
         (self.config / "fail2ban.local").write_text(
             "[Definition]\n"
             f"logtarget = {folder / 'log'}\nsocket = {folder / 'socket'}\npidfile = {folder / 'pid'}\n"
