@@ -148,6 +148,12 @@ class BanList:
             self._forget(heapq.heappop(self._forget_at)[2])
         return bans
 
+    def write_anew(self) -> None:
+        """Nothing of it is on disk any more; details that had left memory are lost."""
+        for entry in chain(*(bans.values() for bans in self._active.values()), *self._over.values()):
+            self.dirty[entry.number] = entry.row()
+        self.dirty_details |= self._details
+
     def on_disk(self, details: Mapping[int, str | None]) -> None:
         """These need not stay in memory."""
         for number, packed in details.items():

@@ -7,14 +7,16 @@ so whatever moment the process dies at, windows, bans, positions and totals on d
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from guardhooks.errors import StateError
 from guardhooks.ledger.state import Changes, State
-from guardhooks.ledger.store import Store, read_only
+from guardhooks.ledger.store import DamagedError, Store, read_only
 from guardhooks.model import Ban, Failure, Jail, Position, Record
 
 
@@ -32,7 +34,6 @@ class Ledger:
     """See the module. All methods save `flush` and `close` belong to the event loop's thread."""
 
     def __init__(self, store: Store | None, clock: Callable[[], float], history_age: float) -> None:
-        self.notes: tuple[str, ...] = tuple(store.notes) if store else ()
         self.rebuilt = bool(store and store.rebuilt)
         self._store = store
         self._clock = clock
@@ -56,13 +57,22 @@ class Ledger:
         if path is None:
             return cls(None, clock, history_age)
         store = Store.open(path)
-        ledger = cls(store, clock, history_age)
         try:
-            ledger._state.load(store.rows, clock())
+            ledger = cls(store, clock, history_age)
+            try:
+                ledger._state.load(store.rows, clock())
+            except (StateError, ValueError, TypeError, struct.error) as error:  # what no check of SQLite's had found
+                store.begin_anew(error)
+                ledger = cls(store, clock, history_age)
         except BaseException:
             store.close()
             raise
         return ledger
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What went wrong with the file and was mended."""
+        return tuple(self._store.notes) if self._store else ()
 
     @classmethod
     def snapshot(cls, path: Path, *, clock: Callable[[], float]) -> Ledger:
@@ -239,15 +249,25 @@ class Ledger:
 
     async def _write(self) -> None:
         covered = self._changes
-        changes = self._state.take()
-        if self._store is not None:
+        if self._store is None:
+            self._state.take()
+        else:
             try:
-                await asyncio.get_running_loop().run_in_executor(self._writer, _write, self._store, changes)
-            except BaseException:
-                self._state.put_back(changes)
-                raise
-            self._state.on_disk(changes)
+                await self._write_to(self._store)
+            except DamagedError:
+                if await asyncio.get_running_loop().run_in_executor(self._writer, self._store.reopen):
+                    self._state.write_anew(self._clock())
+                await self._write_to(self._store)
         self._flushed = covered
+
+    async def _write_to(self, store: Store) -> None:
+        changes = self._state.take()
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._writer, _write, store, changes)
+        except BaseException:
+            self._state.put_back(changes)
+            raise
+        self._state.on_disk(changes)
 
 
 def _write(store: Store, changes: Changes) -> None:

@@ -107,6 +107,17 @@ class State:
         self.dirty_jails, self.bans.dirty, self.bans.dirty_details, self._dirty_positions = set(), {}, {}, {}
         return changes
 
+    def write_anew(self, now: float) -> None:
+        """Nothing of it is on disk any more: the next `take` gives all there is."""
+        self.dirty_jails |= self.jails.keys()
+        self.bans.write_anew()
+        for state in self.jails.values():
+            state.windows.write_anew()
+        for positions in self.positions.values():
+            for position in positions.values():
+                place = (position.source, position.origin)
+                self._dirty_positions.setdefault(place, (*place, position.cursor, now))
+
     def on_disk(self, changes: Changes) -> None:
         """It has been written."""
         self.bans.on_disk(changes.details)

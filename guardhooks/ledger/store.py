@@ -66,6 +66,17 @@ _READ: Final = {
 _READ_DETAILS: Final = "SELECT number, packed FROM details WHERE number IN (SELECT value FROM json_each(?))"
 
 
+_DAMAGE: Final = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+)
+"""What SQLite says of a file that was damaged or taken away; an I/O error is also what a truncated file gives."""
+_WHAT_IS_LOST: Final = "only what the firewall still holds stays banned"
+
+
+class DamagedError(StateError):
+    """The file is damaged, gone or another one: opening it again mends that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """By table, the rows to write and the keys of those to delete; then segments of windows to append, with their jail.
@@ -81,6 +92,7 @@ class Batch:
 @dataclass(slots=True)
 class Store:
     """An open ledger file. One process at a time holds it; others may read it. `rebuilt` if it had to be begun anew.
+    `identity` tells the file from another one of its name: device and inode.
 
     `write` may be called in another thread than the rest: what is read while it runs is what was before.
     """
@@ -89,8 +101,11 @@ class Store:
     connection: sqlite3.Connection
     reader: sqlite3.Connection
     lock: int
+    identity: tuple[int, int]
     notes: list[str] = field(default_factory=list)
     rebuilt: bool = False
+    size: int = 0
+    """Bytes of the file after the last write; checkpoints only add to it."""
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -99,24 +114,52 @@ class Store:
         :raises StateError: it cannot be used: in use, not ours, newer than this program, no permission, disk full.
         """
         lock = _lock(path)
-        notes: list[str] = []
         try:
-            try:
-                connection = _connect(path)
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError as error:
-                notes.append(_move_aside(path, error))
-                connection = _connect(path)
-            reader = sqlite3.connect(path, isolation_level=None)
-            reader.execute("PRAGMA cache_size = -256")  # KiB
-        except (sqlite3.Error, OSError) as error:
-            os.close(lock)
-            raise _state_error(path, "open", error) from error
+            connection, reader, _, damage = _open_or_begin_anew(path)
         except StateError:
             os.close(lock)
             raise
-        return cls(path, connection, reader, lock, notes, rebuilt=bool(notes))
+        notes = [f"{damage}; {_WHAT_IS_LOST}"] if damage else []
+        return cls(path, connection, reader, lock, _identity(path), notes, rebuilt=bool(damage))
+
+    def reopen(self) -> bool:
+        """Open the file again when a write found it damaged, gone or another one; an empty one takes its place then.
+
+        :return: whether it is empty, so that everything must be written.
+        :raises StateError: as `open`.
+        """
+        is_ours = _identity(self.path) == self.identity
+        self._close_files()
+        try:
+            note = f"{self.path} had vanished or was cut and a new one was begun"
+            if not is_ours and self.path.exists():
+                note = _move_aside(self.path, "something else had been put in its place")
+            self._lock_again()
+        except OSError as error:
+            raise _state_error(self.path, "open", error) from error
+        self.connection, self.reader, is_new, damage = _open_or_begin_anew(self.path)
+        self.identity, self.size = _identity(self.path), 0
+        if is_new:
+            self.notes.append(f"{damage or note}; everything was written anew from memory")
+        return is_new
+
+    def _lock_again(self) -> None:
+        """Where the lock has vanished with its folder, another daemon could take the new one."""
+        here = os.fstat(self.lock)
+        if _identity(_lock_path(self.path)) != (here.st_dev, here.st_ino):
+            former, self.lock = self.lock, _lock(self.path)
+            os.close(former)
+
+    def begin_anew(self, error: Exception) -> None:
+        """Move a file aside whose content makes no sense, and begin an empty one.
+
+        :raises StateError: as `open`.
+        """
+        self._close_files()
+        note = _move_aside(self.path, f"{error}")
+        self.connection, self.reader, _, _ = _open_or_begin_anew(self.path)
+        self.identity, self.rebuilt = _identity(self.path), True
+        self.notes.append(f"{note}; {_WHAT_IS_LOST}")
 
     def rows(self, table: str) -> Iterator[Row]:
         """All rows of a table, in the order in which `write` takes them."""
@@ -134,9 +177,11 @@ class Store:
     def write(self, batch: Batch) -> None:
         """Write all of it or nothing.
 
-        :raises StateError: nothing was written.
+        :raises DamagedError: nothing was written; `reopen` the file. :raises StateError: nothing was written.
         """
         try:
+            if _identity(self.path) != self.identity or self.path.stat().st_size < self.size:
+                raise DamagedError(f"{self.path}: cannot write the ledger: it was taken away or cut; it is begun anew")
             with self._transaction():
                 for table, rows in batch.rows.items():
                     self._execute(_WRITE[table], rows)
@@ -144,8 +189,12 @@ class Store:
                     self._execute(_DELETE[table], keys)
                 self.connection.executemany(_APPEND, map(_bindable, batch.segments))
             self._give_back()
-        except sqlite3.Error as error:
+            self.size = self.path.stat().st_size
+        except OSError as error:
             raise _state_error(self.path, "write", error) from error
+        except sqlite3.Error as error:
+            kind = DamagedError if _may_be_damage(error) else StateError
+            raise kind(str(_state_error(self.path, "write", error))) from error
 
     def _execute(self, statement: str, rows: Sequence[Row]) -> None:
         try:
@@ -156,10 +205,14 @@ class Store:
     def close(self) -> None:
         """Close the file and let others have it."""
         try:
-            self.reader.close()
-            self.connection.close()
+            self._close_files()
         finally:
             os.close(self.lock)
+
+    def _close_files(self) -> None:
+        with suppress(sqlite3.Error):  # damaged, or the disk is full
+            self.reader.close()
+            self.connection.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -200,11 +253,15 @@ def read_only(path: Path) -> Iterator[Callable[[str], Iterator[Row]]]:
         raise _state_error(path, "read", error) from error
 
 
+def _lock_path(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
 def _lock(path: Path) -> int:
     """Hold the file beside the database that says "in use": locks on the database itself are SQLite's own."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(_lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _state_error(path, "open", error) from error
     try:
@@ -216,19 +273,61 @@ def _lock(path: Path) -> int:
     return lock
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _open_or_begin_anew(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection, bool, str]:
+    """The connections for writing and reading, whether the file is new, and what is to be said if a damaged one was
+    moved aside.
+
+    :raises StateError: when neither works.
+    """
+    damage = ""
+    try:
+        try:
+            connection, is_new = _connect(path)
+        except (sqlite3.DatabaseError, IsADirectoryError) as error:
+            # An I/O error may also come of a full disk, whose file is sound.
+            if isinstance(error, sqlite3.OperationalError) and _code(error) != sqlite3.SQLITE_IOERR_SHORT_READ:
+                raise
+            damage = _move_aside(path, error)
+            connection, is_new = _connect(path)
+        reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        reader.execute("PRAGMA cache_size = -256")  # KiB
+    except (sqlite3.Error, OSError) as error:
+        raise _state_error(path, "open", error) from error
+    return connection, reader, is_new, damage
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's extended result code; 0 where the error is Python's own (the connection is closed)."""
+    return getattr(error, "sqlite_errorcode", 0)
+
+
+def _may_be_damage(error: sqlite3.Error) -> bool:
+    return isinstance(error, sqlite3.ProgrammingError) or _code(error) & 0xFF in _DAMAGE
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Device and inode of the file; zeros where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_dev, status.st_ino
+
+
+def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
+    with suppress(FileNotFoundError, PermissionError):  # the latter is told when it is opened
+        path.chmod(0o700 if path.is_dir() else 0o600)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    path.chmod(0o600)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     try:
-        _prepare(path, connection)
+        return connection, _prepare(path, connection)
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
-def _prepare(path: Path, connection: sqlite3.Connection) -> None:
+def _prepare(path: Path, connection: sqlite3.Connection) -> bool:
+    """Make sure that it is a ledger of ours; whether it is a new one."""
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if not tables:
         connection.executescript(_SCHEMA)
@@ -248,9 +347,10 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise sqlite3.DatabaseError(verdict)
+    return not tables
 
 
-def _move_aside(path: Path, error: sqlite3.DatabaseError) -> str:
+def _move_aside(path: Path, why: object) -> str:
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(path.stat().st_mtime))
     target, number = path.with_name(f"{path.name}.damaged-{stamp}"), 1
     while target.exists():
@@ -259,8 +359,7 @@ def _move_aside(path: Path, error: sqlite3.DatabaseError) -> str:
     for suffix in ("-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
-    what = f"{path} was damaged ({error}); it is kept as {target.name} and a new ledger was begun"
-    return f"{what}: only what the firewall still holds stays banned"
+    return f"{path} was damaged ({why}); it is kept as {target.name} and a new ledger was begun"
 
 
 def _state_error(path: Path, doing: str, error: Exception) -> StateError:

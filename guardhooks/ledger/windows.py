@@ -234,6 +234,10 @@ class Windows:
         self._changed, self._is_whole_due = {}, False
         return changes
 
+    def write_anew(self) -> None:
+        """Nothing of it is on disk any more."""
+        self._stored, self._is_whole_due = 0, True
+
     def on_disk(self, changes: WindowChanges) -> None:
         """They have been written."""
         self._stored = changes.size if changes.whole else self._stored + changes.size

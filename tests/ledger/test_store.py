@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from guardhooks import Ban, Failure, Jail, StateError
+from guardhooks import Ban, Failure, Jail, Position, StateError
 from guardhooks.ledger import Ledger
 
 
@@ -104,13 +106,113 @@ def test_another_layout_is_refused(tmp_path: Path, layout: int, age: str) -> Non
         opened(tmp_path / "l")
 
 
-def test_a_folder_in_its_place_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+def test_a_folder_in_its_place_is_moved_aside(tmp_path: Path) -> None:
     (tmp_path / "l").mkdir()
-    with pytest.raises(StateError, match=r"cannot open the ledger: .*--state"):
-        opened(tmp_path / "l")
+    ledger = opened(tmp_path / "l")
+    assert "it is kept as l.damaged-" in "".join(ledger.notes)
+    ledger.add(Ban("id", "j", 1000, 600))
+    closed(ledger)
+    assert (tmp_path / "l").is_file()
+    assert next(tmp_path.glob("l.damaged-*")).is_dir()
+
+
+def test_a_file_in_the_place_of_its_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="cannot open the ledger"):
         opened(tmp_path / "file" / "l")
+
+
+def test_content_that_makes_no_sense_is_damage(tmp_path: Path) -> None:
+    written(tmp_path / "l")
+    other = sqlite3.connect(tmp_path / "l")
+    other.execute("INSERT INTO windows (jail, segment) VALUES ('j', x'ffffff')")
+    other.commit()
+    other.close()
+    ledger = opened(tmp_path / "l")
+    assert ledger.rebuilt
+    assert "it is kept as l.damaged-" in "".join(ledger.notes)
+    closed(ledger)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def remove_the_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def put_text_in_its_place(path: Path) -> None:
+    path.rename(path.with_name("former"))
+    path.write_text("not a database\n" * 1000)
+
+
+def put_an_older_state_in_its_place(path: Path) -> None:
+    path.rename(path.with_name("former"))
+    shutil.copy(path.with_name("former"), path)
+
+
+def truncate(path: Path) -> None:
+    for each in (path, path.with_name(path.name + "-wal")):
+        os.truncate(each, 0)
+
+
+@pytest.mark.parametrize(
+    "harm", [remove, remove_the_folder, put_text_in_its_place, put_an_older_state_in_its_place, truncate]
+)
+def test_a_file_that_is_harmed_while_it_is_in_use_is_written_anew(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    path = tmp_path / "state" / "l"
+    jail = Jail(name="j", maxretry=9)
+
+    async def scenario() -> Ledger:
+        ledger = opened(path)
+        ledger.add(Ban("before", "j", 1000, 600))
+        ledger.add(Ban("lifted", "j", 1000, 600))
+        ledger.remove("j", "lifted")
+        ledger.count(jail, Failure("j", "failed", 999.0))
+        ledger.advance(Position("source", "origin", "cursor"))
+        await ledger.flush()
+        harm(path)
+        ledger.add(Ban("after", "j", 1000, 600))
+        await ledger.flush()
+        return ledger
+
+    ledger = asyncio.run(scenario())
+    assert "everything was written anew from memory" in "".join(ledger.notes)
+    closed(ledger)
+    ledger = opened(path)
+    assert not ledger.rebuilt
+    assert {ban.id for ban in ledger.active()} == {"before", "after"}
+    assert [ban.id for ban in ledger.history("lifted")] == ["lifted"]
+    assert ledger.totals("j").tracked == 1
+    assert ledger.positions("source")["origin"].cursor == "cursor"
+    closed(ledger)
+
+
+def test_a_file_that_others_could_write_is_the_owners_again(tmp_path: Path) -> None:
+    written(tmp_path / "l")
+    (tmp_path / "l").chmod(0o666)
+    ledger = opened(tmp_path / "l")
+    assert stat.S_IMODE((tmp_path / "l").stat().st_mode) == 0o600
+    assert [ban.id for ban in ledger.active()] == ["id 0"]
+    closed(ledger)
+
+
+def test_a_disk_that_is_read_only_for_a_while_costs_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        ledger = opened(tmp_path / "l")
+        assert ledger._store is not None
+        ledger._store.connection.execute("PRAGMA query_only = ON")
+        ledger.add(Ban("id", "j", 1000, 600))
+        with pytest.raises(StateError, match="make the folder and the file writable"):
+            await ledger.flush()
+        ledger._store.connection.execute("PRAGMA query_only = OFF")
+        await ledger.close()
+
+    asyncio.run(scenario())
+    ledger = opened(tmp_path / "l")
+    assert [ban.id for ban in ledger.active()] == ["id"]
+    closed(ledger)
 
 
 def test_a_full_disk_is_reported_and_the_changes_wait(tmp_path: Path) -> None:
