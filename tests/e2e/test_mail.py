@@ -24,7 +24,7 @@ from tests.e2e.daemon import Daemon
 from tests.e2e.range import Host, end, environment, missing, wait_for
 from tests.e2e.stockactions import FAIL2BAN
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 
 SENDMAIL: Final = Path("/usr/sbin/sendmail")
 WHOIS: Final = f"127.0.0.1:{postoffice.WHOIS_PORT}"

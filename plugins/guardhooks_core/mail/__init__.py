@@ -7,10 +7,23 @@ each period; restored bans are not told. What attackers wrote goes into the text
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from guardhooks import ActionSpec, Ban, ConfigError, Jail, Op, Outcome, hookimpl, safe_text
+from guardhooks import (
+    ActionSpec,
+    Ban,
+    ConfigError,
+    Finding,
+    GuardhooksError,
+    Jail,
+    Level,
+    Op,
+    Outcome,
+    hookimpl,
+    safe_text,
+)
 from guardhooks_core.hostnames import Hostnames
 
 from .correspondence import Correspondence
@@ -86,6 +99,22 @@ class MailAction:
         for remark in parameters.remarks:
             logger.warning("[%s] action %s: %s", jail.name, action.actname, remark)
         return parameters, ""
+
+
+@hookimpl(trylast=True)
+def diagnose(jail: Jail, action: ActionSpec, address: str) -> list[Finding] | None:
+    """See the contract; runs in a worker thread. Looks whether mail has a way out, and sends none."""
+    if not is_ours(action):
+        return None
+    if address:
+        return [Finding("it tells of bans and keeps nobody out")]
+    name = socket.gethostname()
+    try:
+        parameters = parse_parameters(jail, action, {"fq-hostname": name, "sh-hostname": name})
+        parameters.transport.probe()
+    except GuardhooksError as error:
+        return [Finding(f"no mail goes out: {safe_text(str(error))}", Level.BAD)]
+    return [Finding(f"mail goes to {', '.join(parameters.dest)} by {parameters.transport}", Level.GOOD)]
 
 
 _plugin = MailAction()

@@ -32,6 +32,7 @@ _UNITS: Final = {None: 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour
 _SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(\d{1,5}))?", re.ASCII)
 _TLS: Final = {"no": "no", "starttls": "starttls", "yes": "yes", "tls": "yes", "ssl": "yes"}
 _TLS_OF_PORT: Final = {465: "yes", 587: "starttls"}
+_HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _LONGEST_WAIT: Final = 86400.0
 
 
@@ -150,6 +151,8 @@ def _smtp(spec: ActionSpec) -> Smtp:
         raise fault(spec, f"tls = {safe_text(spec.get('tls'), 40)!r} is none of no, starttls, yes")
     if bool(user) != bool(password) or (password and not password.startswith("/")):
         raise fault(spec, "user and password-file belong together; password-file is an absolute path")
+    if user and tls == "no" and host not in _HERE:
+        raise fault(spec, "the password would travel in the clear: tls = starttls or yes")
     return Smtp(host, port, tls, user, Path(password) if password else None)
 
 

@@ -14,7 +14,7 @@ import ssl
 import stat
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Protocol
@@ -49,6 +49,10 @@ class Transport(Protocol):
         """:raises ActionError: when the message was not taken over."""
         ...
 
+    def probe(self) -> None:
+        """See whether a message would have a way, without sending one. :raises ActionError: saying why not."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Smtp:
@@ -68,8 +72,20 @@ class Smtp:
         """See `Transport`. A recipient that alone is refused fails the message only if all are."""
         sender = qualified(envelope.sender, envelope.host)
         recipients = [qualified(each, envelope.host) for each in envelope.recipients]
+        with self._explained(), self._connection(envelope.host) as server:
+            refused = server.sendmail(sender, recipients, envelope.message)
+            for who, why in refused.items():
+                logger.error("%s takes no mail for %s: %s", self, who, _answer(*why))
+
+    def probe(self) -> None:
+        """See `Transport`. Goes as far as the password."""
+        with self._explained(), self._connection("localhost") as server:
+            server.noop()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            self._hand_over(sender, recipients, envelope)
+            yield
         except smtplib.SMTPRecipientsRefused as error:
             refused = "; ".join(f"{who}: {_answer(*why)}" for who, why in list(error.recipients.items())[:3])
             raise ActionError(f"{self} takes no recipient: {refused}") from error
@@ -78,19 +94,18 @@ class Smtp:
         except (smtplib.SMTPException, OSError, ValueError) as error:
             raise ActionError(f"{self}: {safe_text(str(error) or type(error).__name__, _SAID)}") from error
 
-    def _hand_over(self, sender: str, recipients: Sequence[str], envelope: Envelope) -> None:
-        server = self._connected(envelope.host)
+    @contextlib.contextmanager
+    def _connection(self, own_name: str) -> Iterator[smtplib.SMTP]:
+        server = self._connected(own_name)
         try:
-            refused = server.sendmail(sender, recipients, envelope.message)
-            for who, why in refused.items():
-                logger.error("%s takes no mail for %s: %s", self, who, _answer(*why))
-            with contextlib.suppress(smtplib.SMTPException, OSError):  # it has been taken over
+            yield server
+            with contextlib.suppress(smtplib.SMTPException, OSError):  # all is done: how it says goodbye is its affair
                 server.quit()
         finally:
             server.close()
 
     def _connected(self, own_name: str) -> smtplib.SMTP:
-        context = ssl.create_default_context()
+        context = ssl.create_default_context() if self.tls != "no" else None
         server: smtplib.SMTP
         if self.tls == "yes":
             server = smtplib.SMTP_SSL(self.host, self.port, own_name, timeout=_SMTP_TIMEOUT, context=context)
@@ -139,6 +154,11 @@ class Sendmail:
                 ended = "took too long" if status is None else f"exit status {status}"
                 raise ActionError(f"{self}: {ended}{': ' if words else ''}{words}")
 
+    def probe(self) -> None:
+        """See `Transport`."""
+        if not os.access(self.program, os.X_OK):
+            raise ActionError(f"{self} is not there, or no program")
+
 
 @dataclass(frozen=True, slots=True)
 class Local:
@@ -150,6 +170,10 @@ class Local:
     def send(self, envelope: Envelope) -> None:
         """See `Transport`."""
         self._choice().send(envelope)
+
+    def probe(self) -> None:
+        """See `Transport`."""
+        self._choice().probe()
 
     def _choice(self) -> Transport:
         program = next((path for path in SENDMAILS if os.access(path, os.X_OK)), None)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from guardhooks import Ban, Op
+from guardhooks_core.mail.collection import Collection
+from guardhooks_core.mail.facts import Facts
 from guardhooks_core.mail.message import build_message
 from guardhooks_core.mail.parameters import parse_parameters
+from guardhooks_core.mail.report import Report
 from guardhooks_core.mail.whois import Whois
+from guardhooks_core.mail.whois_answer import read_answer
 from tests.core.mail import kit
 from tests.core.mail.kit import (
     JAIL,
@@ -119,3 +126,16 @@ def test_headers_cannot_be_injected(text: str):
     assert sorted(message.keys()) == sorted(kit.HEADERS)
     assert [(each.username, each.domain) for each in message["From"].addresses] == [("root", "host.example")]
     assert all(len(value) < 2000 and value.isprintable() for value in message.values())
+
+
+@given(st.text(max_size=300), st.text(max_size=300), st.lists(st.text(max_size=2000), max_size=5), st.integers(1, 3))
+@settings(deadline=None)
+def test_any_text_makes_a_well_formed_mail(id: str, user: str, lines: list[str], number: int):
+    parameters = parse_parameters(
+        JAIL, mail("sendmail-geoip-lines", sender="root@host.example", dest="root@example.org"), {}
+    )
+    hostile = replace(hostile_ban(id), fields={"user": user}, matches=tuple(lines))
+    news = Collection(bans=[hostile] * number, banned=number)
+    facts = [Facts(hostile, user, lines, lines, read_answer("\n".join(lines).encode("utf-8", "replace"), id), id)]
+    report = Report(parameters, "host.example", news, facts)
+    check(parsed(build_message(parameters, report.subject, report.text, now=NOW, host="host.example")))

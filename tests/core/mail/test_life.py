@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from guardhooks import PERMANENT, ActionSpec, Op, Outcome
+from guardhooks import PERMANENT, ActionSpec, Finding, Level, Op, Outcome
+from guardhooks_core.mail import diagnose
 from guardhooks_core.mail.whois import Whois
 from tests.core.mail import kit
 from tests.core.mail.kit import (
@@ -305,3 +306,26 @@ def test_a_local_sendmail_gets_it(tmp_path: Path):
 def test_what_is_not_ours():
     assert asyncio.run(Bench().do(ActionSpec("dshield", "dshield"), Op.START)) is None
     assert asyncio.run(Bench().do(mail(native="no"), Op.START)) is None
+
+
+def test_the_doctor_sees_whether_mail_has_a_way(tmp_path: Path):
+    async def life() -> None:
+        async with post_office() as office:
+
+            async def diagnosis(**options: str) -> list[Finding] | None:
+                return await asyncio.to_thread(diagnose, JAIL, mail(dest="a@example.org", **options), "")
+
+            way = f"smtp {office.address}"
+            assert await diagnosis(smtp=office.address) == [Finding(f"mail goes to a@example.org by {way}", Level.GOOD)]
+            assert office.envelopes.empty()
+            missing = f"no mail goes out: {tmp_path}/sendmail is not there, or no program"
+            assert await diagnosis(sendmail=f"{tmp_path}/sendmail") == [Finding(missing, Level.BAD)]
+            [closed] = await diagnosis(smtp="127.0.0.1:1") or []
+            assert closed.text.startswith("no mail goes out: smtp 127.0.0.1:1: ")
+            assert await diagnosis(native="no") is None
+
+    asyncio.run(life())
+
+
+def test_the_doctor_knows_that_mail_keeps_nobody_out():
+    assert diagnose(JAIL, mail(), "203.0.113.7") == [Finding("it tells of bans and keeps nobody out")]

@@ -77,6 +77,10 @@ def test_ways_out(options: dict[str, str], transport: object):
         ({"smtp": "mx.example:99999"}, "smtp = 'mx.example:99999' is no server"),
         ({"smtp": "-x y"}, "smtp = '-x y' is no server"),
         ({"smtp": "mx", "user": "me"}, "user and password-file belong together"),
+        (
+            {"smtp": "mx", "tls": "no", "user": "me", "password_file": "/etc/secret"},
+            "the password would travel in the clear",
+        ),
         ({"smtp": "mx", "tls": "maybe"}, "tls = 'maybe' is none of"),
         ({"sendmail": "sendmail"}, "sendmail = 'sendmail' is no absolute path"),
         ({"digest": "soon"}, "digest = 'soon' is no time"),
