@@ -102,12 +102,12 @@ class IpsetAction:
                 continue
             holder = holders[version]
             if op is Op.UNBAN:
-                self._upkeep.unban((key, version), holder, entries, merging)
-                self._census.removed(holder.name, len(entries))
-            else:
+                with self._census.own_change(holder.name, removed=len(entries)):
+                    self._upkeep.unban((key, version), holder, entries, merging)
+                continue
+            with self._census.own_change(holder.name, (now + left for left in entries.values())):
                 left_out = self._upkeep.ban((key, version), holder, entries, merging)
-                failed |= reasons(left_out, holder)
-                self._census.added(holder.name, (now + left for left in entries.values()))
+            failed |= reasons(left_out, holder)
         return Outcome(failed=failed, warning=self._upkeep.warning(key))
 
     def _reconcile(

@@ -1,7 +1,7 @@
 """Notices that others changed a set of ours: ipset tells nobody, so the entries are counted every second.
 
-What we put in and took out since, and bans that have ended, explain a difference; what goes beyond that was somebody
-else. Who hides behind that, or puts in as many as he takes out, is found at the next check.
+Bans that have ended, and in a great set what we ourselves did since, explain a difference; what goes beyond that was
+somebody else. Who hides behind that, or puts in as many as he takes out, is found at the next check.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from guardhooks import ActionError, safe_text
@@ -21,6 +22,7 @@ _INTERVAL: Final = 1.0
 """Seconds between two counts."""
 _PATIENCE: Final = 2.0
 """Seconds to wait for the thread to end: an action that hangs may hold the lock."""
+_SMALL: Final = 5000
 _LATE: Final = 5.0
 """Seconds by which an entry may outlive its ban: kernel timeouts are whole seconds, and clocks differ."""
 
@@ -35,6 +37,11 @@ class _Expected:
         self._added = self._removed = 0
         self._ends = sorted(end for end in ends if end < math.inf)
         self._ended: deque[float] = deque()
+
+    @property
+    def is_small(self) -> bool:
+        """Whether counting it takes no longer than a few ten microseconds."""
+        return self._size <= _SMALL
 
     def add(self, ends: Iterable[float]) -> None:
         """We put in entries that end then; some may have been there."""
@@ -88,15 +95,21 @@ class Census:
         """A set has just been brought to what is due; its entries end then."""
         self._sets[name] = _Expected(sets.size(name), ends)
 
-    def added(self, name: str, ends: Iterable[float]) -> None:
-        """We put entries in that end then."""
-        if name in self._sets:
-            self._sets[name].add(ends)
+    @contextmanager
+    def own_change(self, name: str, ends: Iterable[float] = (), removed: int = 0) -> Iterator[None]:
+        """Around a change of our own: entries go in that end then, or so many out, as far as they were there.
 
-    def removed(self, name: str, number: int) -> None:
-        """We took so many entries out, as far as they were there."""
-        if name in self._sets:
-            self._sets[name].remove(number)
+        A small set is counted before and after; the change of a great one is only allowed for at the next count.
+        """
+        expected = self._sets.get(name)
+        if expected is not None and expected.is_small:
+            self._look(name, expected)
+        yield
+        if expected is not None:
+            expected.add(ends)
+            expected.remove(removed)
+            if expected.is_small:
+                expected.counted(sets.size(name), self._clock())
 
     def forget(self, name: str) -> None:
         """The set is no more."""
@@ -112,5 +125,8 @@ class Census:
 
     def _count(self) -> None:
         for name, expected in self._sets.items():
-            if not expected.counted(sets.size(name), self._clock()):
-                self._changed(name)
+            self._look(name, expected)
+
+    def _look(self, name: str, expected: _Expected) -> None:
+        if not expected.counted(sets.size(name), self._clock()):
+            self._changed(name)
