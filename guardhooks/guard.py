@@ -79,7 +79,7 @@ class Guard:
         self._executor = ThreadPoolExecutor(16, thread_name_prefix="guardhooks")
         self.supervisor = Supervisor()
         self.enforcer = Enforcer(
-            self._execute, self.ledger.active, self._report, settings.reconcile, self.supervisor, adopt=self._adopt
+            self._execute, self.ledger.due, self._report, settings.reconcile, self.supervisor, adopt=self._adopt
         )
         self.door = LastDoor(clock, lambda jail, id: self.plugins.refuse_ban(jail, id))  # noqa: PLW0108 -- those of now
         self._resolver = Resolver(clock=clock)

@@ -12,10 +12,11 @@ from copy import copy
 from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from guardhooks.ledger.codec import NO_DETAILS, Details, decoded_details, encoded_details
 from guardhooks.ledger.store import Row, text_of
+from guardhooks.ledger.stored import StoredBan
 from guardhooks.model import PERMANENT, Ban
 from guardhooks.prefixes import PrefixMap
 
@@ -23,52 +24,69 @@ LIFTED: Final = MappingProxyType({"lifted": "by hand"})
 """`notes` of a ban in the history that was lifted by hand: it is forgiven and does not count against the id."""
 
 
-class Entry:
-    """One ban without its details, small. `state` is `active`, `over` or `lifted` (by hand, before its time)."""
+class Terms(NamedTuple):
+    """What most bans of a jail have in common. `state` is `active`, `over` or `lifted` (by hand, before its time)."""
 
-    __slots__ = ("count", "failures", "id", "jail", "length", "number", "reason", "start", "state")
+    jail: str
+    length: float
+    reason: str
+    state: str = "active"
+
+
+class Entry:
+    """One ban without its details, small: there may be a hundred thousand."""
+
+    __slots__ = ("count", "failures", "id", "number", "start", "terms")
 
     def __init__(  # noqa: PLR0917 -- a row
-        self, number: int, jail: str, id: str, start: float, length: float, count: int, failures: int, reason: str,
-        state: str = "active",
-    ) -> None:  # fmt: skip
+        self, number: int, id: str, start: float, count: int, failures: int, terms: Terms
+    ) -> None:
         self.number = number
-        self.jail = jail
         self.id = id
         self.start = start
-        self.length = length
         self.count = count
         self.failures = failures
-        self.reason = reason
-        self.state = state
+        self.terms = terms
+
+    @property
+    def jail(self) -> str:
+        return self.terms.jail
 
     @property
     def end(self) -> float:
-        return self.start + self.length
+        return self.start + self.terms.length
 
     def __lt__(self, other: Entry) -> bool:
-        return self.start + self.length < other.start + other.length
+        return self.start + self.terms.length < other.start + other.terms.length
 
     @classmethod
     def of_row(cls, row: Row) -> Entry:
         columns: Any = row  # typed by the STRICT table
         number, jail, id_, start, length, count, failures, reason, state = columns
-        length = PERMANENT if length is None else length
-        return cls(number, jail, text_of(id_), start, length, count, failures, text_of(reason), state)
+        terms = Terms(jail, PERMANENT if length is None else length, text_of(reason), state)
+        return cls(number, text_of(id_), start, count, failures, terms)
 
     def row(self) -> Row:
-        length = None if self.length == PERMANENT else self.length
-        return (
-            self.number, self.jail, self.id, self.start, length, self.count, self.failures, self.reason, self.state,
-        )  # fmt: skip
+        jail, length, reason, state = self.terms
+        stored = None if length == PERMANENT else length
+        return self.number, jail, self.id, self.start, stored, self.count, self.failures, reason, state
 
     def ban(self, details: Details = NO_DETAILS, *, restored: bool = False) -> Ban:
         """The ban that crosses walls."""
         matches, fields, notes = details
+        jail, length, reason, state = self.terms
+        if state == "lifted":
+            notes = LIFTED
         return Ban(
-            self.id, self.jail, self.start, self.length, self.count, self.failures, self.reason, matches, fields,
-            LIFTED if self.state == "lifted" else notes, restored,
-        )  # fmt: skip
+            self.id, jail, self.start, length, self.count, self.failures, reason, matches, fields, notes, restored
+        )
+
+    def light(self, read: Callable[[int], Details], *, restored: bool) -> Ban:
+        """The same, with details that are read when somebody asks for them."""
+        jail, length, reason, _ = self.terms
+        return StoredBan.made(
+            self.id, jail, self.start, length, self.count, self.failures, reason, self.number, read, restored=restored
+        )
 
 
 class BanList:
@@ -92,7 +110,7 @@ class BanList:
         self._over: dict[str, tuple[Entry, ...]] = {}
         self._forget_at: list[tuple[float, int, Entry]] = []
         self._prefixes = PrefixMap()
-        self._known: dict[Any, Any] = {}
+        self._terms: dict[Terms, Terms] = {}
 
     # --- changes -----------------------------------------------------------------------------------------------------
 
@@ -108,7 +126,7 @@ class BanList:
             return None
         count = former.count if former else self._earlier(ban.id, ban.jail) + 1
         number = former.number if former else self._next_number()
-        entry = Entry(number, ban.jail, ban.id, ban.start, ban.length, count, ban.failures, ban.reason)
+        entry = Entry(number, ban.id, ban.start, count, ban.failures, Terms(ban.jail, ban.length, ban.reason))
         self._enter(entry)
         self.dirty[number] = entry.row()
         self._details[number] = self.dirty_details[number] = encoded_details(ban)
@@ -120,7 +138,7 @@ class BanList:
         if entry.start > now:
             entry.start = now
             self.dirty[entry.number] = entry.row()
-        if entry.state == "active":
+        if entry.terms.state == "active":
             self._enter(entry)
         else:
             self._remember(entry)
@@ -132,7 +150,7 @@ class BanList:
             return None
         (ban,) = self._whole([entry])
         lifted = self._active[jail][id] = copy(entry)  # the heap holds the other, so its end must not change
-        lifted.length = max(0.0, min(entry.length, now - entry.start))
+        lifted.terms = entry.terms._replace(length=max(0.0, min(entry.terms.length, now - entry.start)))
         self._finish(lifted, "lifted")
         return ban
 
@@ -177,6 +195,11 @@ class BanList:
     def active(self, jail: str | None) -> list[Ban]:
         return self._whole(sorted(chain.from_iterable(self._jails(jail)), key=_start))
 
+    def due(self, jail: str) -> list[Ban]:
+        """See `Ledger.due`."""
+        entries = sorted(self._active.get(jail, {}).values(), key=_start)
+        return [entry.light(self._details_of, restored=entry.number <= self._last_restored) for entry in entries]
+
     def number_of(self, jail: str) -> int:
         return len(self._active.get(jail, ()))
 
@@ -220,6 +243,10 @@ class BanList:
             for entry, details in zip(entries, packed, strict=True)
         ]
 
+    def _details_of(self, number: int) -> Details:
+        packed = self._details.get(number)
+        return decoded_details(self._read_details([number]).get(number, "") if packed is None else packed)
+
     def _jails(self, jail: str | None) -> Iterator[Iterable[Entry]]:
         for name, bans in self._active.items():
             if jail is None or jail == name:
@@ -235,27 +262,24 @@ class BanList:
             yield from self._exactly(id, jail)
 
     def _earlier(self, id: str, jail: str) -> int:
-        return sum(entry.jail == jail and entry.state != "lifted" for entry in self._over.get(id, ()))
+        return sum(entry.jail == jail and entry.terms.state != "lifted" for entry in self._over.get(id, ()))
 
     def _next_number(self) -> int:
         self._number += 1
         return self._number
 
-    def _share(self, entry: Entry) -> None:
-        """One object for equal values: most bans of a jail have the same length and reason."""
-        known = self._known
-        if len(known) > 10_000:
-            known.clear()
-        entry.jail = known.setdefault(entry.jail, entry.jail)
-        entry.length = known.setdefault(entry.length, entry.length)
-        entry.reason = known.setdefault(entry.reason, entry.reason)
+    def _shared(self, terms: Terms) -> Terms:
+        """One object for equal terms."""
+        if len(self._terms) > 10_000:
+            self._terms.clear()
+        return self._terms.setdefault(terms, terms)
 
     def _enter(self, entry: Entry) -> None:
-        self._share(entry)
+        entry.terms = self._shared(entry.terms)
         self._active.setdefault(entry.jail, {})[entry.id] = entry
         if "/" in entry.id:
             self._prefixes.add(entry.id)
-        if entry.length < math.inf:
+        if entry.terms.length < math.inf:
             heapq.heappush(self._ends, entry)
         if len(self._ends) > self._ends_limit:
             self._ends_limit = 1024 + 2 * sum(map(len, self._active.values()))
@@ -279,7 +303,7 @@ class BanList:
             del self._active[entry.jail]
         if "/" in entry.id and not any(self._exactly(entry.id, None)):
             self._prefixes.discard(entry.id)
-        entry.state = state
+        entry.terms = self._shared(entry.terms._replace(state=state))
         self._remember(entry)
         self.dirty[entry.number] = entry.row()
         self._details.pop(entry.number, None)
@@ -287,7 +311,7 @@ class BanList:
 
     def _remember(self, entry: Entry) -> None:
         self._over[entry.id] = (*self._over.get(entry.id, ()), entry)
-        heapq.heappush(self._forget_at, (entry.end + max(self.history_age, entry.length), entry.number, entry))
+        heapq.heappush(self._forget_at, (entry.end + max(self.history_age, entry.terms.length), entry.number, entry))
 
     def _forget(self, entry: Entry) -> None:
         left = tuple(other for other in self._over[entry.id] if other is not entry)

@@ -178,6 +178,14 @@ class Ledger:
         """The bans in force, of one jail or all, in order of their start."""
         return self._bans.active(jail)
 
+    def due(self, jail: str) -> list[Ban]:
+        """The bans in force of a jail as `active` gives them, but light: for comparing them all with what is in force.
+
+        Matches, fields and notes are read when somebody asks for them, in whatever thread; those of a ban that is over
+        by then are empty.
+        """
+        return self._bans.due(jail)
+
     def find(self, id: str, jail: str | None = None) -> list[Ban]:
         """The bans in force of this id; for an address also of prefixes that hold it, for a prefix all inside it."""
         return self._bans.find(id, jail)

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -103,6 +104,7 @@ class Store:
     lock: int
     identity: tuple[int, int]
     notes: list[str] = field(default_factory=list)
+    reading: threading.Lock = field(default_factory=threading.Lock)
     rebuilt: bool = False
     size: int = 0
     """Bytes of the file after the last write; checkpoints only add to it."""
@@ -169,8 +171,11 @@ class Store:
             raise _state_error(self.path, "read", error) from error
 
     def details(self, numbers: Sequence[int]) -> dict[int, str]:
-        """The details of these bans; those that cannot be read are left out, for a ban counts without them."""
-        with suppress(sqlite3.Error):
+        """The details of these bans; those that cannot be read are left out, for a ban counts without them.
+
+        May be called in any thread.
+        """
+        with self.reading, suppress(sqlite3.Error):
             return dict(self.reader.execute(_READ_DETAILS, (json.dumps(numbers),)))
         return {}
 
@@ -211,7 +216,8 @@ class Store:
 
     def _close_files(self) -> None:
         with suppress(sqlite3.Error):  # damaged, or the disk is full
-            self.reader.close()
+            with self.reading:
+                self.reader.close()
             self.connection.close()
 
     @contextmanager

@@ -354,3 +354,26 @@ def test_a_ban_is_whole_before_and_during_and_after_it_is_written(tmp_path: Path
         await ledger.close()
 
     asyncio.run(scenario())
+
+
+def test_what_is_due_is_light_and_whole_for_whoever_asks(tmp_path: Path, clock: Clock) -> None:
+    async def scenario() -> None:
+        ledger = Ledger.open(tmp_path / "ledger.sqlite", clock=clock)
+        ledger.add(ban(matches=("one", "two"), fields={"user": "x"}, notes={"country": "NL"}))
+        ledger.add(ban("other", jail="other"))
+        (before,) = ledger.due("sshd")
+        await ledger.flush()
+        (after,) = ledger.due("sshd")
+        assert [after] == [before] == ledger.active("sshd")
+        assert after != ledger.active("other")[0]
+        assert (await asyncio.to_thread(lambda: after.matches)) == ("one", "two")
+        assert replace(after, jail="new") == replace(ledger.active("sshd")[0], jail="new")
+        (late,) = ledger.due("sshd")
+        ledger.remove("sshd", "192.0.2.1")
+        await ledger.flush()
+        assert (late.id, late.matches, dict(late.notes)) == ("192.0.2.1", (), {})
+        assert after.fields == {"user": "x"}
+        await ledger.close()
+        assert late.fields == {}
+
+    asyncio.run(scenario())
