@@ -15,7 +15,7 @@ from guardhooks import logs, memory, state_folders
 from guardhooks.control.commands import commands
 from guardhooks.control.server import ControlServer
 from guardhooks.daemon_options import RunOptions
-from guardhooks.errors import ConfigError, GuardhooksError
+from guardhooks.errors import ConfigError, GuardhooksError, StateError
 from guardhooks.guard import Guard
 from guardhooks.plugins import Plugins
 from guardhooks.settings import find_directory, load
@@ -24,6 +24,8 @@ from guardhooks.text import safe_text
 
 _LEDGER_FILE: Final = "ledger.sqlite3"
 _HOOKS_FOLDER: Final = "hooks.d"
+_SOCKET_LOOK: Final = 2.0
+"""Seconds between two looks whether the control socket is still there."""
 _CAP_NET_ADMIN: Final = 12  # bit number, linux/capability.h
 
 logger = logging.getLogger("guardhooks.daemon")
@@ -69,6 +71,7 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._flush = False
         self._reloading = asyncio.Lock()
+        self._reload_asked = asyncio.Event()
         self._guard: Guard | None = None
 
     async def serve(self) -> None:
@@ -92,6 +95,8 @@ class Daemon:
                 await guard.start()
             memory.settle()
             self._say_ready(guard)
+            guard.supervisor.spawn(self._reload_by_signals(), "reload")
+            guard.supervisor.spawn(_keep_open(control), "control socket")
             await self._until_stopped(guard)
         finally:
             _notify("STOPPING=1")
@@ -128,7 +133,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self._reload_by_signal()))
+        loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
 
     def _say_ready(self, guard: Guard) -> None:
         names = ", ".join(guard.jails) or "none"
@@ -168,11 +173,30 @@ class Daemon:
         _say_what_is_wrong(settings)
         return settings
 
-    async def _reload_by_signal(self) -> None:
+    async def _reload_by_signals(self) -> None:
+        """However many SIGHUPs come during a reload, one more follows it."""
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            try:
+                await self.reload()
+            except GuardhooksError as error:
+                logger.error("reload refused, the running configuration stays: %s", safe_text(str(error)))
+
+
+async def _keep_open(control: ControlServer) -> None:
+    """Look now and then whether the control socket is still there."""
+    problem = ""
+    while True:
+        await asyncio.sleep(_SOCKET_LOOK)
         try:
-            await self.reload()
-        except GuardhooksError as error:
-            logger.error("reload refused, the running configuration stays: %s", safe_text(str(error)))
+            await control.reopen_if_gone()
+        except (StateError, OSError) as error:
+            if str(error) != problem:
+                logger.error("the control socket is gone and cannot be made anew: %s", safe_text(str(error)))
+            problem = str(error)
+        else:
+            problem = ""
 
 
 def may_change_firewall() -> bool:

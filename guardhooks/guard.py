@@ -32,6 +32,7 @@ from guardhooks.logs import NOTICE, together
 from guardhooks.model import NO_OPTIONS, ActionSpec, Ban, Failure, Fields, Jail, Op, Outcome, Problem
 from guardhooks.pipeline import Pipeline
 from guardhooks.plugins import Plugins
+from guardhooks.plugins.faults import shortage
 from guardhooks.resolver import Resolver
 from guardhooks.settings.model import Settings
 from guardhooks.source_news import SourceNews
@@ -96,6 +97,7 @@ class Guard:
         self.sources = Sources(plugins, self._pipeline, self.supervisor)
         self._source_news = SourceNews()
         self.state_problem = ""
+        self._notes_told = 0
         self._housekeeping: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -119,8 +121,7 @@ class Guard:
         self._loop = asyncio.get_running_loop()
         await self.door.open()
         self.plugins.on_start(self)
-        for note in self.ledger.notes:
-            logger.error("%s", safe_text(note))
+        self._tell_state("")
         self.ledger.expire(self.clock())
         await self._lift_disastrous()
         self._log_unknown_switches()
@@ -187,26 +188,40 @@ class Guard:
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            now = self.clock()
-            for ban in self.ledger.expire(now):
-                if ban.jail in self.jails:
-                    self.enforcer.unban(self.jails[ban.jail], ban)
-            if await self.door.look():
-                await self._lift_disastrous()
-            self._source_news.look(self.sources.states(), now)
-            await self._write_ledger()
+            try:
+                await self._tidy()
+            except (OSError, MemoryError) as error:  # want of files or memory passes; to end would help nobody
+                self._tell_state(f"{shortage(error) or error}; it is tried again")
+
+    async def _tidy(self) -> None:
+        now = self.clock()
+        for ban in self.ledger.expire(now):
+            if ban.jail in self.jails:
+                self.enforcer.unban(self.jails[ban.jail], ban)
+        if await self.door.look():
+            await self._lift_disastrous()
+        self._source_news.look(self.sources.states(), now)
+        await self._write_ledger()
 
     async def _write_ledger(self) -> None:
         try:
             await self.ledger.flush()
         except StateError as error:
-            if not self.state_problem:
-                logger.error("%s", safe_text(str(error)))
-            self.state_problem = safe_text(str(error))
+            self._tell_state(f"{error}; it is tried again, and nothing is lost while guardhooks runs")
         else:
-            if self.state_problem:
-                logger.warning("the ledger is written again")
-            self.state_problem = ""
+            self._tell_state("")
+
+    def _tell_state(self, problem: str) -> None:
+        """Log what keeps the state from being written when it begins and when it is over; `status` shows it."""
+        problem = safe_text(problem)
+        if problem and not self.state_problem:
+            logger.error("%s", problem)
+        elif self.state_problem and not problem:
+            logger.warning("the ledger is written again")
+        self.state_problem = problem
+        for note in self.ledger.notes[self._notes_told :]:
+            logger.error("%s", safe_text(note))
+        self._notes_told = len(self.ledger.notes)
 
     # --- bans ---------------------------------------------------------------------------------------------------------
 

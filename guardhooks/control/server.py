@@ -72,6 +72,24 @@ class ControlServer:
         self._inode = self._path.lstat().st_ino
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=REQUEST_LIMIT)
 
+    async def reopen_if_gone(self) -> None:
+        """Take the socket again where it, or its folder, has been removed: nobody could ask any more.
+
+        :raises StateError: as `start`.
+        """
+        if self._server is None or not self._server.is_serving() or self._stands():
+            return
+        former = self._server
+        await self.start()
+        former.close()
+        logger.warning("control socket %s had been removed and is made anew", self._path)
+
+    def _stands(self) -> bool:
+        try:
+            return self._path.lstat().st_ino == self._inode
+        except OSError:
+            return False
+
     async def close(self) -> None:
         """Stop listening, let requests in progress finish for a moment, drop everybody else, remove the socket."""
         if self._server is None:

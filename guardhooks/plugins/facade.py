@@ -37,7 +37,7 @@ from guardhooks.model import (
 from guardhooks.plugins import loading
 from guardhooks.plugins.calls import Call, Implementation, traced, wrong_type
 from guardhooks.plugins.checks import check_plugin
-from guardhooks.plugins.faults import Faults
+from guardhooks.plugins.faults import Faults, shortage
 from guardhooks.plugins.verdicts import Verdicts
 from guardhooks.text import safe_text
 
@@ -199,7 +199,9 @@ class Plugins:
                 answer = await self._run_action(implementation, call, executor)
             except GuardhooksError as error:
                 raise ActionError(safe_text(f"{implementation.plugin}: {error}")) from error
-            except Exception as error:  # noqa: BLE001 -- the plugin boundary
+            except Exception as error:
+                if want := shortage(error):
+                    raise ActionError(f"{implementation.plugin}: {want}") from error
                 self._fault(implementation, call, error, may_switch_off=False)
                 fault = fault or f"plugin {implementation.plugin} failed: {type(error).__name__}: {error}"
                 continue

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import resource
 import traceback
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
@@ -39,7 +42,7 @@ class Faults:
         logger.error("%splugin %s failed in %s: %s%s", where, plugin, hook, cause, _own_frames(error.__traceback__))
         recent = self._recent[key]
         recent.append(self._clock())
-        if not may_switch_off or len(recent) < _LIMIT or recent[-1] - recent[0] > _PERIOD:
+        if not may_switch_off or shortage(error) or len(recent) < _LIMIT or recent[-1] - recent[0] > _PERIOD:
             return False
         self.off[key] = f"{hook}: {cause}"
         logger.error("%splugin %s is switched off after %d faults; reload to try it again", where, plugin, len(recent))
@@ -48,6 +51,23 @@ class Faults:
     def switched_off(self, jail: str) -> dict[str, str]:
         """Plugins that were switched off for this jail, with the last fault of each."""
         return {plugin: cause for (plugin, of_jail), cause in self.off.items() if of_jail == jail}
+
+
+def shortage(error: BaseException) -> str:
+    """What the machine is short of and what helps, as one line; empty for any other error.
+
+    Who meets a shortage is not at fault, and works again when it is over.
+    """
+    if isinstance(error, MemoryError):
+        return "out of memory: free some, or raise the limit (MemoryMax=, ulimit -v)"
+    number = error.errno if isinstance(error, OSError) else None
+    if number in {errno.EMFILE, errno.ENFILE}:
+        return f"too many open files: raise the limit (LimitNOFILE=, ulimit -n; now {_open_files_limit()})"
+    return f"{os.strerror(number)}: free some" if number in {errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC} else ""
+
+
+def _open_files_limit() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _own_frames(trace: TracebackType | None) -> str:
