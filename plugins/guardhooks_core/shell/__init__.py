@@ -75,8 +75,11 @@ class ShellAction:
             raise ActionError(f"action {action.actname}: not started")
         if op is Op.CHECK:
             return await running.check(bans)
-        await (running.ban(bans) if op is Op.BAN else running.unban(bans))
-        return True
+        if op is Op.UNBAN:
+            await running.unban(bans)
+            return True
+        await running.ban(bans)
+        return Outcome(failed=running.failed(bans)) if isinstance(running, Enforcement) else True
 
     async def _begin(self, key: tuple[str, str], action: ActionSpec) -> Enforcement | Notices:
         """The action as it runs, taken over from what ran under this name before."""

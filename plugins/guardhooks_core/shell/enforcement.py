@@ -132,7 +132,12 @@ class Enforcement:
         self._unable = {id: reason for id, reason in self._unable.items() if id in due}
         await self.unban(strangers)
         await self.ban(bans)
-        return Outcome(repaired + len(missing & self._held.keys()), len(strangers), self.note)
+        added = repaired + len(missing & self._held.keys())
+        return Outcome(added, len(strangers), self.note, failed=self.failed(bans))
+
+    def failed(self, bans: Iterable[Ban]) -> dict[str, str]:
+        """Those of the bans that are not in force though everything else is, and why."""
+        return {ban.id: self._unable[ban.id] for ban in bans if ban.id in self._unable and ban.id not in self._held}
 
     def _is_news(self, ban: Ban) -> bool:
         if self._tries[ban.id] >= TRIES:

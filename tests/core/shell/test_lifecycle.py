@@ -95,6 +95,7 @@ def test_one_that_cannot_be_banned_does_not_keep_others_from_it(bench: Bench):
     assert [line for line in bench.log if line.startswith("ban")] == ["ban 192.0.2.2", "ban 192.0.2.3"]
     assert isinstance(outcome, Outcome)
     assert outcome.note.startswith("1 NOT done, tried again at each check: 192.0.2.1: test: actionban")
+    assert outcome.failed.keys() == {"192.0.2.1"}
     assert outcome.added == 0
 
 
