@@ -28,7 +28,7 @@ from guardhooks_core.hostnames import Hostnames
 
 from .correspondence import Correspondence
 from .facts import Researcher
-from .parameters import Parameters, parse_parameters
+from .parameters import Parameters, in_jail, parse_parameters
 from .stock import is_ours
 from .whois import Whois
 
@@ -64,6 +64,7 @@ class MailAction:
         if running is None or running.action != action:
             return True  # another action has taken its place, or it never began
         if op is Op.CHECK:
+            await self._configure(running, jail, action)  # options of the jail may have changed without a start
             running.check(bans)
             return running.outcome
         if op in (Op.STOP, Op.FLUSH):
@@ -77,15 +78,18 @@ class MailAction:
 
     async def _start(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban]) -> Outcome:
         key = (jail.name, action.actname)
-        running = self._running.get(key)
-        if running is None or running.action != action:
-            parameters, problem = await self._parameters(jail, action)
-            if running is None:
-                running = Correspondence(jail.name, self._researcher, self._clock)
-                self._running[key] = running
-            running.configure(action, parameters, problem, self._own_names.get("fq-hostname", "localhost"))
+        if key not in self._running:
+            self._running[key] = Correspondence(jail.name, self._researcher, self._clock)
+        running = self._running[key]
+        await self._configure(running, jail, action)
         running.start(bans)
         return running.outcome
+
+    async def _configure(self, running: Correspondence, jail: Jail, action: ActionSpec) -> None:
+        spec = in_jail(jail, action)
+        if (action, spec) != (running.action, running.spec):
+            parameters, problem = await self._parameters(jail, action)
+            running.configure(action, spec, parameters, problem, self._own_names.get("fq-hostname", "localhost"))
 
     async def _parameters(self, jail: Jail, action: ActionSpec) -> tuple[Parameters | None, str]:
         if not self._own_names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -15,10 +16,12 @@ from .pace import Pace
 from .parameters import Parameters
 from .report import Report
 from .threads import in_thread
-from .transport import Envelope
+from .transport import Envelope, Transport
 
 _LOOKED_INTO: Final = 10
 """Bans of one message of which log lines and whois are quoted."""
+_AT_ONCE: Final = threading.BoundedSemaphore(4)
+"""So many messages of all jails are handed over at a time."""
 _LINES_OF_MANY: Final = 50
 """Lines quoted for each of several bans."""
 
@@ -26,11 +29,11 @@ _LINES_OF_MANY: Final = 50
 class Correspondence:
     """Collects notices in its outbox and turns them into messages.
 
-    Without parameters, because they are wrong, it collects nothing and says why.
+    Without parameters, because they are wrong, it sends nothing and says why.
     """
 
     def __init__(self, jail: str, researcher: Researcher, clock: Callable[[], float]) -> None:
-        self.action = ActionSpec("", "")
+        self.action = self.spec = ActionSpec("", "")
         self._jail, self._researcher, self._clock = jail, researcher, clock
         self._parameters: Parameters | None = None
         self._problem = ""
@@ -39,9 +42,16 @@ class Correspondence:
         self._told: set[str] = set()
         self._is_begun = False
 
-    def configure(self, action: ActionSpec, parameters: Parameters | None, problem: str, host: str) -> None:
-        """Go on with these parameters. What waits is sent by the new ones."""
-        self.action, self._parameters, self._problem, self._host = action, parameters, problem, host
+    def configure(
+        self, action: ActionSpec, spec: ActionSpec, parameters: Parameters | None, problem: str, host: str
+    ) -> None:
+        """Go on with these parameters. What waits is sent by the new ones.
+
+        :param action: the action as the host names it.
+        :param spec: the same with what its jail adds.
+        """
+        self.action, self.spec = action, spec
+        self._parameters, self._problem, self._host = parameters, problem, host
         if parameters is None:
             return
         if self._outbox is None:
@@ -118,4 +128,10 @@ class Correspondence:
         report = Report(parameters, self._host, news, facts or [Facts(ban) for ban in news.bans[:1]])
         message = build_message(parameters, report.subject, report.text, now=self._clock(), host=self._host)
         envelope = Envelope(parameters.sender, parameters.dest, message, self._host)
-        await in_thread(lambda: parameters.transport.send(envelope))
+        await in_thread(lambda: _send(parameters.transport, envelope))
+
+
+def _send(transport: Transport, envelope: Envelope) -> None:
+    """In a thread, where waiting for others holds up nobody else."""
+    with _AT_ONCE:
+        transport.send(envelope)

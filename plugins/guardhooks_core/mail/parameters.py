@@ -68,7 +68,7 @@ def parse_parameters(jail: Jail, action: ActionSpec, hostnames: Mapping[str, str
     :param hostnames: `fq-hostname` and `sh-hostname`, which values may name as tags.
     :raises ConfigError: naming the option, what was found and what is allowed.
     """
-    spec = _with_jail_options(jail, action)
+    spec = in_jail(jail, action)
     tags = {**hostnames, "name": action.get("name") or jail.name, "jail.name": jail.name}
 
     def text(key: str, default: str = "") -> str:
@@ -83,7 +83,7 @@ def parse_parameters(jail: Jail, action: ActionSpec, hostnames: Mapping[str, str
         sender_name=safe_text(text("sendername", product), 100),
         content=_content(spec),
         transport=_transport(spec),
-        logpath=_logpath(text("logpath"), jail),
+        logpath=text("logpath"),
         grepmax=int(number(spec, "grepmax", 1000, least=0, most=100_000)),
         at_least=int(number(spec, "lines", 5, least=1, most=1000)) if CONTENTS[action.name].buffered else 1,
         digest=_seconds(spec, "digest", 30.0),
@@ -96,14 +96,20 @@ def parse_parameters(jail: Jail, action: ActionSpec, hostnames: Mapping[str, str
     )
 
 
-def _with_jail_options(jail: Jail, action: ActionSpec) -> ActionSpec:
-    """`mail.digest = 60` in a jail, or in `[DEFAULT]`, speaks for all its mail actions."""
+def in_jail(jail: Jail, action: ActionSpec) -> ActionSpec:
+    """The action with what its jail adds: `mail.digest = 60` speaks for all mail actions of the jail.
+
+    Where the action's file only says that somebody should name a log, it is the jail's.
+    """
     options = {
         name: value
         for key, value in jail.options.items()
         if key.startswith(_JAIL_OPTIONS) and (name := key.removeprefix(_JAIL_OPTIONS)) in OPTIONS
     }
-    return replace(action, options={**options, **action.options})
+    options.update(action.options)
+    if options.get("logpath", action.get("logpath")).strip() in {"", "/dev/null"}:
+        options["logpath"] = jail.options.get("logpath", "")
+    return replace(action, options=options)
 
 
 def _checked(spec: ActionSpec, key: str, parse: Callable[[str], T], text: str) -> T:
@@ -111,11 +117,6 @@ def _checked(spec: ActionSpec, key: str, parse: Callable[[str], T], text: str) -
         return parse(text)
     except ConfigError as error:
         raise fault(spec, f"{key}: {error}") from None
-
-
-def _logpath(text: str, jail: Jail) -> str:
-    """The jail's log, where the action's file only says that somebody should name one."""
-    return jail.options.get("logpath", "") if text in {"", "/dev/null"} else text
 
 
 def _content(spec: ActionSpec) -> Content:

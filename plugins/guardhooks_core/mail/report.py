@@ -68,7 +68,7 @@ class Report:
         return str(page)
 
     def _list(self, page: Page, title: str, bans: Sequence[Ban], number: int) -> None:
-        page.section(title, (f"{_shown(ban):<40} {_why(ban)}, {_until(ban)}" for ban in bans))
+        page.section(title, (f"{_shown(ban):<40} {_why(ban)}; {_until(ban)}" for ban in bans))
         if number > len(bans):
             page.add(f"  … and {number - len(bans):,} more; `guardhooks status {self.parameters.name}` lists all")
 
@@ -97,10 +97,9 @@ def _fields(facts: Facts) -> list[tuple[str, str]]:
         ("Name", facts.hostname),
         ("Country", facts.whois.country if facts.whois else ""),
         ("Why", _why(ban)),
-        ("Reason", safe_text(ban.reason, 300)),
         ("User", safe_text(user, 200) if isinstance(user := ban.fields.get("user"), str) else ""),
         ("Since", _date(ban.start)),
-        ("For", _until(ban)),
+        ("Length", _until(ban)),
         ("Times", f"ban number {ban.count} in this jail" if ban.count > 1 else ""),
         ("Notes", ", ".join(f"{key}: {value}" for key, value in ban.notes.items())),
     ]
@@ -120,9 +119,12 @@ def _shown(ban: Ban) -> str:
 
 
 def _why(ban: Ban) -> str:
-    if not ban.failures:
-        return "banned by hand" if not ban.matches else "no failures counted"
-    return "1 failure" if ban.failures == 1 else f"{ban.failures:,} failures"
+    """The reason that the decision gave, and how many failures there were."""
+    count = "1 failure" if ban.failures == 1 else f"{ban.failures:,} failures"
+    reason = safe_text(ban.reason, 300)
+    if not ban.failures or count in reason:
+        return reason or "no reason was given"
+    return f"{reason} ({count})" if reason else count
 
 
 def _until(ban: Ban) -> str:

@@ -27,8 +27,8 @@ from tests.core.mail.kit import (
 )
 
 LINES = [
-    "Address:     203.0.113.7", "Why:         5 failures", "Reason:      too many", "User:        root",
-    "Times:       ban number 3 in this jail", "For:         10 minutes, until 2027-01-15",
+    "Address:     203.0.113.7", "Why:         too many (5 failures)", "User:        root",
+    "Times:       ban number 3 in this jail", "Length:      10 minutes, until 2027-01-15",
 ]  # fmt: skip
 WHOIS = b"inetnum: 203.0.113.0/24\nnetname: EXAMPLE\ncountry: NL\n"
 
@@ -126,7 +126,7 @@ def test_who_was_banned_before_is_no_news():
         await bench.do(action, Op.BAN, ban("203.0.113.3", length=PERMANENT))
         message = await office.message()
         assert "banned 203.0.113.3 " in message["Subject"]
-        assert "For:         for ever" in text_of(message)
+        assert "Length:      for ever" in text_of(message)
 
     with_office(story)
 
@@ -150,7 +150,7 @@ def test_ten_thousand_bans_are_one_message():
         message = await office.message()
         assert "banned 10,000 addresses from" in message["Subject"]
         text = text_of(message)
-        assert text.count("5 failures, 10 minutes, until") == 100
+        assert text.count("5 failures; 10 minutes, until") == 100
         assert "… and 9,900 more; `guardhooks status sshd` lists all" in text
         assert len(text) < 300_000
 
@@ -222,6 +222,18 @@ def test_a_reload_goes_on_with_other_parameters():
         assert message["To"] == "other@example.org"
         await bench.do(new, Op.BAN, ban("203.0.113.8"))
         assert "203.0.113.8" in (await office.message())["Subject"]
+
+    with_office(story)
+
+
+def test_options_of_the_jail_may_change_without_a_start():
+    async def story(bench: Bench, office: PostOffice) -> None:
+        action = mail()
+        before, after = (replace(JAIL, options={"mail.smtp": to}) for to in ("127.0.0.1:1", office.address))
+        await bench.do(action, Op.START, jail=before)
+        await bench.do(action, Op.BAN, ban(), jail=before)
+        await bench.do(action, Op.CHECK, ban(), jail=after)
+        assert "203.0.113.7" in (await office.message())["Subject"]
 
     with_office(story)
 
