@@ -1,221 +1,184 @@
 #!/usr/bin/env python3
-"""Runs guardhooks and Debian's fail2ban side by side on the same input and prints a Markdown table of ratios.
+"""Runs guardhooks beside what else reads logs, on the same input; prints Markdown, and can write a picture of it.
 
-    sudo python bench/compare.py            # all cases, some minutes
-    sudo python bench/compare.py --quick    # the same with smaller numbers
+    sudo python bench/compare.py                        # all cases
+    sudo python bench/compare.py --quick                # smaller numbers, under three minutes
+    sudo python bench/compare.py --write docs/performance     # docs/performance-figures.md and docs/performance.svg
 
-Needs root, Debian's fail2ban (with python3-pyinotify), ipset and iptables. Everything happens in a network namespace
-of its own, so that neither the machine's firewall nor a running fail2ban is touched. The logs are made from a seed.
+Beside guardhooks and `guardhooks test`: Debian's fail2ban and fail2ban-regex, sshguard's sshg-parser, `rg -c` with the
+literals that the regexes cannot do without, and `wc -l`; those that are not installed are left out. Needs root,
+fail2ban (with python3-pyinotify), ipset and iptables. Everything happens in a network namespace of its own, so that
+neither the machine's firewall nor a running fail2ban is touched. The logs are made from a seed. CPU time is measured,
+user and system, of all threads, without that of the start: a daemon reads lines that are appended to its log, and of a
+program's time that for an empty log is taken off.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from daemons import Daemon, Fail2ban, Guardhooks
-from kernel import Sets, wait_for
-from logs import SENTINEL, failed_login, offender, write_log
+import growth
+from daemons import Fail2ban, Guardhooks
+from latency import latency
+from logs import write_log, write_mail_log, write_real_log
+from reading import Cost, read
+from side_by_side import enter_namespace, machine
+from startup import startup
+from tables import Row, Table, bars
+from tools import tools
 
-_INSIDE = "GUARDHOOKS_BENCH_NAMESPACE"
-_LOOK = 0.0002
-"""Seconds between two looks into the kernel; without a pause the looking takes the daemon's processor."""
+REAL_LOG = Path(__file__).parent.parent.parent / "shared" / "samples" / "real" / "openssh_2k.log"
+ETC = Path("/etc/fail2ban")
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How big the cases are; fail2ban gets shorter logs, figures are per line."""
+    """How big the cases are; slow contestants get shorter logs, figures are per line."""
 
-    our_lines: int = 1_000_000
-    their_lines: int = 100_000
-    our_latencies: int = 300
-    their_latencies: int = 30
-    our_bans: tuple[int, ...] = (1_000, 10_000, 50_000)
-    their_bans: tuple[int, ...] = (1_000,)
+    lines: int = 1_000_000
+    slow_lines: int = 40_000
+    bans: int = 300
+    slow_bans: int = 30
+    starts: tuple[int, ...] = (1, 10, 100)
+    growth: float = 1.0
+    shares: tuple[float, ...] = (0.01, 0.1, 1.0)
+    jails: tuple[int, ...] = (1, 10, 60)
+    lengths: tuple[int, ...] = (100, 1_000, 60_000)
+    files: tuple[int, ...] = (1, 2, 4, 8)
 
 
-QUICK = Size(100_000, 20_000, 50, 10, (1_000,), (200,))
+QUICK = Size(100_000, 5_000, 30, 3, (100,), 0.02, (0.01, 1.0), (1, 60), (60_000,), (8,))
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table; `better` is how many times better we are."""
-
-    case: str
-    ours: str
-    theirs: str
-    better: float
+Writer = Callable[[Path, int], object]
 
 
 def main() -> None:
     arguments = _arguments()
-    if os.environ.get(_INSIDE) != "1":
-        command = ["unshare", "--net", sys.executable, *sys.argv]
-        sys.exit(subprocess.run(command, env={**os.environ, _INSIDE: "1"}, check=False).returncode)
+    enter_namespace()
     size = QUICK if arguments.quick else Size()
-    cases: dict[str, Callable[[Size, int], list[Row]]] = {
-        "throughput": throughput, "latency": latency, "restart": restart
-    }  # fmt: skip
-    rows = [row for name in arguments.cases or cases for row in cases[name](size, arguments.seed)]
-    print(markdown(rows))
+    suites: dict[str, Callable[[], list[Table]]] = {
+        "throughput": lambda: [throughput(size)],
+        "scaling": lambda: [scaling(size)],
+        "startup": lambda: [startup(size.starts)],
+        "latency": lambda: [latency(size.bans, size.slow_bans)],
+        "growth": lambda: growth.growth(size.growth),
+    }
+    tables = [table for name in arguments.cases or suites for table in suites[name]()]
+    text = "\n".join([machine(), "", *(table.markdown() for table in tables)])
+    print(text)
+    if arguments.write:
+        Path(f"{arguments.write}-figures.md").write_text(text)
+        Path(f"{arguments.write}.svg").write_text(bars(tables))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="smaller numbers, a minute")
-    parser.add_argument("--seed", type=int, default=1, help="of the logs")
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="throughput, latency, restart; all by default")
+    parser.add_argument("--quick", action="store_true", help="smaller numbers, under three minutes")
+    parser.add_argument("--write", metavar="STEM", help="write STEM-figures.md and STEM.svg, too")
+    parser.add_argument(
+        "cases", nargs="*", metavar="CASE", help="throughput, scaling, startup, latency, growth; all by default"
+    )
     return parser.parse_args()
 
 
-# --- cases ------------------------------------------------------------------------------------------------------------
+def throughput(size: Size) -> Table:
+    """Lines per CPU second of everybody, by what is in the log."""
+    table = Table("Reading a log", "lines per CPU second")
+    for share in size.shares:
+        cases = {f"{share:.0%} attack lines": True, f"{share:.0%} attack lines, nobody logs in": False}
+        for case, logins in cases.items() if share < 1 else list(cases.items())[:1]:
+            table.rows.append(_everybody(case, size, ("sshd",), _ssh_log(share, logins=logins)))
+    if REAL_LOG.exists():
+        times = max(1, size.lines // 5_000 // 2)
 
+        def write_real(path: Path, lines: int) -> object:
+            return write_real_log(path, REAL_LOG, times, maxlines=lines)
 
-def throughput(size: Size, seed: int) -> list[Row]:
-    """CPU seconds of the daemon from its start until the last line's offender is banned, less those of an empty log."""
-    rows = []
-    for share in (0.01, 1.0):
-        ours = _read_log(Guardhooks, size.our_lines, share, seed)
-        theirs = _read_log(Fail2ban, size.their_lines, share, seed)
-        rows.append(
-            Row(
-                f"{share:.0%} attack lines, lines per CPU second",
-                f"{ours[0]:,.0f}",
-                f"{theirs[0]:,.0f}",
-                ours[0] / theirs[0],
-            )
+        table.rows.append(_everybody("openssh_2k, repeated", size, ("sshd",), write_real))
+    table.rows.append(
+        _everybody(
+            "mail log, 1 % attack lines, postfix and dovecot",
+            size,
+            ("dovecot", "postfix"),
+            lambda path, lines: write_mail_log(path, lines, 0.01, offenders=max(lines, 1000)),
         )
-        rows.append(
-            Row(f"{share:.0%} attack lines, peak memory MB", f"{ours[1]:.0f}", f"{theirs[1]:.0f}", theirs[1] / ours[1])
-        )
-    return rows
+    )
+    return table
 
 
-def _read_log(kind: type[Daemon], lines: int, share: float, seed: int) -> tuple[float, float]:
-    idle, _ = _cpu_to_sentinel(kind, 0, share, seed)
-    busy, memory = _cpu_to_sentinel(kind, lines, share, seed)
-    return lines / max(busy - idle, 0.01), memory
+def _ssh_log(share: float, *, logins: bool = True, length: int = 0) -> Writer:
+    # Every offender stays below maxretry, so that lines are measured and not bans.
+    return lambda path, lines: write_log(path, lines, share, logins=logins, length=length, offenders=max(lines, 1000))
 
 
-def _cpu_to_sentinel(kind: type[Daemon], lines: int, share: float, seed: int) -> tuple[float, float]:
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "auth.log"
-        # Every offender stays below maxretry, so that lines are measured and not bans.
-        write_log(log, lines, share, seed=seed, offenders=max(lines, 1000))
-        daemon = kind(Path(folder), log, maxretry=6)
-        daemon.start()
-        sets = Sets()
-        wait_for(lambda: sets.holds(SENTINEL), limit=600, pause=0.05)
-        result = daemon.cpu(), daemon.peak_memory()
-        _finish(daemon)
-        return result
+def _everybody(case: str, size: Size, jails: tuple[str, ...], write: Writer) -> Row:
+    with TemporaryDirectory() as folder:
+        long, short = Path(folder) / "long", Path(folder) / "short"
+        write(long, size.lines)
+        write(short, size.slow_lines)
+        figures: dict[str, float | None] = {
+            "guardhooks": _rate(long, read(Guardhooks, [long], jails=jails)),
+            "fail2ban": _rate(short, read(Fail2ban, [short], jails=jails)),
+        }
+        for tool in tools(jails[0], ETC):
+            log = short if tool.name.startswith("fail2ban") else long
+            cost = tool.cost(log)
+            figures[tool.name] = _rate(log, Cost(*cost)) if cost else None
+    return Row(case, figures)
 
 
-def latency(size: Size, seed: int) -> list[Row]:  # noqa: ARG001 -- all cases are called alike
-    """Milliseconds from the write of the line that is one too many until the kernel's set holds the address."""
-    ours = _latencies(Guardhooks, size.our_latencies)
-    theirs = _latencies(Fail2ban, size.their_latencies)
-    return [
-        Row(f"{what}, line to kernel, ms", f"{pick(ours):.1f}", f"{pick(theirs):.1f}", pick(theirs) / pick(ours))
-        for what, pick in (("median", statistics.median), ("p99", _p99))
-    ]
+def _rate(log: Path, cost: Cost) -> float:
+    return _lines(log) / max(cost.cpu, 1e-4)
 
 
-def _p99(values: list[float]) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * 0.99))]
+def _lines(log: Path) -> int:
+    with log.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-def _latencies(kind: type[Daemon], number: int) -> list[float]:
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "auth.log"
-        write_log(log, 100, 0.0)
-        daemon = kind(Path(folder), log)
-        daemon.start()
-        daemon.wait_ready()
-        sets = Sets()
-        wait_for(lambda: sets.holds(SENTINEL), limit=60, pause=0.05)
-        name = next(name for name in sets.names() if sets.holds_in(name, SENTINEL))
-        found = []
-        with log.open("a", buffering=1) as file:
-            for round_ in range(number):
-                address = offender(round_)
-                for _ in range(4):
-                    file.write(failed_login(address, time.time()))
-                time.sleep(0.05 if kind is Guardhooks else 1.0)  # the four are read; the fifth is what is measured
-                file.write(failed_login(address, time.time()))
-                found.append(1000 * wait_for(lambda a=address: sets.holds_in(name, a), limit=30, pause=_LOOK))  # type: ignore[misc]
-        _finish(daemon)
-        return found
+def scaling(size: Size) -> Table:
+    """Lines per CPU second of both daemons by number of jails, length of lines and number of files."""
+    table = Table("More jails, longer lines, more files (1 % attack lines)", "lines per CPU second")
+    for jails in size.jails:
+        names = stock_jails(jails)
+        table.rows.append(_daemons(f"{jails} jails on one file", size, 1, names, _ssh_log(0.01), slow=jails))
+    for length in size.lengths:
+        writer = _ssh_log(0.01, logins=False, length=length)
+        table.rows.append(_daemons(f"lines of {length:,} bytes", size, 1, ("sshd",), writer, short=length / 100))
+    for files in size.files:
+        table.rows.append(_daemons(f"{files} files at once", size, files, ("sshd",), _ssh_log(0.01)))
+    return table
 
 
-def restart(size: Size, seed: int) -> list[Row]:  # noqa: ARG001 -- all cases are called alike
-    """Seconds from the start of the daemon until the kernel holds all bans again, the sets having been destroyed."""
-    theirs = {number: _restart(Fail2ban, number) for number in size.their_bans}
-    per_ban = max(seconds / number for number, seconds in theirs.items())
-    rows = []
-    for number in size.our_bans:
-        ours = _restart(Guardhooks, number)
-        other = theirs.get(number, per_ban * number)
-        mark = "" if number in theirs else " (from the smaller case)"
-        rows.append(Row(f"restart with {number:,} bans, s", f"{ours:.2f}", f"{other:.1f}{mark}", other / ours))
-    return rows
+def stock_jails(number: int) -> tuple[str, ...]:
+    """So many of Debian's jails, sshd first. Those that stand for a whole network service are as good as any."""
+    lines = (ETC / "jail.conf").read_text().splitlines()
+    names = [line[1:-1] for line in lines if line.startswith("[") and line.endswith("]")]
+    others = [name for name in names if name not in {"sshd", "INCLUDES", "DEFAULT", "recidive", "pass2allow-ftp"}]
+    found = ["sshd", *(name for name in others if name != "xinetd-fail")]
+    return tuple((found + [f"more-{each}" for each in range(number)])[:number])
 
 
-def _restart(kind: type[Daemon], number: int) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "auth.log"
-        log.write_text("")
-        daemon = kind(Path(folder), log)
-        daemon.start()
-        daemon.wait_ready()
-        sets = Sets()
-        daemon.ban([offender(each) for each in range(number)])
-        wait_for(lambda: sets.size() >= number, limit=1200, pause=0.05)
-        time.sleep(1)  # both write their databases in the background
-        daemon.stop()
-        _clear_firewall()
-        daemon.start()
-        seconds = wait_for(lambda: sets.size() >= number, limit=1200, pause=0.005)
-        _finish(daemon)
-        return seconds
-
-
-def _finish(daemon: Daemon) -> None:
-    assert daemon.process is not None
-    daemon.process.kill()
-    daemon.process.wait()
-    _clear_firewall()
-
-
-def _clear_firewall() -> None:
-    for tool in ("iptables", "ip6tables"):
-        for words in (("-F",), ("-X",)):
-            subprocess.run([tool, "-w", *words], check=False, capture_output=True)
-    subprocess.run(["ipset", "destroy"], check=False, capture_output=True)
-
-
-def markdown(rows: list[Row]) -> str:
-    """The table, with the machine and the versions above it."""
-    fail2ban = subprocess.run(["fail2ban-client", "-V"], capture_output=True, text=True, check=False).stdout.strip()
-    machine = f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
-    head = [
-        f"{time.strftime('%Y-%m-%d')}, {machine}, fail2ban {fail2ban}",
-        "",
-        "| case | guardhooks | fail2ban | times better |",
-        "|---|--:|--:|--:|",
-    ]
-    return "\n".join(head + [f"| {row.case} | {row.ours} | {row.theirs} | {row.better:,.1f} |" for row in rows])
+def _daemons(
+    case: str, size: Size, files: int, jails: tuple[str, ...], write: Writer, *, slow: float = 1, short: float = 1
+) -> Row:
+    """`slow` and `short` divide the number of lines: of the slower daemon, of both."""
+    figures: dict[str, float | None] = {}
+    for kind, lines in ((Guardhooks, size.lines), (Fail2ban, int(size.slow_lines / min(slow, 10)))):
+        with TemporaryDirectory() as folder:
+            logs = [Path(folder) / str(number) for number in range(files)]
+            for log in logs:
+                write(log, max(500, int(lines / short / files)))
+            cost = read(kind, logs, jails=jails)
+            figures[kind.name] = sum(map(_lines, logs)) / max(cost.cpu, 1e-4)
+    return Row(case, figures)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,7 @@ class Daemon(ABC):
 
 class Guardhooks(Daemon):
     name = "guardhooks"
+    extra: ClassVar[tuple[str, ...]] = ()
 
     def start(self) -> None:
         command = [
@@ -142,6 +143,7 @@ class Guardhooks(Daemon):
             str(self.config),
             "--state",
             str(self.folder / "state"),
+            *self.extra,
         ]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stderr=log, stdout=log, env=environment())

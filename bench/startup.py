@@ -1,0 +1,54 @@
+"""CPU seconds from the start of a daemon until it has nothing left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from daemons import Daemon, Fail2ban, Guardhooks
+from kernel import Ipset
+from reading import settle
+from tables import Row, Table
+
+
+class Watching(Guardhooks):
+    """guardhooks without a firewall (`--observe`): what matching alone takes to start."""
+
+    name = "guardhooks --observe"
+    extra = ("--observe",)
+
+
+def startup(numbers: Sequence[int]) -> Table:
+    """With so many jails on one empty log; the second time, what was compiled is kept beside the state."""
+    from compare import stock_jails
+
+    table = Table("Start until all is read and the firewall stands", "CPU seconds", more=False)
+    for number in numbers:
+        figures: dict[str, float | None] = {}
+        jails = stock_jails(number)
+        for kind in (Guardhooks, Watching, Fail2ban):
+            first, again = _starts(kind, jails)
+            figures[kind.name] = again if kind is not Fail2ban else first
+            if kind is Watching:
+                figures["the same, first start ever"] = first
+        table.rows.append(Row(f"{number} jails", figures))
+    return table
+
+
+def _starts(kind: type[Daemon], jails: Sequence[str]) -> tuple[float, float]:
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "auth.log"
+        log.touch()
+        daemon = kind(Path(folder), log, jails=jails)
+        found = []
+        try:
+            for _ in range(2):
+                daemon.start()
+                daemon.wait_ready()
+                found.append(settle(daemon))
+                daemon.stop()
+        finally:
+            daemon.kill()
+            Ipset().clear()
+        return found[0], found[1]
