@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from guardhooks.errors import ActionError
+from guardhooks.logs import NOTICE
 from guardhooks.model import ActionSpec, Ban, Jail, Op, Outcome
 from guardhooks.partial import PartialFailure
 from guardhooks.supervision import Supervisor
@@ -22,6 +23,8 @@ _SOONEST_RECHECK: Final = 5.0
 """Seconds between two checks that failures of banned ids ask for."""
 _SOONEST_CHECK: Final = 1.0
 """Seconds between two checks that changes by others ask for."""
+_SLICE: Final = 500
+"""Bans looked at in one turn of the event loop."""
 _LAST_CALL: Final = 20.0
 """Seconds that an action has to finish when the guard stops."""
 
@@ -43,7 +46,7 @@ class ActionWorker:
 
     `tried` is set when it has been started once, well or not.
     `partial` are the bans that it could not put in force though it is active. `done` is told which bans an op has
-    done, `found` which bans the action found that nobody had asked for.
+    done, `found` which bans the action found that nobody had asked for; it says how many of them become bans.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class ActionWorker:
         *,
         due: Callable[[], list[Ban]],
         done: Callable[[ActionWorker, Op, Sequence[Ban]], None],
-        found: Callable[[ActionWorker, Sequence[Ban]], None],
+        found: Callable[[ActionWorker, Sequence[Ban]], int],
         reconcile: float,
         supervisor: Supervisor,
     ) -> None:
@@ -165,7 +168,7 @@ class ActionWorker:
         self.partial.clear()
         self._settle(Op.START, bans, outcome)
         self.begun = True
-        self._find(outcome.found)
+        await self._find(outcome.found)
 
     async def _work(self) -> None:
         asked, self._asked = self._asked, {}
@@ -198,7 +201,7 @@ class ActionWorker:
                 "[%s] action %s: what the kernel held was not what is due: %d added, %d removed %s",
                 self.jail.name, self.action.actname, outcome.added, outcome.removed, safe_text(outcome.note),
             )  # fmt: skip
-        self._find(outcome.found)
+        await self._find(outcome.found)
 
     async def _compare(self, op: Op, bans: Sequence[Ban]) -> Outcome | None:
         """Start or check; what is asked for meanwhile stays due, for the kernel may have been read before it."""
@@ -237,10 +240,14 @@ class ActionWorker:
             logger.warning("[%s] action %s: all bans are in force again", self.jail.name, self.action.actname)
         self._told = reason
 
-    def _find(self, found: Sequence[Ban]) -> None:
-        """Hand on what the action found, save what was lifted or banned anew while it looked."""
-        if found := [ban for ban in found if ban.id not in self._asked]:
-            self._found(self, found)
+    async def _find(self, found: Sequence[Ban]) -> None:
+        """Hand on what the action found, save what was lifted or banned anew meanwhile; it may be very much."""
+        adopted = 0
+        for start in range(0, len(found), _SLICE):
+            adopted += self._found(self, [ban for ban in found[start : start + _SLICE] if ban.id not in self._asked])
+            await asyncio.sleep(0)
+        if adopted:
+            logger.log(NOTICE, "[%s] found in force and taken into the ledger: %d", self.jail.name, adopted)
 
     def _failed(self, error: ActionError) -> float:
         reason = safe_text(str(error)).replace(f"action {self.action.actname}: ", "", 1)

@@ -218,10 +218,10 @@ class Enforcer:
                 complete.append((worker.jail, Op.BAN, ban))
         self._tell(complete)
 
-    def _found(self, worker: ActionWorker, found: Sequence[Ban]) -> None:
-        """An action holds bans that the ledger does not know."""
+    def _found(self, worker: ActionWorker, found: Sequence[Ban]) -> int:
+        """An action holds bans that the ledger does not know; how many of them it knows now."""
         if self._adopt is None:
-            return
+            return 0
         adopted, refused = self._adopt(worker.jail, found)
         for ban in refused:
             worker.ask(Op.UNBAN, ban)
@@ -231,6 +231,7 @@ class Enforcer:
                 if other is not worker:
                     other.ask(Op.BAN, ban)
         self._done(worker, Op.BAN, adopted)
+        return len(adopted)
 
     def _tell(self, news: list[tuple[Jail, Op, Ban]]) -> None:
         if news:

@@ -343,8 +343,6 @@ class Guard:
             ban = replace(each, jail=jail.name, restored=True, reason=each.reason or FOUND)
             if (stored := self.ledger.add(ban)) is not None:
                 adopted.append(stored)
-        if adopted:
-            logger.log(NOTICE, "[%s] %d bans found in the firewall are taken into the ledger", jail.name, len(adopted))
         return adopted, refused
 
     async def _lift_disastrous(self) -> None:

@@ -98,3 +98,35 @@ def test_bans_are_listed_by_their_end_with_matches_when_asked_for() -> None:
     assert match == "    evil \\x1b[2J line"
     assert last.split()[:2] == ["192.0.2.1", "forever"]
     assert len(one_jail(report)) == len(lines) - 1
+
+
+def test_bans_that_have_no_room_are_not_counted_as_banned_and_say_why() -> None:
+    action = {
+        "name": "ipset", "actname": "ipset", "state": "active", "note": "",
+        "reason": "set f2b-sshd is full", "failing": 3, "warning": "set f2b-sshd is full: 2 of 2 entries",
+    }  # fmt: skip
+    report = jail(state="degraded", actions=[action], bans={"current": 2, "failing": 3, "total": 9})
+
+    lines = overview(guard(report))
+
+    assert "2 (3 failing)" in lines[4]
+    assert lines[-2:] == [
+        "! [sshd] action ipset: 3 not in force: set f2b-sshd is full",
+        "! [sshd] action ipset: set f2b-sshd is full: 2 of 2 entries",
+    ]
+    assert any("2 in force, 3 failing, 9 in all" in line for line in one_jail(report))
+
+
+def test_a_set_that_is_nearly_full_is_shown_but_degrades_nothing() -> None:
+    action = {
+        "name": "ipset",
+        "actname": "ipset",
+        "state": "active",
+        "note": "",
+        "reason": "",
+        "warning": "set is 85 % full",
+    }
+    report = guard(jail(actions=[action]))
+
+    assert overview(report)[-1] == "! [sshd] action ipset: set is 85 % full"
+    assert not is_degraded(report)

@@ -121,6 +121,7 @@ def test_a_ban_holds_from_its_beginning_to_its_end(scene: Scene, banaction: str)
         ("ipset", f"ipset del f2b-plain {ATTACKER[4]}"),
         ("ipset", "iptables -F"),
         ("ipset", "nft flush ruleset"),
+        ("auto", "nft flush ruleset"),
     ],
 )
 def test_what_others_break_is_repaired_at_once(scene: Scene, banaction: str, damage: str) -> None:
@@ -168,7 +169,7 @@ def test_or_becomes_a_ban_like_any_other(scene: Scene, banaction: str) -> None:
     assert banned(daemon) == {}
 
 
-@KERNELS
+@pytest.mark.parametrize("banaction", ["nftables", "ipset", "auto"])
 def test_a_lost_ledger_costs_no_ban_that_the_kernel_holds(scene: Scene, banaction: str) -> None:
     config = scene.config(banaction)
     daemon = scene.start(config)
