@@ -245,18 +245,20 @@ class Plugins:
         for implementation in self._chain("diagnose", jail):
             try:
                 answer = await self._run(implementation, call, executor)
-                if answer is None:
-                    continue
-                if not isinstance(answer, Sequence) or not all(isinstance(each, Finding) for each in answer):
-                    raise wrong_type(answer, Finding)  # noqa: TRY301 -- as any other fault of the plugin
             except GuardhooksError as error:
                 return [Finding(safe_text(f"{implementation.plugin}: {error}"), Level.BAD)]
             except Exception as error:  # noqa: BLE001 -- the plugin boundary
-                self._fault(implementation, call, error, may_switch_off=False)
-                why = f"plugin {implementation.plugin} failed: {type(error).__name__}: {error}"
-                return [Finding(safe_text(why), Level.BAD)]
-            return list(answer)
+                return self._failed_to_look(implementation, call, error)
+            if isinstance(answer, Sequence) and all(isinstance(each, Finding) for each in answer):
+                return list(answer)
+            if answer is not None:
+                return self._failed_to_look(implementation, call, wrong_type(answer, list))
         return None
+
+    def _failed_to_look(self, implementation: Implementation, call: Call, error: Exception) -> list[Finding]:
+        self._fault(implementation, call, error, may_switch_off=False)
+        why = f"plugin {implementation.plugin} failed: {type(error).__name__}: {error}"
+        return [Finding(safe_text(why), Level.BAD)]
 
     def on_ban(self, jail: Jail, ban: Ban) -> None:
         self._tell("on_ban", jail, (jail, ban))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +42,8 @@ PidFile none
 UsePAM no
 PasswordAuthentication yes
 PermitRootLogin yes
+AuthorizedKeysFile {folder}/authorized_keys
+StrictModes no
 MaxStartups 100
 {penalties}
 """
@@ -51,6 +55,7 @@ class SshServer:
     def __init__(self, network: Network, folder: Path, log_format: str = "traditional") -> None:
         self.network, self.folder = network, folder
         self.log = folder / "auth.log"
+        self.port = SSH_PORT
         self.log.touch()
         self._clients: list[subprocess.Popen[bytes]] = []
         self._syslog = self._start_syslog(log_format)
@@ -117,6 +122,38 @@ class SshServer:
         )
         self._clients.append(client)
         return client
+
+    @contextmanager
+    def session(self, source: str, command: str) -> Iterator[None]:
+        """A login of root's by key from `source`; the command has printed `ready`, and is ended with the block."""
+        key = self.folder / "client_key"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+        (self.folder / "authorized_keys").write_text(key.with_suffix(".pub").read_text())
+        options = {
+            "BindAddress": source,
+            "IdentityFile": str(key),
+            "IdentitiesOnly": "yes",
+            "StrictHostKeyChecking": "no",
+            "UserKnownHostsFile": "/dev/null",
+            "BatchMode": "yes",
+        }
+        settings = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        ssh = ["ssh", "-F", "none", "-p", str(SSH_PORT), *settings, "-l", "root", SERVER[6 if ":" in source else 4]]
+        client = subprocess.Popen(
+            self.network.attacker.command(*ssh, command),
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        try:
+            assert client.stdout is not None
+            lines = iter(client.stdout.readline, "")
+            assert any(line == "ready\n" for line in lines), "the session ended before it was ready"
+            yield
+        finally:
+            client.kill()
+            client.communicate()
 
     def logged(self, text: str) -> bool:
         """Whether a line of the log holds this text."""
