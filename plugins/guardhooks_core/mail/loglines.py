@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import ipaddress
 import re
+import socket
 import stat
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -20,7 +22,9 @@ _TAIL: Final = 8 << 20
 _FILES: Final = 20
 _LONGEST: Final = 8192
 """Bytes of a line that are kept."""
-_ADDRESS: Final = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
+_IPV4: Final = re.compile(rb"(?<![\w.])[0-9.]{7,16}(?!\w)")
+_IPV6: Final = rb"[0-9a-f]{0,4}(?::[0-9a-f.]{0,15}){2,8}"
+"""What may be an address; a full stop may stick to it, and to IPv6 a port's colon."""
 
 
 def last_lines(logpath: str, address: str, most: int) -> list[str]:
@@ -31,35 +35,54 @@ def last_lines(logpath: str, address: str, most: int) -> list[str]:
     wanted = _test(address)
     if wanted is None or most <= 0:
         return []
-    found: deque[str] = deque(maxlen=most)
-    for path in _files(logpath):
-        found.extend(line[:_LONGEST].decode("utf-8", "replace") for line in _tail(path) if wanted(line))
-    return list(found)
+    found: list[str] = []
+    for path in reversed(_files(logpath)):
+        named = (line for line in reversed(_tail(path)) if wanted(line))
+        found += (line[:_LONGEST].decode("utf-8", "replace") for line in islice(named, most - len(found)))
+    return found[::-1]
 
 
 def _test(address: str) -> Callable[[bytes], bool] | None:
     if not canonical(address):
         return None
-    network = ipaddress.ip_network(address)
-    if network.num_addresses == 1 and network.version == 4:
-        word = re.compile(rb"(?<![\w.])" + re.escape(str(network.network_address).encode()) + rb"(?![\w]|\.\w)")
-        return lambda line: word.search(line) is not None
-    return lambda line: any(_is_in(text, network) for text in _ADDRESS.findall(line))
+    network = ipaddress.ip_network(address, strict=False)
+    needle = _needle(network)
+    if network.version == 4:
+        pattern = _IPV4
+    else:
+        pattern = re.compile(rb"(?<![0-9a-f:.])" + (rb"0{0,3}" + needle + rb"[0-9a-f:.]{1,41}" if needle else _IPV6))
+    is_in = _membership(network)
+    return lambda line: needle in (low := line.lower()) and any(map(is_in, pattern.findall(low)))
 
 
-def _is_in(text: bytes, network: _Network) -> bool:
-    """Whether this is an address of the network, in whatever spelling; a port or full stop may stick to it."""
-    if (b":" if network.version == 6 else b".") not in text:
+def _needle(network: _Network) -> bytes:
+    """What every spelling of every address of the network begins with, so that few lines need a closer look."""
+    if network.version == 4:
+        return ".".join(str(network.network_address).split(".")[: network.prefixlen // 8]).encode()
+    first = int(network.network_address) >> 112
+    return f"{first:x}:".encode() if first and network.prefixlen >= 16 else b""
+
+
+def _membership(network: _Network) -> Callable[[bytes], bool]:
+    """Whether a word is an address of the network, in whatever spelling."""
+    family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+    shift = network.max_prefixlen - network.prefixlen
+    number = int(network.network_address) >> shift
+
+    def is_in(text: bytes) -> bool:
+        for word in (text.rstrip(b".:"), text):
+            with contextlib.suppress(OSError):
+                return int.from_bytes(socket.inet_pton(family, word.decode())) >> shift == number
         return False
-    known = canonical(text.decode().rstrip(".:")) or canonical(text.decode())
-    return bool(known) and ipaddress.ip_address(known) in network
+
+    return is_in
 
 
-def _files(logpath: str) -> Iterator[Path]:
+def _files(logpath: str) -> list[Path]:
     """The regular files that are meant, each once."""
     words = [word for line in logpath.splitlines() for word in _paths(line)]
     matched = dict.fromkeys(path for word in words for path in _matching(word))
-    return iter([Path(path) for path in matched][:_FILES])
+    return [Path(path) for path in matched][:_FILES]
 
 
 def _paths(line: str) -> Sequence[str]:
@@ -73,16 +96,16 @@ def _matching(pattern: str) -> list[str]:
     return sorted(glob.glob(pattern))  # noqa: PTH207 -- the pattern is absolute, which Path.glob refuses
 
 
-def _tail(path: Path) -> Iterator[bytes]:
+def _tail(path: Path) -> list[bytes]:
     """The last whole lines of a file; none of what is no regular file or cannot be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            return
+            return []
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - _TAIL))
             if size > _TAIL:
                 file.readline(_TAIL)
-            yield from file.read(_TAIL).split(b"\n")
+            return file.read(_TAIL).split(b"\n")
     except OSError:
-        return
+        return []
