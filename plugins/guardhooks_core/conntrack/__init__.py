@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Jail, Op, Outcome, hookimpl
+from guardhooks import ActionSpec, Ban, Finding, Jail, Level, Op, Outcome, hookimpl
 from guardhooks_core.conntrack import table
 from guardhooks_core.conntrack.afterwards import Afterwards
 from guardhooks_core.conntrack.traffic import Traffic
-from guardhooks_core.firewall.entries import entries_of
+from guardhooks_core.firewall.entries import entries_of, parse_entry
 from guardhooks_core.options import has_commands_like, is_wanted_native, refuse_unknown
 
 NAME: Final = "conntrack"
@@ -56,6 +56,19 @@ class ConntrackAction:
     def on_stop(self) -> None:
         """Finish what is under way."""
         self._afterwards.close()
+
+
+@hookimpl(trylast=True)
+def diagnose(action: ActionSpec, address: str) -> list[Finding] | None:
+    """See the contract; runs in a worker thread. Open connections decide nothing, but tell much."""
+    if not _is_served(action):
+        return None
+    if not address:
+        table.probe()
+        return [Finding("the kernel's table of connections can be asked", Level.GOOD)]
+    entry = parse_entry(address)
+    number = len(table.connections_of([entry], Traffic.of(action))) if entry else 0
+    return [Finding(f"the kernel knows {number} connections of {address}")]
 
 
 def _is_served(action: ActionSpec) -> bool:

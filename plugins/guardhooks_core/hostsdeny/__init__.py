@@ -8,16 +8,17 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Jail, Op, Outcome, hookimpl, safe_text
+from guardhooks import ActionSpec, Ban, Finding, Jail, Level, Op, Outcome, hookimpl, safe_text
 from guardhooks_core.firewall.entries import entries_of
+from guardhooks_core.firewall.findings import Clocked, missing
 from guardhooks_core.firewall.names import kernel_name
 from guardhooks_core.firewall.ownership import Ownership
 from guardhooks_core.hostsdeny.block import Block
-from guardhooks_core.hostsdeny.edit import edit
+from guardhooks_core.hostsdeny.edit import edit, read
 from guardhooks_core.hostsdeny.lines import line_for
 from guardhooks_core.options import (
     fault,
@@ -127,6 +128,27 @@ class HostsDenyAction:
 
         edit(parameters.file, changed)
         return Outcome(added, removed, f"lines in {parameters.file}")
+
+
+@hookimpl(trylast=True)
+def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+    """See the contract; runs in a worker thread. With an address, `bans` are those that cover it."""
+    if action.name != NAME or not _is_served(action):
+        return None
+    parameters = Parameters.of(action)
+    held = parameters.block.read(read(parameters.file))
+    lacking = [line for line in parameters.lines(bans, guard.clock()) if line not in held]
+    if address and not bans:
+        return [
+            Finding(
+                f"no ban of {address} is due, so {parameters.file} has no line of ours for it", Level.GOOD, "", False
+            )
+        ]
+    if lacking:
+        text = f"{parameters.file} lacks {len(lacking)} lines of ours: {safe_text(lacking[0], 100)}"
+        return [replace(missing(text), keeps_out=False if address else None)]
+    text = f"{parameters.file} has our lines; servers without TCP wrappers do not read it"
+    return [Finding(text, Level.GOOD, "", True if address else None)]
 
 
 def _is_served(action: ActionSpec) -> bool:

@@ -37,6 +37,17 @@ def edit(file: Path, change: Callable[[bytes], bytes]) -> None:
         raise ActionError(f"{file} cannot be edited: {error.strerror or error}") from None
 
 
+def read(file: Path) -> bytes:
+    """What the file holds; nothing where there is none.
+
+    :raises ActionError: when it cannot be read.
+    """
+    try:
+        return _read(Path(os.path.realpath(file)))[0]
+    except OSError as error:
+        raise ActionError(f"{file} cannot be read: {error.strerror or error}") from None
+
+
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock: the file itself is another one after each edit."""

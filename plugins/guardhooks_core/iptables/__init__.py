@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Jail, Op, Outcome, hookimpl
+from guardhooks import ActionSpec, Ban, Finding, Jail, Op, Outcome, hookimpl
 from guardhooks_core.firewall import xtables
 from guardhooks_core.firewall.entries import entries_of
+from guardhooks_core.firewall.findings import Clocked
 from guardhooks_core.firewall.names import kernel_name
 from guardhooks_core.firewall.ownership import Ownership
 from guardhooks_core.firewall.parameters import Parameters, is_inverted, parse_parameters, wants_rules
 from guardhooks_core.firewall.problems import ToolMissingError
+from guardhooks_core.iptables import diagnosis
 from guardhooks_core.iptables.chain import Chain
 from guardhooks_core.options import fault, has_commands_like, is_wanted_native, refuse_unknown
 
@@ -45,7 +47,7 @@ class IptablesAction:
         """See the contract; runs in a worker thread."""
         if not _is_served(action):
             return None
-        name = kernel_name("f2b-", action.get("name"), limit=_LONGEST_NAME)
+        name = chain_name(action)
         with self._lock:
             if op is Op.STOP:
                 return True
@@ -92,6 +94,22 @@ class IptablesAction:
                     Chain(_parameters(action), version, name).destroy()
             self._owners.release([name])
         return True
+
+
+@hookimpl(trylast=True)
+def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+    """See the contract; runs in a worker thread."""
+    if not _is_served(action):
+        return None
+    parameters, name = _parameters(action), chain_name(action)
+    if address:
+        return list(diagnosis.examine_address(parameters, name, bans, address))
+    return list(diagnosis.examine_action(parameters, name, bans, guard.clock()))
+
+
+def chain_name(action: ActionSpec) -> str:
+    """The chain that holds the action's rules."""
+    return kernel_name("f2b-", action.get("name"), limit=_LONGEST_NAME)
 
 
 def _is_served(action: ActionSpec) -> bool:

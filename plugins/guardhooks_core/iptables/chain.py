@@ -49,7 +49,7 @@ class Chain:
 
         :raises ActionError: when the chain has vanished, or iptables refuses.
         """
-        held = self._read()
+        held = self.read()
         if not held.exists:
             raise ActionError(f"{xtables.TOOLS[self._version]}: chain {self._name} has vanished; it is built anew")
         missing = [entry for entry in entries if entry not in held.rules]
@@ -61,7 +61,7 @@ class Chain:
 
         :raises ActionError: when iptables refuses.
         """
-        held = self._read()
+        held = self.read()
         gone = [entry for entry in entries if entry in held.rules]
         if gone and len(gone) <= _FEW:
             xtables.restore(self._version, [self._removal(entry, held.rules[entry]) for entry in gone])
@@ -75,7 +75,7 @@ class Chain:
         :raises ActionError: when the chain is another program's, a chain to jump from does not exist, or iptables
             refuses.
         """
-        held = self._read()
+        held = self.read()
         if held.foreign_jumps:
             raise ActionError(
                 f"{xtables.TOOLS[self._version]}: chain {self._name} is not guardhooks' own and is in use: stop "
@@ -100,7 +100,7 @@ class Chain:
 
         :raises ActionError: when iptables refuses.
         """
-        held = self._read()
+        held = self.read()
         if held.exists:
             jumps = [f"-D {' '.join(words)}" for words in held.jumps]
             xtables.restore(self._version, [*jumps, f"-F {self._name}", f"-X {self._name}"])
@@ -117,20 +117,27 @@ class Chain:
     def _removal(self, entry: Entry, target: Words) -> str:
         return f"-D {self._name} -s {entry_text(entry)} {' '.join(target)}"
 
+    @property
+    def jumps(self) -> list[tuple[str, str, Words]]:
+        """The jumps that should be there: the chain that each stands in, its comment, and all its arguments."""
+        wanted = []
+        for chain in self._parameters.chains:
+            for match in xtables.matches(self._parameters, self._version):
+                comment = f"guardhooks-{fingerprint(chain, match, self._name)}"
+                wanted.append((chain, comment, (*match, "-m", "comment", "--comment", comment, "-j", self._name)))
+        return wanted
+
     def _jump_lines(self, held: Held) -> tuple[list[str], list[str]]:
         """What puts in the jumps that are missing, and takes out those that should not be; new ones come first."""
         there = Counter((words[0], _comment_of(words)) for words in held.jumps)
         absent = []
-        for chain in self._parameters.chains:
-            for match in xtables.matches(self._parameters, self._version):
-                comment = f"guardhooks-{fingerprint(chain, match, self._name)}"
-                if there[chain, comment]:
-                    there[chain, comment] -= 1
-                    continue
-                if chain not in held.chains:
-                    tool = xtables.TOOLS[self._version]
-                    raise ActionError(f"{tool} has no chain {safe_text(chain, 40)}: create it, or change chain=")
-                words = (*match, "-m", "comment", "--comment", comment, "-j", self._name)
+        for chain, comment, words in self.jumps:
+            if there[chain, comment]:
+                there[chain, comment] -= 1
+            elif chain not in held.chains:
+                tool = xtables.TOOLS[self._version]
+                raise ActionError(f"{tool} has no chain {safe_text(chain, 40)}: create it, or change chain=")
+            else:
                 absent.append(f"-I {chain} 1 {' '.join(words)}")
         stale = []
         for words in held.jumps:
@@ -142,7 +149,11 @@ class Chain:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def _read(self) -> Held:
+    def read(self) -> Held:
+        """What there is.
+
+        :raises ActionError: when the tool is missing or refuses.
+        """
         rules = xtables.listing(self._version)
         held = Held(chains=frozenset(xtables.chains_in(rules)))
         held.exists = self._name in held.chains

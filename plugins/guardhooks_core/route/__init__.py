@@ -8,15 +8,18 @@ has no timeouts for them: bans end by the daemon.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Jail, Op, Outcome, hookimpl, safe_text
-from guardhooks_core.firewall.entries import Entry, entries_of
+from guardhooks import ActionSpec, Ban, Finding, Jail, Level, Op, Outcome, hookimpl, safe_text
+from guardhooks_core.firewall.entries import Entry, entries_of, entry_text
+from guardhooks_core.firewall.findings import Clocked, absent, covering, differences
 from guardhooks_core.firewall.ownership import Ownership
+from guardhooks_core.firewall.policy import Policy
 from guardhooks_core.firewall.problems import ToolMissingError
 from guardhooks_core.options import fault, has_commands_like, is_wanted_native, refuse_unknown, unknown_options
 from guardhooks_core.route import kernel
@@ -83,6 +86,30 @@ class RouteAction:
                 kernel.remove(metric, kernel.read(version, metric))
             self._owners.release([str(metric)])
         return True
+
+
+@hookimpl(trylast=True)
+def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+    """See the contract; runs in a worker thread."""
+    if action.name != NAME or not _is_served(action):
+        return None
+    held = {version: kernel.read(version, metric_of(action)) for version in (4, 6)}
+    if address:
+        return [_about(address, held[6 if ":" in address else 4], bans)]
+    everything = dict.fromkeys((*held[4], *held[6]), math.inf)
+    text = f"{len(everything)} routes of protocol {kernel.PROTOCOL} with metric {metric_of(action)} are there"
+    return [Finding(text, Level.GOOD), *differences(bans, everything, guard.clock(), Policy())]
+
+
+def _about(address: str, held: Mapping[Entry, str], bans: Sequence[Ban]) -> Finding:
+    found = covering(dict.fromkeys(held, math.inf), address)
+    if not found:
+        return absent(address, ["our routes"], bans)
+    routes = ", ".join(f"{held[entry]} {entry_text(entry)}" for entry in found)
+    if kernel.reaches(address):
+        remedy = f"look at `ip route get {address}`; a narrower route, or one with a lower metric, goes first"
+        return Finding(f"our route {routes} is there, but another one leads to {address}", Level.BAD, remedy, False)
+    return Finding(f"nothing is sent to {address}: {routes}", Level.GOOD if bans else Level.BAD, "", True)
 
 
 def metric_of(action: ActionSpec) -> int:

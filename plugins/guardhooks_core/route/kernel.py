@@ -53,6 +53,25 @@ def read(version: int, metric: int) -> dict[Entry, str]:
     return found
 
 
+def reaches(address: str) -> bool:
+    """Whether the kernel would send packets to an address.
+
+    :raises ActionError: when the kernel cannot be asked.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    packed = socket.inet_pton(family, address)
+    asked = _BODY.pack(family, 8 * len(packed), 0, 0, 0, 0, 0, 0, 0) + attribute(_DESTINATION, packed)
+    with netlink.open_socket(_ROUTE) as channel:
+        try:
+            channel.send(_message(_GET, 0, 1, asked))
+            for kind, _, body in netlink.messages(netlink.receive(channel)):
+                if kind != _ERROR:
+                    return _BODY.unpack_from(body)[7] not in _NAMES
+        except NetlinkError as error:
+            raise explain(error, "asking for a route") from None
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """What is done to each route of a batch; `tolerated` are the refusals that count as done."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome, hookimpl
+from guardhooks import ActionError, ActionSpec, Ban, Finding, Jail, Level, Op, Outcome, hookimpl
 from guardhooks_core.options import has_commands_like, is_wanted_native
 from guardhooks_core.webhook.courier import PAUSES, Courier
 from guardhooks_core.webhook.parameters import Parameters
@@ -31,7 +31,7 @@ class WebhookAction:
     @hookimpl(trylast=True)
     def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome | None:
         """See the contract; runs in a worker thread."""
-        if action.name != NAME or not is_wanted_native(action) or not has_commands_like(action):
+        if not _is_served(action):
             return None
         if op is Op.START:
             courier = self._begin(jail, action, bans)
@@ -42,6 +42,19 @@ class WebhookAction:
             if op in _EVENTS:
                 self._tell(courier, jail, _EVENTS[op], bans)
         return Outcome(note=courier.note, warning=courier.warning)
+
+    @hookimpl(trylast=True)
+    def diagnose(self, jail: Jail, action: ActionSpec, address: str) -> list[Finding] | None:
+        """See the contract; runs in a worker thread."""
+        if not _is_served(action):
+            return None
+        running = self._running.get((jail.name, action.actname))
+        if address or running is None or running[0] != action:
+            return [Finding("it tells of bans and keeps nobody out")]
+        courier = running[1]
+        if courier.warning:
+            return [Finding(courier.warning, Level.BAD, "look at the server, and at url= and token-file=")]
+        return [Finding(courier.note, Level.GOOD)]
 
     def _begin(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban]) -> Courier:
         key = (jail.name, action.actname)
@@ -81,5 +94,11 @@ class WebhookAction:
             courier.put([event(kind, jail.name, ban, with_matches=parameters.matches) for ban in told])
 
 
+def _is_served(action: ActionSpec) -> bool:
+    """A site's own `action.d/webhook.conf` is run as it is written."""
+    return action.name == NAME and is_wanted_native(action) and has_commands_like(action)
+
+
 _plugin = WebhookAction()
 execute_action = _plugin.execute_action
+diagnose = _plugin.diagnose

@@ -139,6 +139,17 @@ def test_it_is_cut_again_when_the_other_actions_have_done_the_ban(pair: tuple[Ho
 
 
 @root
+def test_the_doctor_counts_connections(pair: tuple[Host, Host]) -> None:
+    server, attacker = pair
+    connect(attacker, "198.51.100.3")
+    asked = {"name": "conntrack", "options": {"port": str(PORT)}, "bans": []}
+    assert server.ask("findings", **asked, address="")[0]["level"] == "good"
+    text = server.ask("findings", **asked, address="198.51.100.3")[0]["text"]
+    assert int(text.split()[3]) >= 1
+    assert "knows 0 connections" in server.ask("findings", **asked, address="203.0.113.99")[0]["text"]
+
+
+@root
 def test_without_privilege_the_error_says_which_is_needed(hosts: tuple[Host, Host]) -> None:
     nobody = type(hosts[0])(hosts[0].name)
     try:

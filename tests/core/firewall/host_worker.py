@@ -10,9 +10,11 @@ import sys
 import threading
 import time
 from ipaddress import ip_network
+from types import SimpleNamespace
 from typing import Any
 
 from guardhooks import ActionError, ActionSpec, Ban, GuardhooksError, Jail, Op, Outcome
+from guardhooks_core import conntrack, iptables, route
 from guardhooks_core.conntrack import ConntrackAction
 from guardhooks_core.ipset import IpsetAction
 from guardhooks_core.iptables import IptablesAction
@@ -90,6 +92,23 @@ def act(
                 "found": {ban.id: ban.length for ban in answer.found},
             }
     raise ActionError("nobody serves it")
+
+
+def findings(name: str, options: dict[str, str], bans: list[str], address: str) -> list[dict[str, Any]]:
+    """What the doctor is told of rules, routes and connections."""
+    action = ActionSpec(name=name, actname=name, options={"name": "sshd", **options})
+    asked = {
+        "guard": SimpleNamespace(clock=time.time),
+        "action": action,
+        "bans": [Ban(id_, "sshd", time.time(), 3600) for id_ in bans],
+        "address": address,
+    }
+    for module in (iptables, route, conntrack):
+        wanted = inspect.signature(module.diagnose).parameters
+        found = module.diagnose(**{key: asked[key] for key in wanted})
+        if found is not None:
+            return [{"text": each.text, "level": each.level, "keeps_out": each.keeps_out} for each in found]
+    raise ActionError("nobody knows it")
 
 
 def conntrack_on_ban(bans: list[str]) -> None:

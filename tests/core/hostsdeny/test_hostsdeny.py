@@ -12,11 +12,12 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from guardhooks import ActionError, ActionSpec, Ban, ConfigError, Jail, Op, Outcome
-from guardhooks_core.hostsdeny import HostsDenyAction
+from guardhooks import ActionError, ActionSpec, Ban, ConfigError, Jail, Level, Op, Outcome
+from guardhooks_core.hostsdeny import HostsDenyAction, diagnose
 
 NOW = 1_800_000_000.0
 THEIRS = b"# /etc/hosts.deny\nALL: 203.0.113.9\nsshd: .example.org EXCEPT good.example.org\n\xff caf\xe9: odd\r\n"
@@ -204,7 +205,7 @@ def test_processes_that_edit_at_the_same_time_lose_nothing(bench: Bench) -> None
     code = """if True:
         import sys
         from guardhooks import ActionSpec, Ban, Jail, Op
-        from guardhooks_core.hostsdeny import HostsDenyAction
+        from guardhooks_core.hostsdeny import HostsDenyAction, diagnose
         jail, file = sys.argv[1:]
         plugin = HostsDenyAction(lambda: 0.0)
         action = ActionSpec("hostsdeny", "hostsdeny", {"name": jail, "file": file})
@@ -260,6 +261,23 @@ def test_a_hostile_name_is_only_a_name(bench: Bench, jail: str) -> None:
     assert bench.entries == [f"ALL: {V4}"]
     bench.do(Op.FLUSH, jail=jail)
     assert bench.file.read_bytes() == b""
+
+
+def test_the_doctor_looks_for_our_lines(bench: Bench) -> None:
+    action = ActionSpec("hostsdeny", "hostsdeny", {"name": "sshd", "file": str(bench.file)})
+    guard = SimpleNamespace(clock=lambda: NOW)
+    bans = [Ban(V4, "sshd", NOW, 600), Ban(V6, "sshd", NOW, 600)]
+
+    def levels(*about: Ban, address: str = "") -> list[tuple[Level, bool | None]]:
+        return [(each.level, each.keeps_out) for each in diagnose(guard, action, about, address) or []]
+
+    assert levels(*bans) == [(Level.BAD, None)]
+    bench.do(Op.START, V4)
+    assert levels(*bans) == [(Level.BAD, None)]
+    assert levels(bans[0]) == [(Level.GOOD, None)]
+    assert levels(bans[0], address=V4) == [(Level.GOOD, True)]
+    assert levels(bans[1], address=V6) == [(Level.BAD, False)]
+    assert levels(address="192.0.2.9") == [(Level.GOOD, False)]
 
 
 STOCK_BAN = 'printf %b "ALL: <ip_value>\\n" >> /etc/hosts.deny'

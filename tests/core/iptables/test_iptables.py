@@ -309,3 +309,36 @@ def test_who_serves_a_name(name: str, options: dict[str, str], by_rules: bool, b
 def test_options_that_cannot_be_right_are_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         IptablesAction().execute_action(Jail("sshd"), ActionSpec(NAME, NAME, {"name": "x", **options}), Op.START, [])
+
+
+def findings(server: Host, *bans: str, address: str = "", **options: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.ask("findings", name=NAME, options=options, bans=bans, address=address)
+    return found
+
+
+def last(found: list[dict[str, Any]]) -> tuple[str, bool | None]:
+    return found[-1]["level"], found[-1]["keeps_out"]
+
+
+@root
+def test_the_doctor_sees_what_is_there(hosts: tuple[Host, Host]) -> None:
+    server, _ = hosts
+    assert [each["level"] for each in findings(server, "10.0.0.1")] == ["bad"] * 3
+    act(server, "start", "10.0.0.1", "10.1.0.0/16")
+    assert [each["level"] for each in findings(server, "10.0.0.1", "10.1.0.0/16")] == ["good"] * 2
+    assert "1 of 3 bans are not in the kernel" in findings(server, "10.0.0.1", "10.1.0.0/16", "10.0.0.3")[-1]["text"]
+    assert last(findings(server, "10.0.0.1", address="10.0.0.1")) == ("good", True)
+    assert last(findings(server, "10.1.0.0/16", address="10.1.2.3")) == ("good", True)
+    assert last(findings(server, address="10.0.0.1")) == ("bad", True)
+    assert last(findings(server, address="10.0.0.9")) == ("good", False)
+    assert last(findings(server, "10.0.0.9", address="10.0.0.9")) == ("bad", False)
+
+
+@root
+def test_the_doctor_sees_what_stands_in_front(hosts: tuple[Host, Host]) -> None:
+    server, _ = hosts
+    act(server, "start", "10.0.0.1")
+    server.sh("iptables", "-I", "INPUT", "-p", "tcp", "-j", "ACCEPT")
+    assert last(findings(server, "10.0.0.1", address="10.0.0.1")) == ("bad", False)
+    server.sh("iptables", "-F", "INPUT")
+    assert last(findings(server, "10.0.0.1", address="10.0.0.1")) == ("bad", False)

@@ -183,6 +183,32 @@ def test_without_privilege_the_error_says_which_is_needed(hosts: tuple[Host, Hos
         nobody.close()
 
 
+def findings(server: Host, *bans: str, address: str = "") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.ask("findings", name="route", options={}, bans=bans, address=address)
+    return found
+
+
+@root
+@pytest.mark.parametrize("address", ["198.51.100.2", "2001:db8:1::2"])
+@pytest.mark.parametrize("kind", ["blackhole", "unreachable", "prohibit"])
+def test_the_doctor_sees_what_is_there(hosts: tuple[Host, Host], address: str, kind: str) -> None:
+    server, _ = hosts
+    act(server, "start", blocktype=kind)
+    assert [each["level"] for each in findings(server, address)] == ["good", "bad"]
+    assert findings(server, address, address=address)[-1]["keeps_out"] is False
+    act(server, "ban", address, blocktype=kind)
+    assert [each["level"] for each in findings(server, address)] == ["good"]
+    found = findings(server, address, address=address)[-1]
+    assert (found["level"], found["keeps_out"]) == ("good", True), found
+    device = server.sh("ip", "-o", "route", "get", "198.51.100.3").split(" dev ")[1].split()[0]
+    server.sh("ip", "route", "add", address, "dev", device, "metric", "5")
+    try:
+        found = findings(server, address, address=address)[-1]
+        assert (found["level"], found["keeps_out"]) == ("bad", False), found
+    finally:
+        server.sh("ip", "route", "del", address, "dev", device, "metric", "5")
+
+
 STOCK = {
     "actionban": "ip route add unreachable <ip>",
     "actionunban": "ip route del unreachable <ip>",

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from guardhooks import ActionError, ActionSpec, Ban, ConfigError, Jail, Op, Outcome
+from guardhooks import ActionError, ActionSpec, Ban, ConfigError, Jail, Level, Op, Outcome
 from guardhooks_core.webhook import WebhookAction
 from tests.core.webhook.server import Answer, Server, make_certificate
 
@@ -148,6 +148,21 @@ def test_trouble_is_shown_without_the_secret_part_of_the_url(server: Server, hoo
     assert "HTTP status 500" in outcome.warning
     assert "1 waiting" in outcome.note
     assert "secret" not in outcome.note + outcome.warning
+
+
+def test_the_doctor_is_told(server: Server, hook: Hook) -> None:
+    def found(address: str = "") -> tuple[str, Level]:
+        finding = (hook.plugin.diagnose(JAIL, hook.action, address) or [])[0]
+        return finding.text, finding.level
+
+    hook.do(Op.BAN, "192.0.2.1")
+    hook.wait_until("1 sent")
+    assert found() == (f"http://127.0.0.1:{server.port}: 1 sent, 0 waiting, 0 dropped", Level.GOOD)
+    assert found("192.0.2.1") == ("it tells of bans and keeps nobody out", Level.NOTE)
+    server.answers.extend([Answer(500)] * 1000)
+    hook.do(Op.BAN, "192.0.2.2")
+    server.wait_for(3)
+    assert found()[1] is Level.BAD
 
 
 def test_a_message_that_is_refused_for_good_is_dropped_and_counted(server: Server, hook: Hook) -> None:
