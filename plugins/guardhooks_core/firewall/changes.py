@@ -87,7 +87,8 @@ class ChangeListener:
                 )
                 return
             self._socket, self._loop = channel, loop
-        self._in_loop(lambda: loop.add_reader(channel, self._read))
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(self._listen, loop, channel)
 
     def close(self) -> None:
         """Stop listening. For the event loop's thread."""
@@ -130,10 +131,10 @@ class ChangeListener:
         if others:
             self._changed(None)
 
-    def _in_loop(self, do: Callable[[], object]) -> None:
-        assert self._loop is not None
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(do)
+    def _listen(self, loop: asyncio.AbstractEventLoop, channel: socket.socket) -> None:
+        with self._lock:
+            if self._socket is channel:
+                loop.add_reader(channel, self._read)
 
     def _read(self) -> None:
         with self._lock:
