@@ -16,7 +16,7 @@ from .regexes import parsed
 
 _CHOICES: Final = 4
 """A class of more characters than this ends a word."""
-_MOST: Final = 2
+_MOST: Final = 3
 """Factors of one sequence that are kept, the weightiest: more make the engine's database slow to build."""
 _CHOICE_COSTS: Final = 3
 """Characters by which a choice of words must be longer than a single word to be preferred."""
