@@ -30,6 +30,11 @@ _PORTS: Final = (2, 3)
 _FLAGS: Final = (1, 2)
 """Filter by the sender's address, by the receiver's."""
 _FAMILIES: Final = {4: 2, 6: 10}  # NFPROTO_IPV4, NFPROTO_IPV6
+_USUAL: Final = {
+    version: b"".join(kind.to_bytes(2, sys.byteorder) for kind in (_ORIGINAL | 0x8000, _IP | 0x8000, *ends))
+    for version, ends in _ENDS.items()
+}
+"""Types of the attributes around the addresses."""
 _FEW: Final = 16
 """Up to so many single addresses the kernel is asked for each; for more it is quicker to read the whole table once."""
 _GONE: Final = (errno.ENOENT,)
@@ -59,6 +64,8 @@ def connections_of(offenders: Sequence[Entry], traffic: Traffic) -> list[bytes]:
             continue
         is_ours = _membership(ours)
         for answer in _read(version, ours):
+            if (addresses := _glance(answer, version)) and not any(map(is_ours, addresses)):
+                continue
             fields = dict(attributes(answer))
             protocol, ends = _tuple(fields[_ORIGINAL], version)
             (sender, sender_port), (receiver, receiver_port) = ends
@@ -115,6 +122,18 @@ def _membership(offenders: Sequence[Entry]) -> Callable[[bytes], bool]:
         return any(value >> shift in networks for shift, networks in by_shift.items())
 
     return is_member
+
+
+def _glance(answer: bytes, version: int) -> tuple[bytes, bytes] | None:
+    """Both addresses, from where every kernel so far has put them: a busy server's table is read in half a second
+    instead of three. None where they are elsewhere.
+    """
+    size = 4 if version == 4 else 16
+    second = 16 + size
+    heads = answer[2:4] + answer[6:8] + answer[10:12] + answer[second - 2 : second]
+    if heads != _USUAL[version]:
+        return None
+    return answer[12 : second - 4], answer[second : second + size]
 
 
 def _tuple(data: bytes, version: int) -> tuple[int, list[tuple[bytes, int]]]:
