@@ -14,27 +14,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from guardhooks import status
 from guardhooks.addresses import canonical
+from guardhooks.adoption import adopt
+from guardhooks.announcements import announce
 from guardhooks.enforcer import Enforcer
 from guardhooks.errors import ActionError, ConfigError, StateError
 from guardhooks.finding import Finding
 from guardhooks.lastdoor import FORCED, LastDoor
 from guardhooks.ledger import Ledger
-from guardhooks.logs import NOTICE, together
 from guardhooks.model import NO_OPTIONS, ActionSpec, Ban, Failure, Fields, Jail, Op, Outcome, Problem
 from guardhooks.pipeline import Pipeline
 from guardhooks.plugins import Plugins
 from guardhooks.plugins.faults import shortage
 from guardhooks.resolver import Resolver
-from guardhooks.settings.model import Settings
+from guardhooks.settings.model import Settings, jails_of
 from guardhooks.source_news import SourceNews
 from guardhooks.sources import Sources
 from guardhooks.supervision import Supervisor
@@ -44,10 +45,6 @@ _TICK: Final = 0.5
 """Seconds between two looks for bans that are over and for state that is to be written."""
 _RESTORE_PATIENCE: Final = 2.0
 """Seconds that reading the logs waits at a start for the bans to be put back in force."""
-FOUND: Final = "found in the firewall"
-"""Reason of a ban that no rule of ours made."""
-_RESTORED_ONE_BY_ONE: Final = 100
-"""So many bans that a restart puts back are logged each; more are summed up."""
 
 logger = logging.getLogger("guardhooks.actions")
 
@@ -75,14 +72,15 @@ class Guard:
         self.ledger_file = ledger_file
         self.started = 0.0
         self.clock = clock
-        self.jails: Mapping[str, Jail] = self._jails_of(settings)
+        self.jails: Mapping[str, Jail] = jails_of(settings, observe=self.observing)
         self.ledger = Ledger.open(ledger_file, clock=clock, history_age=self._history_age())
         self._executor = ThreadPoolExecutor(16, thread_name_prefix="guardhooks")
         self.supervisor = Supervisor()
+        self.door = LastDoor(clock, self._spares)
+        adopting = partial(adopt, self.door, self.ledger)
         self.enforcer = Enforcer(
-            self._execute, self.ledger.due, self._report, settings.reconcile, self.supervisor, adopt=self._adopt
+            self._execute, self.ledger.due, self._report, settings.reconcile, self.supervisor, adopt=adopting
         )
-        self.door = LastDoor(clock, lambda jail, id: self.plugins.refuse_ban(jail, id))  # noqa: PLW0108 -- those of now
         self._resolver = Resolver(clock=clock)
         self._pipeline = Pipeline(
             plugins=plugins,
@@ -100,15 +98,6 @@ class Guard:
         self._notes_told = 0
         self._housekeeping: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-
-    def _jails_of(self, settings: Settings) -> dict[str, Jail]:
-        jails = {jail.name: jail for jail in settings.jails}
-        if not self.observing:
-            return jails
-        return {
-            name: replace(jail, actions=tuple(replace(action, name="observe", file="") for action in jail.actions))
-            for name, jail in jails.items()
-        }
 
     def _history_age(self) -> float:
         return max([self.settings.history_age, *(jail.findtime for jail in self.jails.values())])
@@ -163,7 +152,7 @@ class Guard:
         self.settings, self.plugins = settings, plugins
         self._pipeline.plugins = self.sources.plugins = plugins
         kept = {name: replace(old[name], problems=why) for name, why in settings.broken.items() if name in old}
-        self.jails = {**self._jails_of(settings), **kept}
+        self.jails = {**jails_of(settings, observe=self.observing), **kept}
         self.ledger.remember(self._history_age())
         plugins.on_start(self)
         self._log_unknown_switches()
@@ -323,27 +312,16 @@ class Guard:
         if ban.end <= self.clock():
             logger.info("[%s] Ignore %s, expired bantime", ban.jail, safe_text(ban.id))
             return None
-        if why := self.door.refusal(jail, ban.id):
-            remedy = f"`guardhooks ban {ban.jail} {ban.id} --force` bans it anyway"
-            logger.warning("[%s] %s is not banned: %s; %s", ban.jail, safe_text(ban.id), why, safe_text(remedy))
+        if not self.door.lets_pass(jail, ban):
             return None
         stored = self.ledger.add(ban)
         if stored is not None:
             self.enforcer.ban(jail, stored)
         return stored
 
-    def _adopt(self, jail: Jail, found: Sequence[Ban]) -> tuple[list[Ban], list[Ban]]:
-        """Take bans that an action found in force into the ledger; those that were, and those that must not be."""
-        adopted, refused = [], []
-        for each in found:
-            if why := self.door.refusal(jail, each.id):
-                logger.warning("[%s] %s, found in the firewall, is let go: %s", jail.name, safe_text(each.id), why)
-                refused.append(each)
-                continue
-            ban = replace(each, jail=jail.name, restored=True, reason=each.reason or FOUND)
-            if (stored := self.ledger.add(ban)) is not None:
-                adopted.append(stored)
-        return adopted, refused
+    def _spares(self, jail: Jail, id: str) -> str:
+        """Why plugins spare an id; asked of the jail as it is now, which an action may know from before a reload."""
+        return self.plugins.refuse_ban(self.jails.get(jail.name, jail), id)
 
     async def _lift_disastrous(self) -> None:
         if bans := self.door.disastrous(self.ledger.find):
@@ -396,21 +374,7 @@ class Guard:
     async def _report(self, news: list[tuple[Jail, Op, Ban]]) -> None:
         """Tell the world that bans are in force or over, once the ledger has them on disk."""
         await self._write_ledger()
-        restored = Counter(jail.name for jail, op, ban in news if op is Op.BAN and ban.restored)
-        for name, number in restored.items():
-            if number > _RESTORED_ONE_BY_ONE:
-                logger.log(NOTICE, "[%s] Restored %d bans", name, number)
-        with together():
-            for jail, op, ban in news:
-                if op is Op.UNBAN:
-                    logger.log(NOTICE, "[%s] Unban %s", jail.name, safe_text(ban.id))
-                    self.plugins.on_unban(jail, ban)
-                    continue
-                if not ban.restored:
-                    logger.log(NOTICE, "[%s] Ban %s", jail.name, safe_text(ban.id))
-                elif restored[jail.name] <= _RESTORED_ONE_BY_ONE:
-                    logger.log(NOTICE, "[%s] Restore Ban %s", jail.name, safe_text(ban.id))
-                self.plugins.on_ban(jail, ban)
+        announce(self.plugins, news)
 
     # --- what can be seen ---------------------------------------------------------------------------------------------
 

@@ -93,6 +93,14 @@ class LastDoor:
         if not force and (why := self.refusal(jail, id, spared)):
             raise ActionError(f"[{jail.name}] {safe_text(id)} is refused: {why}; add --force to ban it anyway")
 
+    def lets_pass(self, jail: Jail, ban: Ban) -> bool:
+        """Whether a decided ban may be made; if not, the log says why and how to have it all the same."""
+        why = self.refusal(jail, ban.id)
+        if why:
+            remedy = f"`guardhooks ban {ban.jail} {ban.id} --force` bans it anyway"
+            logger.warning("[%s] %s is not banned: %s; %s", ban.jail, safe_text(ban.id), why, safe_text(remedy))
+        return not why
+
     def refusal(self, jail: Jail, id: str, spared: Collection[str] = ()) -> str:
         """Why a ban of `id` must not be, as the end of a sentence; empty where nothing speaks against it."""
         if hit := self.hit(id, spared):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from guardhooks.model import Jail, Problem
@@ -29,3 +29,13 @@ class Settings:
     state: Path | None = None
     history_age: float = 86400.0
     reconcile: float = 30.0
+
+
+def jails_of(settings: Settings, *, observe: bool) -> dict[str, Jail]:
+    """The jails by name; with `observe` each of their actions only says what it would do."""
+    if not observe:
+        return {jail.name: jail for jail in settings.jails}
+    return {
+        jail.name: replace(jail, actions=tuple(replace(action, name="observe", file="") for action in jail.actions))
+        for jail in settings.jails
+    }

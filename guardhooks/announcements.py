@@ -1,0 +1,37 @@
+"""Tells the log and the plugins that bans are in force or over."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from guardhooks.logs import NOTICE, together
+from guardhooks.model import Ban, Jail, Op
+from guardhooks.plugins import Plugins
+from guardhooks.text import safe_text
+
+_RESTORED_ONE_BY_ONE: Final = 100
+"""So many bans that a restart puts back are logged each; more are summed up."""
+
+logger = logging.getLogger("guardhooks.actions")
+
+
+def announce(plugins: Plugins, news: Sequence[tuple[Jail, Op, Ban]]) -> None:
+    """Each ban and unban, in order; what a restart puts back may be summed up in the log."""
+    restored = Counter(jail.name for jail, op, ban in news if op is Op.BAN and ban.restored)
+    for name, number in restored.items():
+        if number > _RESTORED_ONE_BY_ONE:
+            logger.log(NOTICE, "[%s] Restored %d bans", name, number)
+    with together():
+        for jail, op, ban in news:
+            if op is Op.UNBAN:
+                logger.log(NOTICE, "[%s] Unban %s", jail.name, safe_text(ban.id))
+                plugins.on_unban(jail, ban)
+                continue
+            if not ban.restored:
+                logger.log(NOTICE, "[%s] Ban %s", jail.name, safe_text(ban.id))
+            elif restored[jail.name] <= _RESTORED_ONE_BY_ONE:
+                logger.log(NOTICE, "[%s] Restore Ban %s", jail.name, safe_text(ban.id))
+            plugins.on_ban(jail, ban)
