@@ -14,6 +14,7 @@ from .collection import Collection
 from .facts import Facts
 from .page import Page
 from .parameters import Parameters
+from .whois_answer import Answer
 
 _LATEST: Final = 253_000_000_000.0
 """Seconds since the epoch: the year 9987, behind which there are no dates."""
@@ -85,8 +86,12 @@ class Report:
         if self.parameters.content.web and facts.address:
             page.section("More about it:", _links(facts.address))
         if facts.whois is not None:
-            what = facts.whois.text.split("\n") if facts.whois.text else [f"({facts.whois.problem})"]
-            page.section(f"Whois {facts.address}:", what)
+            page.section(f"Whois {facts.address}:", _whois_lines(facts.whois))
+
+
+def _whois_lines(answer: Answer) -> list[str]:
+    lines = answer.text.split("\n") if answer.text else []
+    return [*lines, f"({answer.problem})"] if answer.problem else lines
 
 
 def _fields(facts: Facts) -> list[tuple[str, str]]:

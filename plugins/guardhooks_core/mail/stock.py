@@ -49,10 +49,10 @@ CONTENTS: Final = {
 
 _VOCABULARY: Final = """
     about after against all are attempts available awk ban banned been bgp bin buffered cat com containing country cut
-    dat date dest dev domaintools done dshield echo escape fail failures for from geoip geoipasnum geoiplookup
+    dat date dest dev domaintools done dshield echo escape exit fail failures for from geoip geoipasnum geoiplookup
     grep has have here host hostname hosts html http https information ipfailures ipinfo ipjailfailures
     ipjailmatches ipmatches jail just lib line lines local logpath mail mailargs matches max missing more net null
-    org output print printf program projecthoneypot query regards run sbin sender sendmail set share spamhaus
+    org output print printf program projecthoneypot query regards restored run sbin sender sendmail set share spamhaus
     started stopped subject successfully summary tail the then these tmp txt until usr var whois will with www
 """
 _WORDS: Final = frozenset(_VOCABULARY.split())

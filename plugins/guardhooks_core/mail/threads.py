@@ -16,7 +16,7 @@ T = TypeVar("T")
 async def in_thread(function: Callable[[], T]) -> T:
     """What `function` returns. When cancelled, the thread goes on and its result is dropped.
 
-    :raises ActionError: what it raised, as all other exceptions that mean a failure of the work.
+    :raises ActionError: what it raised; OSError and ValueError come as they are.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -29,7 +29,7 @@ def _run(function: Callable[[], T], future: asyncio.Future[T], loop: asyncio.Abs
     result: list[T] = []
     try:
         result.append(function())
-    except (ActionError, OSError) as failure:
+    except (ActionError, OSError, ValueError) as failure:
         error = failure
     finally:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know

@@ -13,8 +13,10 @@ import ipaddress
 import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final, TypeAlias
 
+from .threads import in_thread
 from .whois_answer import Answer, read_answer
 
 PORT: Final = 43
@@ -23,6 +25,8 @@ _ARIN: Final = "whois.arin.net"
 _REFERRALS: Final = 3
 _TIMEOUT: Final = 10.0
 """Seconds for all servers together."""
+_CONNECTING: Final = 3.0
+"""Seconds for each address of a server."""
 _LONGEST: Final = 64 << 10
 """Bytes of one answer that are read."""
 _KEPT: Final = 256
@@ -44,7 +48,7 @@ class Whois:
         self._known: OrderedDict[str, tuple[float, Answer]] = OrderedDict()
 
     async def about(self, address: str, server: Server | None = None) -> Answer:
-        """What is known about an address or network; an answer without text says in `problem` why. Never raises."""
+        """What is known about an address or network; `problem` says why there is not more. Never raises."""
         network = ipaddress.ip_network(address)
         if not network.network_address.is_global and server is None:
             return Answer(problem=f"{address} is no public address")
@@ -68,8 +72,7 @@ class Whois:
                     following = answer.referral
         except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
             why = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-            if not answer.text:
-                return Answer(problem=f"whois server {following[0]}: {why}")
+            return replace(answer, problem=f"whois server {following[0]}: {why}")
         return answer
 
     async def _exchange(self, server: Server, address: str, *, is_referred: bool) -> bytes:
@@ -115,14 +118,14 @@ async def connect_safely(server: Server, is_referred: bool) -> Streams:
 
     :raises OSError: when there is none, or it does not answer.
     """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(*server, type=socket.SOCK_STREAM)
+    found = await in_thread(lambda: socket.getaddrinfo(*server, type=socket.SOCK_STREAM))
     error: OSError = ConnectionRefusedError(f"{server[0]} has no public address")
     for *_, (host, *_) in found[:4]:
         if is_referred and not ipaddress.ip_address(str(host).partition("%")[0]).is_global:
             continue
         try:
-            return await asyncio.open_connection(str(host), server[1])
+            async with asyncio.timeout(_CONNECTING):
+                return await asyncio.open_connection(str(host), server[1])
         except OSError as failure:
             error = failure
     raise error

@@ -23,7 +23,10 @@ _HOST: Final = re.compile(r"(?:whois://)?([A-Za-z0-9](?:[A-Za-z0-9-]{0,62}\.)+[A
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The cleaned answer of a server, the networks that it is about, narrowest first, and who knows more."""
+    """The cleaned answer of a server, the networks that it is about, narrowest first, and who knows more.
+
+    `problem` says why there is nothing, or not all.
+    """
 
     text: str = ""
     country: str = ""

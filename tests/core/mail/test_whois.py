@@ -8,7 +8,7 @@ import itertools
 
 import pytest
 
-from guardhooks_core.mail.whois import Whois, connect_safely
+from guardhooks_core.mail.whois import Streams, Whois, connect_safely
 from guardhooks_core.mail.whois_answer import Answer, read_answer
 from tests.core.mail.kit import NOW, connect_here, unreachable, whois_server
 
@@ -83,18 +83,25 @@ def test_referrals_end():
     assert len(asyncio.run(life())) == 4 + 1
 
 
-def test_a_referral_that_leads_nowhere_leaves_what_was_known():
-    async def life() -> Answer:
-        async with whois_server(b"refer: 127.0.0.1.example\nowner: somebody\n") as port:
+def test_a_referral_that_leads_nowhere_leaves_what_was_known_for_this_time():
+    async def life() -> None:
+        asked: list[bytes] = []
+        answer = b"refer: nowhere.example\ninetnum: 185.0.0.0 - 185.255.255.255\nowner: somebody\n"
+        async with whois_server(answer, asked) as port:
 
-            async def connect(server: tuple[str, int], is_referred: bool) -> object:
+            async def connect(server: tuple[str, int], is_referred: bool) -> Streams:
                 if is_referred:
                     raise ConnectionRefusedError
                 return await asyncio.open_connection("127.0.0.1", port)
 
-            return await Whois(lambda: NOW, connect).about(ADDRESS)  # type: ignore[arg-type]
+            whois = Whois(lambda: NOW, connect)
+            for _ in range(2):
+                found = await whois.about(ADDRESS)
+                assert "somebody" in found.text
+                assert found.problem == "whois server nowhere.example: ConnectionRefusedError"
+            assert len(asked) == 2
 
-    assert "somebody" in asyncio.run(life()).text
+    asyncio.run(life())
 
 
 def test_nobody_answers():
