@@ -246,16 +246,16 @@ def read_only(path: Path) -> Iterator[Callable[[str], Iterator[Row]]]:
 
     :raises StateError: when it cannot be read, or another release has written it.
     """
-    if not path.exists():
-        yield lambda _table: iter(())
-        return
     try:
+        if not path.exists():
+            yield lambda _table: iter(())
+            return
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version != _VERSION:
                 raise StateError(f"{path}: written by another release; start the daemon, which knows what to do")
             yield lambda table: connection.execute(_READ[table])
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise _state_error(path, "read", error) from error
 
 

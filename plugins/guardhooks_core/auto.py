@@ -81,7 +81,7 @@ class AutoAction:
             return None
         chosen = self._chosen.get((jail.name, action.actname))
         found: dict[str, list[Finding]] = {}
-        for name in [chosen] if chosen else CANDIDATES:
+        for name in [chosen] if chosen else (*CANDIDATES, LAST_RESORT):
             found[name] = await guard.diagnose(jail, replace(action, name=name), bans, address) or []
         whole = (name for name, findings in found.items() if all(each.level is not Level.BAD for each in findings))
         name = next(whole, next(iter(found)))

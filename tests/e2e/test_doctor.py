@@ -21,6 +21,7 @@ from tests.e2e.sshserver import SshServer
 
 PORT: Final = 2200
 FIREWALLS: Final = ("nftables", "ipset")
+NFT_INSERT: Final = "nft insert rule inet guardhooks prerouting"
 _LISTEN: Final = f"""
 import socket
 servers = [socket.create_server(("0.0.0.0", {PORT}))]
@@ -143,7 +144,7 @@ def test_who_is_banned_is_kept_out_and_the_doctor_says_by_what(scene: Scene, fir
 @pytest.mark.parametrize(
     ("firewall", "rule"),
     [
-        ("nftables", "nft insert rule inet guardhooks prerouting ip saddr 192.0.2.64/26 accept"),
+        ("nftables", f"{NFT_INSERT} ip saddr 192.0.2.64/26 accept"),
         ("ipset", "iptables -I INPUT -s 192.0.2.64/26 -j ACCEPT"),
     ],
 )  # fmt: skip
@@ -162,11 +163,21 @@ def test_a_rule_in_front_that_lets_pass_is_named(scene: Scene, firewall: str, ru
     assert f"accepts the packets of {ATTACKER[4]}" in report["verdict"]
 
 
-def test_rules_in_front_that_concern_others_are_no_excuse(scene: Scene) -> None:
-    daemon = scene.daemon("ipset")
+@pytest.mark.parametrize(
+    ("firewall", "rule", "matches"),
+    [
+        ("nftables", f"{NFT_INSERT} {{}} accept", [f"ip saddr {NEIGHBOUR[4]}", "ip6 saddr ::1"]),
+        ("ipset", "iptables -I INPUT {} -j ACCEPT", [f"-s {NEIGHBOUR[4]}", "-i lo", "-p udp", "-p tcp --dport 443"]),
+    ],
+    ids=FIREWALLS,
+)
+def test_rules_in_front_that_concern_others_are_no_excuse(
+    scene: Scene, firewall: str, rule: str, matches: list[str]
+) -> None:
+    daemon = scene.daemon(firewall)
     daemon.command("ban", "plain", ATTACKER[4])
-    for match in (("-s", NEIGHBOUR[4]), ("-i", "lo"), ("-p", "udp"), ("-p", "tcp", "--dport", "443")):
-        scene.run("iptables", "-I", "INPUT", *match, "-j", "ACCEPT")
+    for match in matches:
+        scene.run(*rule.format(match).split())
 
     report = examined(daemon, ATTACKER[4], code=0)
 

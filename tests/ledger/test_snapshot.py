@@ -66,3 +66,9 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     file.write_bytes(b"no database at all" * 100)
     with pytest.raises(StateError, match="cannot read the ledger"):
         Ledger.snapshot(file, clock=lambda: 1000.0)
+
+
+def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite3").mkdir()
+    with pytest.raises(StateError, match="cannot read the ledger"):
+        Ledger.snapshot(tmp_path / "ledger.sqlite3", clock=lambda: 1000.0)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import pytest
 
-from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome
+from guardhooks import ActionError, ActionSpec, Ban, Finding, Jail, Level, Op, Outcome
 from guardhooks_core import observe
 from guardhooks_core.auto import AutoAction
 from guardhooks_core.firewall.problems import PrivilegeError, ToolMissingError
@@ -103,6 +103,40 @@ def test_a_new_start_chooses_anew(run: Started) -> None:
     act(Op.START)
     guard.errors.clear()
     assert "auto → nftables" in act(Op.START).note
+
+
+class ExaminedGuard(RecordingGuard):
+    """Tells what the firewall that is `whole` holds; the others are bare."""
+
+    def __init__(self, whole: str) -> None:
+        super().__init__()
+        self.whole = whole
+
+    async def diagnose(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+        level = Level.GOOD if action.name == self.whole else Level.BAD
+        return [Finding(f"{action.name} for {address}", level)]
+
+
+def test_the_doctor_looks_at_what_was_chosen() -> None:
+    auto, guard = AutoAction(), ExaminedGuard("ipset")
+    auto.on_start(guard)
+    asyncio.run(auto.execute_action(JAIL, ACTION, Op.START, []))
+    found = asyncio.run(auto.diagnose(guard, JAIL, ACTION, [BAN], "192.0.2.1"))
+    assert found == [Finding("auto → nftables"), Finding("nftables for 192.0.2.1", Level.BAD)]
+
+
+def test_without_a_daemon_the_doctor_looks_at_the_firewall_that_is_whole_else_at_the_first() -> None:
+    for whole, seen in (("ipset", "ipset"), ("iptables-rules", "iptables-rules"), ("none", "nftables")):
+        found = asyncio.run(AutoAction().diagnose(ExaminedGuard(whole), JAIL, ACTION, [BAN], "192.0.2.1"))
+        assert found is not None
+        assert [each.text for each in found] == [f"auto: looked at as {seen}", f"{seen} for 192.0.2.1"]
+
+
+def test_who_is_observed_only_is_not_kept_out() -> None:
+    found = observe.diagnose(ActionSpec("observe", "observe"), [BAN], "192.0.2.1")
+    assert found is not None
+    assert [each.keeps_out for each in found] == [False]
+    assert observe.diagnose(ACTION, [BAN], "192.0.2.1") is None
 
 
 def test_other_actions_are_not_its_business() -> None:
