@@ -38,7 +38,7 @@ class Afterwards:
             self._news.notify()
 
     def close(self) -> None:
-        """Do at once what is due later, and end the thread."""
+        """Do what is due by now, leave out what is due later, and end the thread."""
         with self._news:
             thread, self._closing = self._thread, True
             self._news.notify()
@@ -50,7 +50,7 @@ class Afterwards:
             for action, bans in _by_action(ready):
                 try:
                     self._cut(action, bans)
-                except GuardhooksError as error:
+                except (GuardhooksError, OSError) as error:
                     logger.error("[%s] action %s: %s", bans[0].jail, action.actname, safe_text(str(error)))
 
     def _wait(self) -> list[tuple[ActionSpec, Ban]]:
@@ -58,10 +58,12 @@ class Afterwards:
         with self._news:
             while self._due:
                 now = time.monotonic()
-                ready = [(action, ban) for due, action, ban in self._due if due <= now or self._closing]
+                ready = [(action, ban) for due, action, ban in self._due if due <= now]
+                self._due = [] if self._closing else [each for each in self._due if each[0] > now]
                 if ready:
-                    self._due = [each for each in self._due if each[0] > now and not self._closing]
                     return ready
+                if not self._due:
+                    break
                 self._news.wait(min(due for due, _, _ in self._due) - now)
             self._thread = None
             return []

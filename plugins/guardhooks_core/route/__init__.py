@@ -7,6 +7,7 @@ has no timeouts for them: bans end by the daemon.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import re
@@ -83,7 +84,8 @@ class RouteAction:
     def _flush(self, jail: Jail, action: ActionSpec, metric: int) -> bool:
         if not self._owners.others(jail, action, [str(metric)]):
             for version in (4, 6):
-                kernel.remove(metric, kernel.read(version, metric))
+                with contextlib.suppress(ToolMissingError):  # a kernel without IPv6 holds nothing
+                    kernel.remove(metric, kernel.read(version, metric))
             self._owners.release([str(metric)])
         return True
 

@@ -59,7 +59,7 @@ def deliver(parameters: Parameters, body: bytes, delivery: str) -> Delivery:
             url = target
     except ConfigError as error:
         return Delivery(Fate.LATER, str(error))
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, http.client.HTTPException, ValueError, RuntimeError) as error:  # the last: no more threads
         return Delivery(Fate.LATER, safe_text(f"{type(error).__name__}: {error}", 200))
     return Delivery(Fate.LATER, f"more than {_REDIRECTIONS} redirections")
 
