@@ -158,6 +158,8 @@ class ActionWorker:
         if outcome is None:
             self.state, self.reason = ActionState.UNSERVED, self._unserved()
             logger.error("[%s] %s", self.jail.name, self.reason)
+            self._asked.clear()
+            self._wake.clear()
             self._done(self, Op.START, bans)
             return
         if self.state is ActionState.FAILING:

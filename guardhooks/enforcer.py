@@ -133,7 +133,7 @@ class Enforcer:
     def check_now(self, jail: str, actname: str = "") -> None:
         """Others may have changed what this action, or all of the jail, put in force: have it compared and repaired."""
         for worker in self._workers.get(jail, ()):
-            if worker.action.actname == (actname or worker.action.actname) and worker.state is ActionState.ACTIVE:
+            if actname in {"", worker.action.actname} and worker.state is not ActionState.UNSERVED:
                 worker.check_now()
 
     def state(self, jail: str, id: str) -> str:

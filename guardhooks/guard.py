@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -346,8 +347,9 @@ class Guard:
         At once, or a second after the last time; however many calls there are, the last is followed by a check that
         began after it. May be called from any thread.
         """
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.enforcer.check_now, jail, actname)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self.enforcer.check_now, jail, actname)
 
     def adopts(self, jail: str, actname: str) -> bool:
         """Whether an action that starts must not remove bans it finds but report them (`Outcome.found`).

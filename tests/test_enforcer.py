@@ -394,3 +394,34 @@ def test_a_flood_of_changes_asks_for_few_checks_and_one_follows_the_last() -> No
         assert world.kernel == set()
 
     asyncio.run(story())
+
+
+def test_what_others_change_while_an_action_starts_is_looked_at_when_it_has_started() -> None:
+    async def story() -> None:
+        world = Range()
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: bool(world.calls))
+        enforcer.check_now("sshd", "wall")
+        world.gate.set()
+        await until(lambda: [op for _, op, _ in world.calls] == [Op.START, Op.CHECK])
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_a_ban_that_comes_while_it_is_not_known_that_nobody_serves_the_action() -> None:
+    async def story() -> None:
+        world = Range(unserved={"mail"})
+        jail = Jail("sshd", actions=(MAIL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: bool(world.calls))
+        world.decide(enforcer, jail, "192.0.2.1")
+        enforcer.check_now("sshd")
+        world.gate.set()
+        await until(lambda: enforcer.state("sshd", "192.0.2.1") == "failing")
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())

@@ -53,10 +53,12 @@ class Vigil:
         with self._lock:
             self._actions[jail.name, action.actname] = frozenset(names)
 
-    def unwatch(self, jail: Jail, action: ActionSpec) -> None:
-        """The action is no more."""
+    def unwatch(self, jail: Jail, action: ActionSpec, name: str) -> None:
+        """The action is no more, unless one that took its place answers for another name."""
+        key = (jail.name, action.actname)
         with self._lock:
-            self._actions.pop((jail.name, action.actname), None)
+            if name in self._actions.get(key, ()):
+                del self._actions[key]
 
     def ask(self, name: str = "") -> None:
         """Have the actions checked that answer for `name`; all of them for the empty one."""

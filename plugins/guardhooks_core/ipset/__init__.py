@@ -71,9 +71,10 @@ class IpsetAction:
             return None
         names = set_names(action.get("name"))
         with self._lock:
-            if op in {Op.STOP, Op.FLUSH}:
-                self._vigil.unwatch(jail, action)
-                return op is Op.STOP or self._flush(jail, action, names)
+            if op is Op.STOP:
+                return True
+            if op is Op.FLUSH:
+                return self._flush(jail, action, names)
             parameters = _parameters(action)
             if op is Op.START:
                 self._owners.claim(jail, action, list(names.values()))
@@ -150,6 +151,7 @@ class IpsetAction:
         owners = list(names.values())
         if self._owners.others(jail, action, owners):
             return True
+        self._vigil.unwatch(jail, action, names[4])
         for version, name in names.items():
             self._census.forget(name)
             if xtables.has_tool(version):

@@ -65,9 +65,10 @@ class NftablesAction:
                 return self._do(jail, action, op, chain, bans)
 
     def _do(self, jail: Jail, action: ActionSpec, op: Op, chain: str, bans: Sequence[Ban]) -> bool | Outcome:
-        if op in {Op.STOP, Op.FLUSH}:
-            self._vigil.unwatch(jail, action)
-            return op is Op.STOP or self._flush(jail, action, chain)
+        if op is Op.STOP:
+            return True
+        if op is Op.FLUSH:
+            return self._flush(jail, action, chain)
         if op is Op.START:
             self._owners.claim(jail, action, [chain])
             self._vigil.watch(jail, action, [chain])
@@ -118,6 +119,7 @@ class NftablesAction:
 
     def _flush(self, jail: Jail, action: ActionSpec, chain: str) -> bool:
         if not self._owners.others(jail, action, [chain]):
+            self._vigil.unwatch(jail, action, chain)
             self._structure.remove(chain)
             self._owners.release([chain])
             self._upkeep.forget(chain)

@@ -21,8 +21,8 @@ QUIET = {"nftables": 0.2, "ipset": 1.2}
 class Action:
     """One action on a host whose sets hold `maxelem` entries."""
 
-    def __init__(self, host: Host, name: str, maxelem: int, **options: str) -> None:
-        self._host, self._name, self._options = host, name, {"maxelem": str(maxelem), **options}
+    def __init__(self, host: Host, plugin: str, maxelem: int, **options: str) -> None:
+        self._host, self._name, self._options = host, plugin, {"maxelem": str(maxelem), **options}
 
     def do(self, op: str, *ids: str, length: float = HOUR) -> dict[str, Any]:
         bans = [(id_, length) for id_ in ids]
@@ -209,6 +209,21 @@ def test_what_others_change_is_noticed_and_what_we_change_is_not(
     assert action.held == set(due)
     host.ask("asked", patience=0)
     assert not host.ask("asked", patience=QUIET[name])
+
+
+@BOTH
+@pytest.mark.parametrize("end", ["stop", "flush"])
+def test_a_reloaded_action_is_still_watched_when_the_former_has_ended(
+    hosts: tuple[Host, Host], name: str, end: str
+) -> None:
+    host = hosts[0]
+    former = Action(host, name, 1000, name="sshd" if end == "stop" else "old")
+    former.do("start", "10.0.0.1")
+    Action(host, name, 2000).do("start", "10.0.0.1")
+    former.do(end)
+    host.ask("asked", patience=0)
+    host.sh(*("ipset flush f2b-sshd" if name == "ipset" else "nft flush set inet guardhooks f2b-sshd-4-32").split())
+    assert host.ask("asked", patience=20)
 
 
 @BOTH
