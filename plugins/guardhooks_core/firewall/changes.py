@@ -78,8 +78,8 @@ class ChangeListener:
             if self._socket is not None or self._refused:
                 return
             try:
-                channel = _joined()
                 self._generation = generation()
+                channel = _joined()
             except OSError as error:
                 self._refused = True
                 logger.warning(
