@@ -129,7 +129,10 @@ class Plugins:
         raise ConfigError(f"[{jail.name}] no plugin reads {spec.kind} {safe_text(spec.text)!r}")
 
     def line_matcher(self, source: LogSource, jails: Sequence[Jail]) -> list[LineMatcher]:
-        """Matchers that together serve as many of `jails` as somebody wants to serve."""
+        """Matchers that together serve as many of `jails` as somebody wants to serve.
+
+        :raises PluginError: when the machine lacks what it takes, for now.
+        """
         matchers: list[LineMatcher] = []
         left = list(jails)
         for implementation in self._chain("line_matcher", None):
@@ -147,13 +150,16 @@ class Plugins:
     def feed(self, matcher: LineMatcher, chunk: Chunk) -> list[Failure]:
         """What a matcher finds in these lines; a fault in the middle costs the rest of them. For a worker thread.
 
-        :raises PluginError: when the matcher's plugin was switched off for it; ask `line_matcher` again.
+        :raises PluginError: when the matcher's plugin was switched off for it, or the machine lacks what it takes for
+            now, and none of these lines counts; ask `line_matcher` again.
         """
         failures: list[Failure] = []
         try:
             failures.extend(matcher.feed(chunk))
         except Exception as error:  # the plugin boundary
             implementation = self._matcher_of[id(matcher)]
+            if want := shortage(error):
+                raise PluginError(f"plugin {implementation.plugin}: {want}") from error
             for jail in matcher.jails:
                 self._fault(implementation, Call("line_matcher", jail, ()), error)
             if any((implementation.plugin, jail) in self.faults.off for jail in matcher.jails):
@@ -334,7 +340,9 @@ class Plugins:
             answer = implementation.call(*call.values)
         except ConfigError:
             raise
-        except Exception as error:  # noqa: BLE001 -- the plugin boundary
+        except Exception as error:  # the plugin boundary
+            if call.hook == "line_matcher" and (want := shortage(error)):
+                raise PluginError(f"plugin {implementation.plugin}: {want}") from error
             self._fault(implementation, call, error)
             return None
         return self._checked(implementation, call, answer)
