@@ -80,12 +80,15 @@ async def measure(folder: Path, number: int, *, kernel: bool) -> None:
 
 
 async def started(folder: Path, *, kernel: bool) -> Guard:
-    action = ActionSpec("ipset", "ipset", {"name": "bench"}) if kernel else ActionSpec("nowhere", "nowhere")
-    filters = FilterSpec("sshd", failregex=("x",))
-    jails = (
-        Jail("tolerant", filters, (), (action,), maxretry=1000, ignoreip=("127.0.0.1/8", "192.0.2.0/24")),
-        Jail("strict", filters, (), (action,), maxretry=1, bantime=86400.0, ignoreip=("127.0.0.1/8", "192.0.2.0/24")),
-    )
+    ignored = ("127.0.0.1/8", "192.0.2.0/24")
+    limits = {"tolerant": 1000, "strict": 1}
+    jails = tuple(
+        Jail(
+            name, FilterSpec("sshd"), (), (_action(name, kernel=kernel),), maxretry=maxretry, bantime=86400.0,
+            ignoreip=ignored,
+        )
+        for name, maxretry in limits.items()
+    )  # fmt: skip
     plugins = Plugins.load()
     plugins.register(NoKernel(), "nowhere")
     logs.set_up("INFO", (folder / "log").open("w"))
@@ -94,6 +97,10 @@ async def started(folder: Path, *, kernel: bool) -> Guard:
     await asyncio.sleep(0.2)
     memory.settle()
     return guard
+
+
+def _action(name: str, *, kernel: bool) -> ActionSpec:
+    return ActionSpec("ipset", "ipset", {"name": name}) if kernel else ActionSpec("nowhere", "nowhere")
 
 
 def failures(jail: Jail, number: int, net: int, *, offenders: int = 0) -> Iterator[list[Failure]]:

@@ -63,7 +63,12 @@ class PrefixMap:
             number = int.from_bytes(socket.inet_pton(_FAMILIES[v6][0], address))
         except (OSError, ValueError):
             return []
-        return [text for shift, numbers in table.items() if (text := numbers.get(number >> shift)) is not None]
+        found = []
+        for shift, numbers in table.items():
+            text = numbers.get(number >> shift)
+            if text is not None:
+                found.append(text)
+        return found
 
     @staticmethod
     def _wider(table: _Table, prefix: str) -> list[str]:

@@ -15,6 +15,8 @@ _LINES_LIMIT: Final = 8192
 _FIELDS_LIMIT: Final = 64
 """Characters of one line or value, characters of all match lines, number of fields and of notes."""
 
+_encode: Final = json.JSONEncoder(check_circular=False).encode
+
 Details: TypeAlias = tuple[tuple[str, ...], Fields, Mapping[str, str]]
 NO_DETAILS: Final[Details] = ((), NO_FIELDS, NO_OPTIONS)
 
@@ -23,9 +25,13 @@ def encoded_details(ban: Ban) -> str:
     """Pack matches, fields and notes; empty where there are none. The text is ASCII, whatever they hold."""
     if not (ban.matches or ban.fields or ban.notes):
         return ""
+    if len(ban.fields) <= _FIELDS_LIMIT and not ban.notes:
+        packed = _encode([ban.matches, dict(ban.fields), {}])
+        if len(packed) <= _TEXT_LIMIT:  # so is everything in it
+            return packed
     fields = {name: _bounded(value) for name, value in islice(ban.fields.items(), _FIELDS_LIMIT)}
     notes = {name: _cut(str(value)) for name, value in islice(ban.notes.items(), _FIELDS_LIMIT)}
-    return json.dumps([_last_lines(ban.matches), fields, notes])
+    return _encode([_last_lines(ban.matches), fields, notes])
 
 
 def decoded_details(details: str) -> Details:

@@ -161,16 +161,20 @@ class Windows:
 
     def _with_lines(self, text: bytes, lines: Sequence[str], maxmatches: int) -> bytes:
         """The lines of a window and further ones, the oldest left out where there is no room; nothing without any."""
-        new = text
-        for line in lines[-maxmatches:] if maxmatches > 0 else ():
-            new = new + _SEPARATOR + _encoded(line) if new else _encoded(line)
-        surplus = new.count(_SEPARATOR) + 1 - maxmatches if maxmatches > 0 else 0
-        while surplus > 0 or len(new) > _LINES_LIMIT:
-            new = new[new.index(_SEPARATOR) + 1 :]
-            surplus -= 1
-        if maxmatches <= 0 or len(new) - len(text) > self._budget.left:
+        if maxmatches <= 0:
             new = b""
-        self._budget.left += len(text) - len(new)
+        elif len(lines) == 1 and not text:
+            new = _encoded(lines[0])
+        else:
+            new = _SEPARATOR.join([text, *map(_encoded, lines)] if text else map(_encoded, lines))
+            surplus = new.count(_SEPARATOR) + 1 - maxmatches
+            while surplus > 0 or len(new) > _LINES_LIMIT:
+                new = new[new.index(_SEPARATOR) + 1 :]
+                surplus -= 1
+        growth = len(new) - len(text)
+        if growth > self._budget.left:
+            new, growth = b"", -len(text)
+        self._budget.left -= growth
         return new
 
     # --- forgetting --------------------------------------------------------------------------------------------------
@@ -278,11 +282,13 @@ def _pruned(times: array[float], findtime: float, maxretry: int) -> array[float]
 
 
 def _encoded(line: str) -> bytes:
-    if "\0" in line:
-        line = line.replace("\0", "\ufffd")
     if len(line) > _LINE_LIMIT:
         line = line[: _LINE_LIMIT - 1] + "…"
-    return line.encode("utf-8", "surrogatepass")
+    try:
+        encoded = line.encode()
+    except UnicodeEncodeError:
+        encoded = line.encode("utf-8", "surrogatepass")
+    return encoded.replace(_SEPARATOR, b"\xef\xbf\xbd") if _SEPARATOR in encoded else encoded  # U+FFFD
 
 
 def _split(text: bytes) -> tuple[str, ...]:

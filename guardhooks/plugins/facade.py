@@ -331,8 +331,10 @@ class Plugins:
     # --- one call -----------------------------------------------------------------------------------------------------
 
     def _tell(self, hook: str, jail: Jail | None, values: tuple[object, ...]) -> None:
+        if not (chain := self._chain(hook, jail)):
+            return
         call = Call(hook, jail.name if jail else "", values)
-        for implementation in self._chain(hook, jail):
+        for implementation in chain:
             self._ask(implementation, call)
 
     def _ask(self, implementation: Implementation, call: Call) -> Any:  # noqa: ANN401 -- `call.expected`, or None

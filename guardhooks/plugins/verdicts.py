@@ -32,7 +32,7 @@ class Verdicts:
     # --- on_failure --------------------------------------------------------------------------------------------------
 
     def on_failure(self, chain: Chain, jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
-        for place, implementation in enumerate(chain):
+        for implementation in chain:
             try:
                 answer = implementation.call(jail, failure)
             except Exception as error:  # noqa: BLE001 -- the plugin boundary
@@ -41,7 +41,7 @@ class Verdicts:
             if answer is None and not self._trace:
                 continue
             if isinstance(answer, Awaitable):
-                return self._awaited(answer, chain, place, jail, failure)
+                return self._awaited(answer, chain, chain.index(implementation), jail, failure)
             checked = self._checked(implementation, _on_failure(jail, failure), answer)
             if isinstance(checked, Ignore):
                 return checked

@@ -40,12 +40,13 @@ def on_stop(guard: Guard) -> None:
 def decide_ban(jail: Jail, failure: Failure, record: Record) -> Generator[None, list[Ban] | None, list[Ban] | None]:
     """Add a ban in each recidive jail whose limit the new bans reach."""
     decided = yield
-    if not decided or _is_recidive(jail):
+    recidive_jails = _recidive_jails.get(id(jail))
+    if not decided or not recidive_jails or _is_recidive(jail):
         return decided
     new = [ban for ban in decided if ban.id == record.id]
     if not new:
         return decided
-    further = [_recidivist(recidive, new, record.bans, failure.time) for recidive in _recidive_jails.get(id(jail), ())]
+    further = [_recidivist(recidive, new, record.bans, failure.time) for recidive in recidive_jails]
     return [*decided, *(ban for ban in further if ban is not None)]
 
 

@@ -56,7 +56,7 @@ def decide_ban(jail: Jail, failure: Failure, record: Record) -> Generator[None, 
         decided = _sooner(jail, failure, record)
     if not decided:
         return decided
-    jails = _jails.get(id(jail), {jail.name: jail})
+    jails = _jails.get(id(jail)) or {jail.name: jail}
     return [lengthened(jails.get(ban.jail), ban, record) for ban in decided]
 
 
