@@ -90,9 +90,9 @@ class FileSource:
         detail = "; ".join([*failures, *([polling] if polling else [])])
         if failures:
             return SourceStatus(self._key, "failed", detail, origins)
-        if not origins:
-            nothing = f"no file {safe_text(self._pattern)} yet"
-            return SourceStatus(self._key, "waiting", "; ".join(filter(None, (nothing, detail))))
+        if not any(follower.current for follower in followers):
+            nothing = f"{safe_text(self._pattern)} is gone" if origins else f"no file {safe_text(self._pattern)} yet"
+            return SourceStatus(self._key, "waiting", "; ".join(filter(None, (nothing, detail))), origins)
         if not all(follower.live for follower in followers):
             return SourceStatus(self._key, "catching up", detail, origins)
         return SourceStatus(self._key, "polling" if polling else "reading", detail, origins)
