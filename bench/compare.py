@@ -52,9 +52,11 @@ class Size:
     jails: tuple[int, ...] = (1, 10, 60)
     lengths: tuple[int, ...] = (100, 1_000, 60_000)
     files: tuple[int, ...] = (1, 2, 4, 8)
+    parts: tuple[int, ...] = (8, 4, 2, 1)
+    grown_jails: tuple[int, ...] = (1, 10, 30, 60)
 
 
-QUICK = Size(100_000, 5_000, 30, 3, (100,), 0.02, (0.01, 1.0), (1, 60), (60_000,), (8,))
+QUICK = Size(100_000, 3_000, 20, 3, (100,), 0.02, (0.01, 1.0), (1, 60), (60_000,), (8,), (8, 1), ())
 
 COSTLY = ("guacamole", "3proxy")
 """Jails for which every line must be matched: a regex over two lines, and one without a single word."""
@@ -73,7 +75,7 @@ def main() -> None:
         "scaling": lambda: [scaling(size)],
         "startup": lambda: [startup(size.starts)],
         "latency": lambda: [latency(size.bans, size.slow_bans)],
-        "growth": lambda: growth.growth(size.growth),
+        "growth": lambda: growth.growth(size.growth, size.parts, size.grown_jails),
     }
     tables = [table for name in arguments.cases or suites for table in suites[name]()]
     text = "\n".join([machine(), "", *(table.markdown() for table in tables)])

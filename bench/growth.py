@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,11 +11,12 @@ from logs import write_log
 from reading import Cost, read
 from tables import Row, Table
 
-_POINTS = (8, 4, 2, 1)
 
+def growth(scale: float, parts: Sequence[int], numbers: Sequence[int]) -> list[Table]:
+    """The greatest case, divided by each of `parts`, and these numbers of jails.
 
-def growth(scale: float) -> list[Table]:
-    """`scale` 1 means up to two million lines, 60 jails, 400,000 offenders and 40,000 bans."""
+    `scale` 1 means two million lines, 400,000 offenders and 40,000 bans.
+    """
     from compare import stock_jails
 
     per_line = Table("Growth", "CPU microseconds per line (or per ban)", more=False)
@@ -24,16 +26,16 @@ def growth(scale: float) -> list[Table]:
         per_line.rows.append(Row(case, {"guardhooks": 1e6 * cost.cpu / lines}))
         memory.rows.append(Row(case, {"guardhooks": cost.memory}))
 
-    for part in _POINTS:
+    for part in parts:
         lines = int(2_000_000 * scale / part)
         add(f"{lines:,} lines, 1 % attack", lines, _cost(lines, 0.01, lines))
-    for jails in (1, 10, 30, 60):
+    for jails in numbers:
         lines = int(500_000 * scale)
         add(f"{jails} jails", lines, _cost(lines, 0.01, lines, jails=stock_jails(jails)))
-    for part in _POINTS:
+    for part in parts:
         lines = int(400_000 * scale / part)
         add(f"{lines:,} lines of as many offenders", lines, _cost(lines, 1.0, 16 * lines))
-    for part in _POINTS:
+    for part in parts:
         lines = int(40_000 * scale / part)
         add(f"about {lines:,} bans", lines, _cost(lines, 1.0, 16 * lines, maxretry=1))
     return [per_line, memory]
