@@ -96,7 +96,7 @@ async def action(guard: Guard, of: Jail, spec: ActionSpec) -> list[Finding]:
     for worker in guard.enforcer.workers(of.name):
         if worker.action == spec:
             found += _worker(worker)
-    bans = guard.ledger.active(of.name)
+    bans = guard.ledger.due(of.name)
     seen = await guard.diagnose(of, spec, bans, "")
     if seen is None and not any(finding.level is Level.BAD for finding in found):
         found.append(note("what it really holds cannot be looked at: no plugin has a way to"))
