@@ -34,11 +34,11 @@ _NONE: Final = _HEAD.pack(0, 0)
 
 
 class Budget:
-    """Bytes that the match lines of all windows together may still take; without any, bans come without lines."""
+    """Bytes that the match lines of all windows together may still take; without any, bans come with fewer lines."""
 
     __slots__ = ("left",)
 
-    def __init__(self, size: int = 32 * 1024 * 1024) -> None:
+    def __init__(self, size: int = 16 * 1024 * 1024) -> None:
         self.left = size
 
 
@@ -171,10 +171,10 @@ class Windows:
             while surplus > 0 or len(new) > _LINES_LIMIT:
                 new = new[new.index(_SEPARATOR) + 1 :]
                 surplus -= 1
-        growth = len(new) - len(text)
-        if growth > self._budget.left:
-            new, growth = b"", -len(text)
-        self._budget.left -= growth
+        room = len(text) + max(0, self._budget.left)  # a file may have held more than is allowed
+        while len(new) > room:
+            new = new[new.index(_SEPARATOR) + 1 :] if _SEPARATOR in new else text
+        self._budget.left -= len(new) - len(text)
         return new
 
     # --- forgetting --------------------------------------------------------------------------------------------------

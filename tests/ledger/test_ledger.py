@@ -150,6 +150,34 @@ def test_a_flood_of_ids_gives_up_those_that_failed_longest_ago() -> None:
     assert windows.failures("id 0") == 0
 
 
+def test_where_lines_take_too_much_memory_the_latest_are_kept() -> None:
+    jail = Jail("sshd", maxretry=100, maxmatches=10)
+    windows = Windows(Budget(1000))
+    for number in range(5):
+        windows.count(jail, failure("a", number, f"{number}" * 190), Clock())
+    assert windows.matches("a") == tuple(f"{number}" * 190 for number in range(5))
+    for number in range(5, 8):
+        windows.count(jail, failure("a", number, f"{number}" * 190), Clock())
+    assert windows.matches("a") == tuple(f"{number}" * 190 for number in range(3, 8))
+    windows.count(jail, failure("b", 9, "x" * 100), Clock())
+    assert windows.matches("b") == ()
+    windows.forget("a")
+    windows.count(jail, failure("b", 10, "y" * 100), Clock())
+    assert windows.matches("b") == ("y" * 100,)
+
+
+def test_more_lines_on_disk_than_memory_allows_stay_as_they_are() -> None:
+    full, windows = Windows(Budget()), Windows(Budget(10))
+    for number in range(3):
+        full.count(JAIL, failure("a", number, "x" * 100), Clock())
+    for id, packed in full.take().changed.items():  # type: ignore[union-attr]
+        windows.restore(id, packed)
+    windows.count(JAIL, failure("a", 3, "new"), Clock())
+    assert windows.matches("a")[-1] == "new"
+    windows.count(JAIL, failure("a", 4, "y" * 500), Clock())
+    assert windows.matches("a")[-1] == "new"
+
+
 # --- bans -------------------------------------------------------------------------------------------------------------
 
 
