@@ -94,3 +94,14 @@ def has_commands_like(action: ActionSpec, **patterns: str) -> bool:
         for key in _COMMANDS
         for text in (" ".join(action.get(key).split()),)
     )
+
+
+def is_stand_in(action: ActionSpec, known: Collection[str], **patterns: str) -> bool:
+    """Whether a plugin serves a stock name in place of its file.
+
+    Not with `native = no`, not where a site's file of that name has commands of its own, and not with options that
+    only the file's commands can know.
+    """
+    has_commands = any(action.get(key).strip() for key in _COMMANDS)
+    foreign = has_commands and bool(unknown_options(action, known))
+    return is_wanted_native(action) and has_commands_like(action, **patterns) and not foreign

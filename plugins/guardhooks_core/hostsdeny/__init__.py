@@ -20,14 +20,7 @@ from guardhooks_core.firewall.ownership import Ownership
 from guardhooks_core.hostsdeny.block import Block
 from guardhooks_core.hostsdeny.edit import edit, read
 from guardhooks_core.hostsdeny.lines import line_for
-from guardhooks_core.options import (
-    fault,
-    for_family,
-    has_commands_like,
-    is_wanted_native,
-    refuse_unknown,
-    unknown_options,
-)
+from guardhooks_core.options import fault, for_family, is_stand_in, refuse_unknown
 
 NAME: Final = "hostsdeny"
 _OPTIONS: Final = ("file", "daemon_list", "ip_value")
@@ -84,7 +77,7 @@ class HostsDenyAction:
     @hookimpl(trylast=True)
     def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> bool | Outcome | None:
         """See the contract; runs in a worker thread."""
-        if action.name != NAME or not _is_served(action):
+        if not _is_served(action):
             return None
         if op is Op.STOP:
             return True
@@ -133,7 +126,7 @@ class HostsDenyAction:
 @hookimpl(trylast=True)
 def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
     """See the contract; runs in a worker thread. With an address, `bans` are those that cover it."""
-    if action.name != NAME or not _is_served(action):
+    if not _is_served(action):
         return None
     parameters = Parameters.of(action)
     held = parameters.block.read(read(parameters.file))
@@ -152,15 +145,14 @@ def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: s
 
 
 def _is_served(action: ActionSpec) -> bool:
-    """Not where a site's file of that name has commands of its own, or options that only its file can know."""
     daemons, file = re.escape(action.get("daemon_list")), re.escape(action.get("file"))
     value = re.escape(action.get("ip_value"))
-    stock = has_commands_like(
+    return action.name == NAME and is_stand_in(
         action,
+        _OPTIONS,
         actionban=rf'(?:printf %b|echo) "{daemons}: (?:<ip_value>|{value})(?:\\n)?" >> {file}',
         actionunban=r"(?:IP=.* && )?sed -i .*",
     )
-    return is_wanted_native(action) and stock and not (action.file and unknown_options(action, _OPTIONS))
 
 
 _plugin = HostsDenyAction()

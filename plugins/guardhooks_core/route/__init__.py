@@ -22,7 +22,7 @@ from guardhooks_core.firewall.findings import Clocked, absent, covering, differe
 from guardhooks_core.firewall.ownership import Ownership
 from guardhooks_core.firewall.policy import Policy
 from guardhooks_core.firewall.problems import ToolMissingError
-from guardhooks_core.options import fault, has_commands_like, is_wanted_native, refuse_unknown, unknown_options
+from guardhooks_core.options import fault, is_stand_in, refuse_unknown
 from guardhooks_core.route import kernel
 
 NAME: Final = "route"
@@ -42,7 +42,7 @@ class RouteAction:
     @hookimpl(trylast=True)
     def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> bool | Outcome | None:
         """See the contract; runs in a worker thread."""
-        if action.name != NAME or not _is_served(action):
+        if not _is_served(action):
             return None
         metric = metric_of(action)
         with self._lock:
@@ -93,7 +93,7 @@ class RouteAction:
 @hookimpl(trylast=True)
 def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
     """See the contract; runs in a worker thread."""
-    if action.name != NAME or not _is_served(action):
+    if not _is_served(action):
         return None
     held = {version: kernel.read(version, metric_of(action)) for version in (4, 6)}
     if address:
@@ -120,10 +120,10 @@ def metric_of(action: ActionSpec) -> int:
 
 
 def _is_served(action: ActionSpec) -> bool:
-    """Not where a site's file of that name has commands of its own, or options that only its file can know."""
     kind = re.escape(action.get("blocktype"))
-    stock = has_commands_like(action, actionban=f"ip route add {kind} <ip>", actionunban=f"ip route del {kind} <ip>")
-    return is_wanted_native(action) and stock and not (action.file and unknown_options(action, _OPTIONS))
+    return action.name == NAME and is_stand_in(
+        action, _OPTIONS, actionban=f"ip route add {kind} <ip>", actionunban=f"ip route del {kind} <ip>"
+    )
 
 
 def _kind(action: ActionSpec) -> str:

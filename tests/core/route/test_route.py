@@ -233,6 +233,14 @@ def test_a_file_of_the_sites_own_is_left_to_the_shell(options: dict[str, str], p
     assert RouteAction().execute_action(Jail("sshd"), action, Op.START, []) is None
 
 
+def test_the_file_in_the_box_only_tells_of_parameters() -> None:
+    action = ActionSpec(
+        "route", "route", {"name": "sshd", "blocktyp": "x"}, {"blocktype": "unreachable"}, "/config/route.conf"
+    )
+    with pytest.raises(ConfigError, match="did you mean blocktype"):
+        RouteAction().execute_action(Jail("sshd"), action, Op.START, [])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
