@@ -97,17 +97,17 @@ def banned(daemon: Daemon) -> dict[str, str]:
 def test_a_ban_holds_from_its_beginning_to_its_end(scene: Scene, banaction: str) -> None:
     daemon = scene.start(scene.config(banaction))
     assert scene.reaches(ATTACKER[4])
-    daemon.command("ban", "plain", ATTACKER[4], "--for", "3s")
-    assert not scene.reaches(ATTACKER[4])
-    assert scene.reaches(NEIGHBOUR[4])
-    scene.until_in(ATTACKER[4])
-    wait_for(lambda: banned(daemon) == {}, "the ban is over")
     daemon.command("ban", "plain", ATTACKER[4], ATTACKER[6])
-    assert not scene.reaches(ATTACKER[4])
-    assert not scene.reaches(ATTACKER[6])
+    scene.until_out(ATTACKER[4], ATTACKER[6])
+    assert scene.reaches(NEIGHBOUR[4])
     daemon.command("unban", ATTACKER[4])
     scene.until_in(ATTACKER[4])
     assert not scene.reaches(ATTACKER[6])
+    daemon.command("ban", "plain", NEIGHBOUR[4], "--for", "5s")
+    daemon.wait_for_log(f"[plain] Ban {NEIGHBOUR[4]}")
+    daemon.wait_for_log(f"[plain] Unban {NEIGHBOUR[4]}")
+    scene.until_in(NEIGHBOUR[4])
+    assert set(banned(daemon)) == {ATTACKER[6]}
 
 
 @pytest.mark.parametrize(
@@ -207,8 +207,7 @@ def test_who_has_no_room_is_failing_until_there_is(scene: Scene, banaction: str)
     daemon = scene.start(scene.config(f"{banaction}[maxelem=2]"))
     daemon.command("ban", "plain", "198.51.100.1", "198.51.100.2")
     daemon.wait_for_log("is full: 2 of 2 entries")
-    told = daemon.command("ban", "plain", ATTACKER[4], check=False)
-    assert "failing" in told.stdout + told.stderr
+    daemon.command("ban", "plain", ATTACKER[4], check=False)
     daemon.wait_for_log("not in force, tried again (1): set f2b-plain")
     assert scene.reaches(ATTACKER[4])
     jail = daemon.ask("status", "plain")
@@ -239,6 +238,6 @@ def test_neighbours_share_a_prefix_where_the_site_allows_it(scene: Scene, banact
     scene.until_in(BESIDE)
     assert not scene.reaches(ATTACKER[4])
     # 192.0.2.1 is the server itself: no prefix may hold it.
-    told = daemon.command("ban", "plain", "192.0.2.2", check=False)
-    assert "failing" in told.stdout + told.stderr
+    daemon.command("ban", "plain", "192.0.2.2", check=False)
+    wait_for(lambda: banned(daemon).get("192.0.2.2") == "failing", "there is no room for it")
     assert not scene.reaches(ATTACKER[4])
