@@ -16,7 +16,7 @@ from tests.e2e.prober import Prober
 from tests.e2e.range import ATTACKER, NEIGHBOUR, SERVER, Network, end, environment, wait_for
 from tests.e2e.stockactions import FAIL2BAN
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 
 PORT = 8022
 ACTIONS = [f"iptables-rules[port={PORT}]", "iptables-allports[native=rules, blocktype=DROP]", "route"]
