@@ -70,6 +70,8 @@ def _ban(guard: Guard, ban: Ban, *, running: bool) -> Finding:
     state = guard.enforcer.state(ban.jail, ban.id)
     if state == "active":
         return good(what)
+    if state == "pending":
+        return note(f"{what}; it is being put in force")
     why = guard.enforcer.reason(ban.jail, ban.id)
     return bad(f"{what}, but not in force: {state}{f', {safe_text(why)}' if why else ''}", "it is tried again")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,13 +47,17 @@ class Builder:
     says: dict[str, object] = field(default_factory=dict)
     asked: list[tuple[str, tuple[str, ...], str]] = field(default_factory=list)
     broken: bool = False
+    ready: threading.Event = field(default_factory=threading.Event)
     spared: str = ""
+
+    def __post_init__(self) -> None:
+        self.ready.set()
 
     @hookimpl
     def execute_action(self, op: Op, bans: Sequence[Ban]) -> bool:
         if self.broken:
             raise ActionError("the wall has fallen")
-        return True
+        return self.ready.wait(20)
 
     @hookimpl
     def diagnose(self, action: ActionSpec, bans: Sequence[Ban], address: str) -> object:
@@ -145,6 +150,20 @@ def test_a_ban_that_is_not_in_force_is_wrong(tmp_path: Path) -> None:
     texts = [finding.text for about, finding in found.findings if about == "jail sshd" and finding.level is Level.BAD]
     assert len(texts) == 1
     assert "but not in force: failing" in texts[0]
+
+
+def test_a_ban_that_is_only_just_being_made_is_not_wrong(tmp_path: Path) -> None:
+    async def story(guard: Guard) -> None:
+        await guard.ban("sshd", ADDRESS)
+        assert guard.enforcer.state("sshd", ADDRESS) == "pending"
+        found = await examine(guard, ADDRESS)
+        assert any(finding.text.endswith("; it is being put in force") for _, finding in found.findings)
+        assert found.healthy
+        builder.ready.set()
+
+    builder = Builder({"wall": [KEPT]})
+    builder.ready.clear()
+    play(tmp_path, builder, story)
 
 
 def test_who_is_spared_and_banned_all_the_same_is_wrong(tmp_path: Path) -> None:
