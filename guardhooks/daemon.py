@@ -95,7 +95,7 @@ class Daemon:
         try:
             async with self._reloading:
                 await guard.start()
-            memory.settle()
+            memory.settle(search=False)
             self._say_ready(guard)
             guard.supervisor.spawn(self._reload_by_signals(), "reload")
             guard.supervisor.spawn(_keep_open(control), "control socket")

@@ -20,11 +20,15 @@ def share_arenas() -> None:
         mallopt(_ARENA_MAX, 2)
 
 
-def settle() -> None:
+def settle(*, search: bool = True) -> None:
     """Call it when everything has been loaded, or loaded anew: no search for garbage need look at it again.
 
     A full search stops everything, and most of what it looks at stays for ever.
+
+    :param search: first search for what the load left behind. At a start that is little, and a hundred thousand bans
+        to look through would keep the daemon from its work for a second.
     """
     gc.unfreeze()
-    gc.collect()
+    if search:
+        gc.collect()
     gc.freeze()
