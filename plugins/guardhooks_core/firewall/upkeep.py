@@ -112,7 +112,8 @@ class Upkeep:
         if not (adopt or _is_crowded(holder, wanted)):
             return Plan(at, holder, wanted, Fit(wanted), {})
         held = holder.read(wanted)
-        found = _strangers(self._expanded(key, held), wanted, merging) if adopt else {}
+        ours = self._merged.get(key, _NONE).ends
+        found = _strangers(_without(held, ours), wanted, merging) if adopt else {}
         laid_out = fit(wanted | found, held, holder.limit, holder.set_of, merging)
         return Plan(at, holder, wanted, laid_out, {e: left for e, left in found.items() if e not in laid_out.left_out})
 

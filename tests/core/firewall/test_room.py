@@ -145,6 +145,21 @@ def test_merging_never_hits_who_must_not_be_banned_nor_grows_too_wide(hosts: tup
 
 
 @BOTH
+def test_after_a_restart_merged_prefixes_are_known_as_ours(hosts: tuple[Host, Host], name: str) -> None:
+    action = Action(hosts[0], name, 2, aggregate="yes", strangers="adopt")
+    ids = ("10.0.0.4", "10.0.0.5", "10.0.0.6", "10.9.0.1")
+    action.do("start", *ids)
+    before = action.held
+    assert any("/" in each for each in before)
+    hosts[0].restart()
+    again = action.do("start", *ids)
+    assert (again["found"], again["failed"], action.held) == ({}, {}, before)
+    action.do("unban", *ids[1:3])
+    assert action.do("check", ids[0], ids[3])["found"] == {}
+    assert action.held == {ids[0], ids[3]}
+
+
+@BOTH
 def test_strangers_are_removed_or_adopted(hosts: tuple[Host, Host], name: str) -> None:
     for strangers, found in (("remove", {}), ("adopt", {"10.7.0.1": 600})):
         action = Action(hosts[0], name, 100, strangers=strangers)
