@@ -3,7 +3,7 @@
 
     sudo python bench/compare.py                        # all cases
     sudo python bench/compare.py --quick                # smaller numbers, under three minutes
-    sudo python bench/compare.py --write docs/performance     # docs/performance-figures.md and docs/performance.svg
+    sudo python bench/compare.py --write docs/performance.md  # puts them there, and a picture beside it
 
 Beside guardhooks and `guardhooks test`: Debian's fail2ban and fail2ban-regex, sshguard's sshg-parser, `rg -c` with the
 literals that the regexes cannot do without, and `wc -l`; those that are not installed are left out. Needs root,
@@ -58,6 +58,7 @@ class Size:
 
 QUICK = Size(100_000, 3_000, 20, 3, (100,), 0.02, (0.01, 1.0), (1, 60), (60_000,), (8,), (8, 1), ())
 
+_BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 COSTLY = ("guacamole", "3proxy")
 """Jails for which every line must be matched: a regex over two lines, and one without a single word."""
 _SPECIAL = ("recidive", "pass2allow-ftp", "xinetd-fail")
@@ -81,14 +82,23 @@ def main() -> None:
     text = "\n".join([machine(), "", *(table.markdown() for table in tables)])
     print(text)
     if arguments.write:
-        Path(f"{arguments.write}-figures.md").write_text(text)
-        Path(f"{arguments.write}.svg").write_text(bars(tables))
+        put(arguments.write, text)
+        arguments.write.with_suffix(".svg").write_text(bars(tables))
+
+
+def put(document: Path, text: str) -> None:
+    """Replace what stands between the marks of a Markdown document."""
+    before, begin, rest = document.read_text().partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not end:
+        raise SystemExit(f"{document} lacks the marks {_BEGIN} and {_END}")
+    document.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="smaller numbers, under three minutes")
-    parser.add_argument("--write", metavar="STEM", help="write STEM-figures.md and STEM.svg, too")
+    parser.add_argument("--write", type=Path, metavar="FILE.md", help="put them between FILE.md's marks; FILE.svg, too")
     parser.add_argument(
         "cases", nargs="*", metavar="CASE", help="throughput, scaling, startup, latency, growth; all by default"
     )
