@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 _COLORS = ("#1b6ac9", "#c9431b", "#c98b1b", "#4a8f3c", "#7a4fb5", "#777777", "#2b9a9a")
-_BAR, _GAP, _LEFT, _WIDTH = 13, 16, 230, 640
+_BAR, _GAP, _LEFT, _WIDTH = 13, 16, 310, 600
 
 
 @dataclass(frozen=True, slots=True)

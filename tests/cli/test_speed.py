@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"pluggy", "sqlite3", "asyncio", "hyperscan", "pyroute2", "watchdog", "regex", "guardhooks.model", "inotify"}
+HEAVY = {
+    "asyncio", "concurrent.futures", "email", "guardhooks.model", "guardhooks.plugins", "guardhooks.settings",
+    "guardhooks_core", "hashlib", "http", "hyperscan", "importlib.metadata", "inotify", "logging", "multiprocessing",
+    "pluggy", "pyroute2", "regex", "sqlite3", "ssl", "subprocess", "tempfile", "watchdog",
+}  # fmt: skip
 
 PROGRAM = """
 import sys
