@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -25,6 +26,7 @@ from guardhooks import (
     LineTrace,
     LogSource,
     Op,
+    Outcome,
     Position,
     Problem,
     Record,
@@ -432,6 +434,98 @@ def test_a_ban_that_was_over_before_it_was_decided_is_none(world: World) -> None
         world.log(*failed("198.51.100.1"), "sshd 198.51.100.2 4999", "sshd 198.51.100.2 4999", "sshd 198.51.100.2 4999")
         await until(lambda: world.banned == [("sshd", "198.51.100.2")])
         assert not guard.is_banned("198.51.100.1")
+        await guard.stop()
+
+    play(story)
+
+
+@dataclass
+class Keeper(World):
+    """Its firewall tells what it holds when the ledger has lost it, has room for two, and warns."""
+
+    of: Guard | None = None
+
+    @hookimpl
+    def on_start(self, guard: Guard) -> None:
+        self.of = guard
+
+    @hookimpl
+    async def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome | None:
+        assert self.of is not None
+        held, due = self.kernel.setdefault("wall sshd", set()), [each.id for each in bans]
+        if op is Op.UNBAN:
+            held.difference_update(due)
+            return Outcome()
+        adopts = op is Op.START and self.of.adopts(jail.name, action.actname)
+        strangers = sorted(held - set(due)) if op is not Op.BAN else []
+        if not adopts:
+            held.difference_update(strangers)
+        left_out = [id for id in due if id not in held][max(0, 2 - len(held)) :]
+        held.update(id for id in due if id not in left_out)
+        found = tuple(Ban(id, jail.name, self.now, 500.0) for id in strangers) if adopts else ()
+        return Outcome(failed=dict.fromkeys(left_out, "no room: buy more"), found=found, warning="nearly full")
+
+
+def test_what_the_firewall_holds_is_adopted_when_the_ledger_was_lost_and_only_then(tmp_path: Path) -> None:
+    world = Keeper(tmp_path)
+
+    async def story() -> None:
+        (tmp_path / "ledger.sqlite3").write_bytes(b"not a ledger\n" * 1000)
+        world.kernel = {"wall sshd": {"198.51.100.1", "127.0.0.1"}}
+        guard = world.guard()
+        await guard.start()
+        await until(lambda: world.kernel["wall sshd"] == {"198.51.100.1"})
+        [ban] = guard.ledger.active()
+        assert (ban.id, ban.end, ban.reason) == ("198.51.100.1", 1500.0, "found in the firewall")
+        await until(lambda: world.banned == [("sshd", "198.51.100.1")])
+        assert not guard.adopts("sshd", "wall")
+        await guard.stop()
+        world.kernel["wall sshd"].add("198.51.100.2")
+        guard = world.guard()
+        await guard.start()
+        await until(lambda: world.kernel["wall sshd"] == {"198.51.100.1"})
+        assert len(guard.ledger.active()) == 1
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_ban_without_room_is_failing_in_the_status_and_counted_as_no_ban(tmp_path: Path) -> None:
+    world = Keeper(tmp_path)
+
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        for number in (1, 2, 3):
+            await guard.ban("sshd", f"198.51.100.{number}")
+        await until(lambda: guard.enforcer.state("sshd", "198.51.100.3") == "failing")
+        await until(lambda: len(world.banned) == 2)
+        status = guard.jail_status("sshd")
+        assert status["state"] == "degraded"
+        assert status["bans"] == {"current": 2, "failing": 1, "total": 3}
+        [action] = cast("list[dict[str, object]]", status["actions"])
+        assert (action["state"], action["failing"], action["warning"]) == ("active", 1, "nearly full")
+        assert action["reason"] == "no room: buy more"
+        bans = {ban["id"]: ban for ban in cast("list[dict[str, object]]", status["banned"])}
+        assert (bans["198.51.100.3"]["state"], bans["198.51.100.3"]["problem"]) == ("failing", "no room: buy more")
+        assert bans["198.51.100.1"]["problem"] == ""
+        await guard.unban("198.51.100.1")
+        await until(lambda: guard.enforcer.state("sshd", "198.51.100.3") == "active")
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_check_can_be_asked_for_from_any_thread(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        guard.check_actions("sshd")  # before the start there is nobody to ask
+        await guard.start()
+        await guard.ban("sshd", "198.51.100.1")
+        await until(lambda: world.kernel == {"wall sshd": {"198.51.100.1"}})
+        world.kernel["wall sshd"].clear()
+        await asyncio.to_thread(guard.check_actions, "sshd", "wall")
+        await until(lambda: world.kernel == {"wall sshd": {"198.51.100.1"}})
         await guard.stop()
 
     play(story)
