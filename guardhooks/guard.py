@@ -44,6 +44,8 @@ from guardhooks.text import safe_text
 
 _TICK: Final = 0.5
 """Seconds between two looks for bans that are over and for state that is to be written."""
+_CLOCK_STEP: Final = 60.0
+"""Seconds between two looks that the clock, not the work, must have made."""
 _RESTORE_PATIENCE: Final = 2.0
 """Seconds that reading the logs waits at a start for the bans to be put back in force."""
 
@@ -71,7 +73,7 @@ class Guard:
         self.plugins = plugins
         self.observing = observe
         self.ledger_file = ledger_file
-        self.started = 0.0
+        self.started = self._looked = 0.0
         self.clock = clock
         self.jails: Mapping[str, Jail] = jails_of(settings, observe=self.observing)
         self.ledger = Ledger.open(ledger_file, clock=clock, history_age=self._history_age())
@@ -107,7 +109,7 @@ class Guard:
 
     async def start(self) -> None:
         """Put in force what the ledger holds, then read the sources."""
-        self.started = self.clock()
+        self.started = self._looked = self.clock()
         self._loop = asyncio.get_running_loop()
         await self.door.open()
         self.plugins.on_start(self)
@@ -185,6 +187,9 @@ class Guard:
 
     async def _tidy(self) -> None:
         now = self.clock()
+        if abs(now - self._looked) > _CLOCK_STEP:
+            self._follow_clock(now)
+        self._looked = now
         for ban in self.ledger.expire(now):
             if ban.jail in self.jails:
                 self.enforcer.unban(self.jails[ban.jail], ban)
@@ -192,6 +197,17 @@ class Guard:
             await self._lift_disastrous()
         self._source_news.look(self.sources.states(), now)
         await self._write_ledger()
+
+    def _follow_clock(self, now: float) -> None:
+        """The clock was set, or the machine slept: bans end by the clock, what the kernel counts down is put right."""
+        moved = now - self._looked
+        number = self.ledger.set_back(now) if moved < 0 else 0
+        logger.warning(
+            "the clock went %s by %.0f s: %d bans begin anew, those that are over by it end, the others are compared",
+            "back" if moved < 0 else "on", abs(moved), number,
+        )  # fmt: skip
+        for name in self.jails:
+            self.enforcer.check_now(name)
 
     async def _write_ledger(self) -> None:
         try:

@@ -35,6 +35,7 @@ from guardhooks import (
     StartAt,
     hookimpl,
 )
+from guardhooks.model import PERMANENT
 from guardhooks.plugins import Plugins
 from guardhooks.settings.model import Settings
 
@@ -434,6 +435,39 @@ def test_a_ban_that_was_over_before_it_was_decided_is_none(world: World) -> None
         world.log(*failed("198.51.100.1"), "sshd 198.51.100.2 4999", "sshd 198.51.100.2 4999", "sshd 198.51.100.2 4999")
         await until(lambda: world.banned == [("sshd", "198.51.100.2")])
         assert not guard.is_banned("198.51.100.1")
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_clock_that_goes_back_by_a_day_makes_no_ban_longer_than_it_is(world: World) -> None:
+    async def story() -> None:
+        world.now = 200_000.0
+        guard = world.guard()
+        await guard.start()
+        await guard.ban("sshd", "198.51.100.1", length=600.0)
+        await until(lambda: world.kernel == {"wall sshd": {"198.51.100.1"}})
+        world.now -= 86400.0
+        await until(lambda: guard.jail_status("sshd")["banned"][0]["remaining"] == 600.0)  # type: ignore[index]
+        assert world.kernel == {"wall sshd": {"198.51.100.1"}}
+        world.now += 601.0
+        await until(lambda: world.unbanned == [("sshd", "198.51.100.1")])
+        await until(lambda: world.kernel == {"wall sshd": set()})
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_clock_that_goes_on_by_a_day_ends_what_is_over_by_it_and_nothing_else(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        for address, length in (("198.51.100.1", 600.0), ("198.51.100.2", 90_000.0), ("198.51.100.3", PERMANENT)):
+            await guard.ban("sshd", address, length=length)
+        await until(lambda: len(world.banned) == 3)
+        world.now += 86400.0
+        await until(lambda: world.unbanned == [("sshd", "198.51.100.1")])
+        await until(lambda: world.kernel == {"wall sshd": {"198.51.100.2", "198.51.100.3"}})
         await guard.stop()
 
     play(story)

@@ -166,6 +166,15 @@ class BanList:
             self._forget(heapq.heappop(self._forget_at)[2])
         return bans
 
+    def set_back(self, now: float) -> int:
+        """Let bans that would begin later begin now; how many these are."""
+        ahead = [entry for bans in self._active.values() for entry in bans.values() if entry.start > now]
+        for entry in ahead:
+            entry.start = now
+            self.dirty[entry.number] = entry.row()
+        heapq.heapify(self._ends)
+        return len(ahead)
+
     def write_anew(self) -> None:
         """Nothing of it is on disk any more; details that had left memory are lost."""
         for entry in chain(*(bans.values() for bans in self._active.values()), *self._over.values()):

@@ -170,6 +170,15 @@ class Ledger:
         self._changes += self._state.is_dirty
         return over
 
+    def set_back(self, now: float) -> int:
+        """The clock was set back to `now`: bans that would begin later begin now, else they would last as much longer.
+
+        :return: how many these are.
+        """
+        number = self._bans.set_back(now)
+        self._changes += number
+        return number
+
     def next_end(self) -> float | None:
         """When the next ban ends; None if none will."""
         return self._bans.next_end()
