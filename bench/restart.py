@@ -5,17 +5,19 @@
     sudo python bench/restart.py --number 1000 --firewall nftables
 
 Beside guardhooks: Debian's fail2ban with its own action of the same name, given up after `--patience` seconds, and the
-tool's own best for the same set (`ipset restore`, `nft -f`). Bans are put into the databases of the two while they do not
-run. Everything happens in a network namespace of its own.
+tool's own best for the same set (`ipset restore`, `nft -f`). On a busy machine, compare the seconds of the processor.
+Bans are put into the databases of the two while they do not run. Everything happens in a network namespace of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -32,7 +34,8 @@ def main() -> None:
     arguments = _arguments()
     enter_namespace()
     print(machine())
-    print("\n| firewall, bans | guardhooks, s | the tool, s | ratio | fail2ban, s | times better |\n|---|--:|--:|--:|--:|--:|")
+    print("\n| firewall, bans | guardhooks, s (CPU) | the tool, s (CPU) | ratio (CPU) | fail2ban, s | times better |")
+    print("|---|--:|--:|--:|--:|--:|")
     for name in arguments.firewall or FIREWALLS:
         for number in arguments.number or (1_000, 10_000, 100_000):
             print(_row(name, number, arguments), flush=True)
@@ -49,16 +52,25 @@ def _arguments() -> argparse.Namespace:
 
 def _row(name: str, number: int, arguments: argparse.Namespace) -> str:
     firewall, addresses = FIREWALLS[name], [offender(each) for each in range(number)]
-    ours = statistics.median(_restarts(Guardhooks, firewall, addresses, arguments.rounds, _OUR_PATIENCE))
-    tool = statistics.median(_by_tool(firewall, addresses) for _ in range(arguments.rounds))
-    cells = [f"{name}, {number:,}", f"{ours:.2f}", f"{tool:.2f}", f"{ours / tool:.1f}"]
+    ours, cpu = _medians(_restarts(Guardhooks, firewall, addresses, arguments.rounds, _OUR_PATIENCE))
+    tool, tool_cpu = _medians(_by_tool(firewall, addresses) for _ in range(arguments.rounds))
+    ratios = f"{ours / tool:.1f} ({cpu / tool_cpu:.1f})"
+    cells = [f"{name}, {number:,}", f"{ours:.2f} ({cpu:.2f})", f"{tool:.2f} ({tool_cpu:.2f})", ratios]
     if arguments.patience:
         theirs, note = _fail2ban(firewall, addresses, arguments.patience)
         cells += [note, f"{theirs / ours:,.0f}"]
     return f"| {' | '.join(cells)} |"
 
 
-def _restarts(kind: type[Daemon], firewall: Firewall, addresses: list[str], rounds: int, limit: float) -> list[float]:
+def _medians(pairs: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    seconds, cpu = zip(*pairs, strict=True)
+    return statistics.median(seconds), max(0.01, statistics.median(cpu))
+
+
+def _restarts(
+    kind: type[Daemon], firewall: Firewall, addresses: list[str], rounds: int, limit: float
+) -> list[tuple[float, float]]:
+    """Seconds, and those of the processor, of each round."""
     found = []
     with daemon(kind, firewall) as one:
         one.remember(addresses)
@@ -68,19 +80,19 @@ def _restarts(kind: type[Daemon], firewall: Firewall, addresses: list[str], roun
             seconds, held = fill(firewall.size, len(addresses), limit)
             if held < len(addresses):
                 raise TimeoutError(f"{held} of {len(addresses)} bans after {limit:.0f} s: {one.said()}")
-            found.append(seconds)
+            found.append((seconds, one.cpu()))
             one.wait_ready()
             one.stop()
     return found
 
 
-def _by_tool(firewall: Firewall, addresses: list[str]) -> float:
+def _by_tool(firewall: Firewall, addresses: list[str]) -> tuple[float, float]:
     command, script = firewall.restore_script(addresses)
-    begin = time.perf_counter()
+    begin, used = time.perf_counter(), os.times()
     subprocess.run(command, input=script, text=True, check=True)
-    taken = time.perf_counter() - begin
+    taken, now = time.perf_counter() - begin, os.times()
     firewall.clear()
-    return taken
+    return taken, now.children_user + now.children_system - used.children_user - used.children_system
 
 
 def _fail2ban(firewall: Firewall, addresses: list[str], limit: float) -> tuple[float, str]:
