@@ -15,7 +15,7 @@ from typing import Final
 from guardhooks.addresses import widen
 from guardhooks.errors import StateError
 from guardhooks.ledger import Ledger
-from guardhooks.model import Ban, Failure, Ignore, Jail, LineMatcher, LogSource, Position, StartAt
+from guardhooks.model import Ban, Chunk, Failure, Ignore, Jail, LineMatcher, LogSource, Position, StartAt
 from guardhooks.plugins import Plugins
 from guardhooks.resolver import Resolver
 from guardhooks.text import safe_text
@@ -48,20 +48,30 @@ class Pipeline:
 
     async def follow(self, source: LogSource, jails: Mapping[str, Jail], matchers: Sequence[LineMatcher]) -> None:
         """Read a source to its end, for the given jails."""
-        loop = asyncio.get_running_loop()
         lookups: set[asyncio.Task[None]] = set()
         async for chunk in source.chunks(self._start_at(source, jails, matchers)):
-            failures: list[Failure] = []
-            for matcher in matchers:
-                failures += await loop.run_in_executor(self.executor, self.plugins.feed, matcher, chunk)
-            named = [failure for failure in failures if failure.resolve]
-            for failure in named if len(lookups) < _LOOKUPS_UNDER_WAY else ():
-                lookups.add(task := loop.create_task(self._look_up(jails, failure)))
-                task.add_done_callback(lookups.discard)
-            await self.take(jails, [failure for failure in failures if not failure.resolve], chunk.position)
+            await self._digest(chunk, jails, matchers, lookups)
+            del chunk  # with its failures it takes megabytes, and the next one may come tomorrow
             if self.ledger.backlog > _BACKLOG:
                 with contextlib.suppress(StateError):  # told by who writes it at intervals; reading must go on
                     await self.ledger.flush()
+
+    async def _digest(
+        self,
+        chunk: Chunk,
+        jails: Mapping[str, Jail],
+        matchers: Sequence[LineMatcher],
+        lookups: set[asyncio.Task[None]],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        failures: list[Failure] = []
+        for matcher in matchers:
+            failures += await loop.run_in_executor(self.executor, self.plugins.feed, matcher, chunk)
+        named = [failure for failure in failures if failure.resolve]
+        for failure in named if len(lookups) < _LOOKUPS_UNDER_WAY else ():
+            lookups.add(task := loop.create_task(self._look_up(jails, failure)))
+            task.add_done_callback(lookups.discard)
+        await self.take(jails, [failure for failure in failures if not failure.resolve], chunk.position)
 
     def _start_at(self, source: LogSource, jails: Mapping[str, Jail], matchers: Sequence[LineMatcher]) -> StartAt:
         def time_of(line: bytes) -> float | None:
