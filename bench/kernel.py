@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
+import socket
 import subprocess
 import sys
 import time
@@ -30,6 +32,10 @@ class Firewall(Protocol):
         """How many entries all sets hold together."""
         ...
 
+    def holds(self, addresses: list[str]) -> bool:
+        """Whether the sets hold all of these, and as many entries."""
+        ...
+
     def clear(self) -> None:
         """Remove all rules and sets."""
         ...
@@ -44,6 +50,9 @@ class Ipset:
 
     def size(self) -> int:
         return Sets.size()
+
+    def holds(self, addresses: list[str]) -> bool:
+        return self.size() >= len(addresses)
 
     def clear(self) -> None:
         for tool in ("iptables", "ip6tables"):
@@ -60,9 +69,30 @@ class Nftables:
     action = "nftables-multiport"
 
     def size(self) -> int:
+        """A set that has just grown is read with gaps for some seconds; ask `holds` when it matters."""
+        return sum(self._elements(table, name) for table, name in self._sets())
+
+    def holds(self, addresses: list[str]) -> bool:
+        """Asks for a sample, drawn anew each time: that is answered at once, however full the set."""
+        some = random.sample(addresses, min(len(addresses), 500))
+        return any(self._holds_in(table, name, some) for table, name in self._sets())
+
+    @staticmethod
+    def _sets() -> list[tuple[str, str]]:
         listing = subprocess.run(["nft", "-j", "list", "sets"], capture_output=True, text=True, check=True).stdout
         sets = [item["set"] for item in json.loads(listing)["nftables"] if "set" in item]
-        return sum(self._elements(each["table"], each["name"]) for each in sets)
+        return [(each["table"], each["name"]) for each in sets if each["type"] == "ipv4_addr"]
+
+    @staticmethod
+    def _holds_in(table: str, name: str, addresses: list[str]) -> bool:
+        head = netlink.string(_TABLE, table) + netlink.string(_SET, name)
+        keys = (netlink.nested(1, netlink.attribute(1, socket.inet_aton(address))) for address in addresses)
+        elements = netlink.nested(_ELEMENTS, b"".join(netlink.nested(1, key) for key in keys))
+        try:
+            netlink.request(netlink.message(_GET_ELEMENTS, netlink.ACK, head + elements, family=_INET))
+        except netlink.NetlinkError:
+            return False
+        return True
 
     @staticmethod
     def _elements(table: str, name: str) -> int:

@@ -77,7 +77,7 @@ def _restarts(
         for _ in range(rounds):
             firewall.clear()
             one.start()
-            seconds, held = fill(firewall.size, len(addresses), limit)
+            seconds, held = fill(firewall, addresses, limit)
             if held < len(addresses):
                 raise TimeoutError(f"{held} of {len(addresses)} bans after {limit:.0f} s: {one.said()}")
             found.append((seconds, one.cpu()))
@@ -101,7 +101,7 @@ def _fail2ban(firewall: Firewall, addresses: list[str], limit: float) -> tuple[f
         one.remember(addresses)
         firewall.clear()
         one.start()
-        seconds, held = fill(firewall.size, len(addresses), limit)
+        seconds, held = fill(firewall, addresses, limit)
     if held >= len(addresses):
         return seconds, f"{seconds:.1f}"
     whole = seconds * len(addresses) / max(held, 1)

@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -54,18 +54,18 @@ def daemon(kind: type[Daemon], firewall: Firewall, *, maxretry: int = 5) -> Iter
             firewall.clear()
 
 
-def fill(size: Callable[[], int], number: int, limit: float) -> tuple[float, int]:
-    """Seconds until there are `number` entries, or `limit`; and how many there are then.
+def fill(firewall: Firewall, addresses: list[str], limit: float) -> tuple[float, int]:
+    """Seconds until the sets hold all of these, or `limit`; and how many they hold then.
 
     Looks as often as looking costs little: never more than a third of the time.
     """
     start = time.perf_counter()
     while True:
         begun = time.perf_counter()
-        held = size()
+        complete = firewall.holds(addresses)
         now = time.perf_counter()
-        if held >= number:
-            return now - start, held
+        if complete:
+            return now - start, len(addresses)
         if now - start > limit:
-            return now - start, held
+            return now - start, firewall.size()
         time.sleep(max(0.005, 2 * (now - begun)))

@@ -69,9 +69,9 @@ def _storm(kind: type[Daemon], firewall: Firewall, number: int, limit: float) ->
         with one.log.open("a") as log:
             log.write(failed_login(offender(number), time.time()))  # whoever waits for a first ban has had it
             log.flush()
-            fill(firewall.size, 1, limit)
+            fill(firewall, [offender(number)], limit)
             _write(log, number)
-        return fill(firewall.size, number + 1, limit)
+        return fill(firewall, [offender(each) for each in range(number + 1)], limit)
 
 
 def _write(log: TextIO, number: int) -> None:
