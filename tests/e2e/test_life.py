@@ -69,11 +69,6 @@ def file_for_a_socket(state: Path) -> None:
     (state / "guardhooks.sock").write_text("mine")
 
 
-def folder_for_a_ledger(state: Path) -> None:
-    (state / "ledger.sqlite3").mkdir(parents=True)
-    state.chmod(0o700)
-
-
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
@@ -82,7 +77,6 @@ def folder_for_a_ledger(state: Path) -> None:
         pytest.param(of_another_user, ("state folder {state} belongs to uid 65534", "chown it or"), marks=needs_root),
         (a_file, ("state folder {state} is not a folder; move it away or name another one",)),
         (file_for_a_socket, ("socket {state}/guardhooks.sock cannot be made", "is no socket", "move it away")),
-        (folder_for_a_ledger, ("{state}/ledger.sqlite3: cannot open the ledger: Is a directory",)),
     ],
 )
 def test_a_state_folder_that_cannot_be_used_starts_nothing(
