@@ -18,19 +18,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from guardhooks.finding import Finding
-from guardhooks.model import (
-    ActionSpec,
-    Ban,
-    Failure,
-    Ignore,
-    Jail,
-    LineMatcher,
-    LogSource,
-    Op,
-    Outcome,
-    Record,
-    SourceSpec,
-)
+from guardhooks.model import ActionSpec, Ban, Failure, Ignore, Jail, Op, Outcome, Record, SourceSpec
+from guardhooks.workers import LineMatcher, LogSource
 
 if TYPE_CHECKING:
     import click

@@ -35,22 +35,22 @@ if TYPE_CHECKING:
     from guardhooks.model import FilterSpec as FilterSpec
     from guardhooks.model import Ignore as Ignore
     from guardhooks.model import Jail as Jail
-    from guardhooks.model import LineMatcher as LineMatcher
-    from guardhooks.model import LineTrace as LineTrace
-    from guardhooks.model import LogSource as LogSource
-    from guardhooks.model import MissedLines as MissedLines
     from guardhooks.model import Op as Op
     from guardhooks.model import Outcome as Outcome
     from guardhooks.model import Position as Position
     from guardhooks.model import Problem as Problem
     from guardhooks.model import Record as Record
     from guardhooks.model import SourceSpec as SourceSpec
-    from guardhooks.model import SourceStatus as SourceStatus
-    from guardhooks.model import StartAt as StartAt
-    from guardhooks.model import SurveyingMatcher as SurveyingMatcher
     from guardhooks.prefixes import PrefixList as PrefixList
     from guardhooks.prefixes import PrefixMap as PrefixMap
     from guardhooks.text import safe_text as safe_text
+    from guardhooks.workers import LineMatcher as LineMatcher
+    from guardhooks.workers import LineTrace as LineTrace
+    from guardhooks.workers import LogSource as LogSource
+    from guardhooks.workers import MissedLines as MissedLines
+    from guardhooks.workers import SourceStatus as SourceStatus
+    from guardhooks.workers import StartAt as StartAt
+    from guardhooks.workers import SurveyingMatcher as SurveyingMatcher
 
 _HOME = {
     "guardhooks.addresses": ("canonical", "own_addresses", "prefix_of", "widen"),
@@ -60,8 +60,10 @@ _HOME = {
     "guardhooks.marker": ("hookimpl", "skip_newcomers"),
     "guardhooks.model": (
         "NO_FIELDS", "NO_OPTIONS", "PERMANENT", "ActionSpec", "Ban", "Chunk", "Escalation", "Failure", "FilterSpec",
-        "Ignore", "Jail", "LineMatcher", "LineTrace", "LogSource", "MissedLines", "Op", "Outcome", "Position",
-        "Problem", "Record", "SourceSpec", "SourceStatus", "StartAt", "SurveyingMatcher",
+        "Ignore", "Jail", "Op", "Outcome", "Position", "Problem", "Record", "SourceSpec",
+    ),
+    "guardhooks.workers": (
+        "LineMatcher", "LineTrace", "LogSource", "MissedLines", "SourceStatus", "StartAt", "SurveyingMatcher",
     ),
     "guardhooks.prefixes": ("PrefixList", "PrefixMap"),
     "guardhooks.text": ("safe_text",),

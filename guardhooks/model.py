@@ -1,4 +1,4 @@
-"""The things that cross a wall: frozen, slotted dataclasses and the protocols of the workers that plugins return.
+"""The things that cross a wall: frozen, slotted dataclasses. (The workers that plugins return: `workers.py`.)
 
 Times are seconds since the epoch, durations are seconds, both as float. An *id* is the text of what is banned: an
 address (`192.0.2.1`, `2001:db8::1`), a prefix (`2001:db8::/64`) or any other text, always in canonical form.
@@ -7,11 +7,11 @@ address (`192.0.2.1`, `2001:db8::1`), a prefix (`2001:db8::/64`) or any other te
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Protocol, TypeAlias, runtime_checkable
+from typing import Final, TypeAlias
 
 PERMANENT: Final = math.inf
 """Length of a ban that never ends by itself (`bantime = -1`)."""
@@ -303,115 +303,3 @@ class Outcome:
 
 
 # --- the workers that noun hooks return ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class StartAt:
-    """Where a source begins: at the saved position of each origin, else at what was written after `since`.
-
-    `time_of` gives the time of a line, None where it has no date; sources bisect big files with it. It is pure enough
-    to be called from any thread, on any line, in any order.
-    """
-
-    positions: Mapping[str, Position]
-    since: float
-    time_of: Callable[[bytes], float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class SourceStatus:
-    """State of a source: `waiting` (nothing there yet), `catching up`, `reading`, `polling`, `failed`."""
-
-    key: str
-    state: str
-    detail: str = ""
-    origins: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LineTrace:
-    """What a matcher did with one line, for testers (`guardhooks test`).
-
-    `text` is the decoded line, `time` its time (None: undated), `date` the text that was taken as its date and
-    `datepattern` the pattern that found it. `ignoreregex` is the index of the ignoreregex that dropped it, else -1.
-    `failures` holds the result of every regex that matched, helper lines (`nofail`) included. `steps` tells in order
-    what happened, one sentence each.
-    """
-
-    text: str
-    time: float | None = None
-    date: str = ""
-    datepattern: str = ""
-    ignoreregex: int = -1
-    failures: tuple[Failure, ...] = ()
-    steps: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class MissedLines:
-    """`count` lines in a row that nothing matches; `datepattern` found a date in each (empty: none has a date)."""
-
-    count: int
-    datepattern: str = ""
-
-
-@runtime_checkable
-class LogSource(Protocol):
-    """Reads one spec for all jails that name it. Sources with an equal `key` are shared."""
-
-    @property
-    def key(self) -> str: ...
-
-    def chunks(self, start: StartAt) -> AsyncIterator[Chunk]:
-        """Whole lines as they come, until `close`. Must not block the event loop."""
-        ...
-
-    def status(self) -> SourceStatus: ...
-
-    async def close(self) -> None:
-        """Stop and release everything; `chunks` ends."""
-        ...
-
-
-@runtime_checkable
-class LineMatcher(Protocol):
-    """Finds failures in the lines of one source, for several jails."""
-
-    @property
-    def jails(self) -> Sequence[str]:
-        """Names of the jails it serves; for the others of the call the next plugin is asked."""
-        ...
-
-    @property
-    def problems(self) -> Mapping[str, Sequence[Problem]]:
-        """What could not be compiled, by jail name; those jails run degraded."""
-        ...
-
-    def feed(self, chunk: Chunk) -> Iterable[Failure]:
-        """The failures in these lines, in order. Called in a worker thread, never twice at a time."""
-        ...
-
-    def time_of(self, line: bytes) -> float | None:
-        """The time written in the line, None where there is none. Does not change the matcher's state."""
-        ...
-
-    def trace(self, chunk: Chunk, *, every: bool = True) -> Iterable[LineTrace]:
-        """One `LineTrace` for each line, in order, for the first of `jails`: as `feed`, but age rules are off.
-
-        With `every`, all regexes of the filter are tried on each line; else the first that matches decides.
-        """
-        ...
-
-
-@runtime_checkable
-class SurveyingMatcher(LineMatcher, Protocol):
-    """A matcher that can also tell testers the outcome of a whole log fast. Only if you like; `trace` does for all."""
-
-    @property
-    def costly(self) -> Mapping[str, Sequence[str]]:
-        """By jail name, what in its filter makes every line pay the full price, one sentence each."""
-        ...
-
-    def survey(self, chunk: Chunk, *, every: bool = True) -> Iterable[LineTrace | MissedLines]:
-        """As `trace`, and leading to the same, with any lines that nothing matches summed up. `steps` may be empty."""
-        ...

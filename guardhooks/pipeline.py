@@ -15,10 +15,11 @@ from typing import Final
 from guardhooks.addresses import widen
 from guardhooks.errors import StateError
 from guardhooks.ledger import Ledger
-from guardhooks.model import Ban, Chunk, Failure, Ignore, Jail, LineMatcher, LogSource, Position, StartAt
+from guardhooks.model import Ban, Chunk, Failure, Ignore, Jail, Position
 from guardhooks.plugins import Plugins
 from guardhooks.resolver import Resolver
 from guardhooks.text import safe_text
+from guardhooks.workers import LineMatcher, LogSource, StartAt
 
 _TOLD_ONE_BY_ONE: Final = 10
 """So many failures of one chunk are logged each; more are summed up, or a storm would cost more than its bans."""

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from guardhooks.model import SourceStatus
 from guardhooks.text import safe_text
+from guardhooks.workers import SourceStatus
 
 _EVERY: Final = 1.0
 """Seconds between two looks. Only what holds at two looks in a row is told: a rotation makes no noise."""

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from guardhooks.errors import ConfigError, PluginError
-from guardhooks.model import Jail, LogSource, Problem, SourceSpec, SourceStatus
+from guardhooks.model import Jail, Problem, SourceSpec
 from guardhooks.pipeline import Pipeline
 from guardhooks.plugins import Plugins
 from guardhooks.supervision import Supervisor
 from guardhooks.text import safe_text
+from guardhooks.workers import LogSource, SourceStatus
 
 _RESTART_AFTER: Final = (1.0, 5.0, 30.0)
 """Seconds until a source whose plugin failed is opened again, by how often it has failed in a row."""

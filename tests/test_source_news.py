@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from guardhooks.model import SourceStatus
 from guardhooks.source_news import SourceNews
+from guardhooks.workers import SourceStatus
 
 WAITING = SourceStatus("file:/a", "waiting", "no file /a yet")
 READING = SourceStatus("file:/a", "reading", origins=("/a",))

@@ -19,27 +19,14 @@ import pluggy
 from guardhooks import hookspecs
 from guardhooks.errors import ActionError, ConfigError, GuardhooksError, PluginError
 from guardhooks.finding import Finding, Level
-from guardhooks.model import (
-    ActionSpec,
-    Ban,
-    Chunk,
-    Failure,
-    Ignore,
-    Jail,
-    LineMatcher,
-    LogSource,
-    Op,
-    Outcome,
-    Problem,
-    Record,
-    SourceSpec,
-)
+from guardhooks.model import ActionSpec, Ban, Chunk, Failure, Ignore, Jail, Op, Outcome, Problem, Record, SourceSpec
 from guardhooks.plugins import loading
 from guardhooks.plugins.calls import Call, Implementation, traced, wrong_type
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.faults import Faults, shortage
 from guardhooks.plugins.verdicts import Verdicts
 from guardhooks.text import safe_text
+from guardhooks.workers import LineMatcher, LogSource
 
 if TYPE_CHECKING:
     import click

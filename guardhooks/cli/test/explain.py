@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from guardhooks.cli.exits import warn
 from guardhooks.cli.output import moment, paint
 from guardhooks.cli.test.trial import Trial
-from guardhooks.model import Failure, LineTrace
+from guardhooks.model import Failure
 from guardhooks.text import safe_text
+from guardhooks.workers import LineTrace
 
 
 def tell(trial: Trial, *, every: bool) -> None:

@@ -10,7 +10,8 @@ from typing import Final
 
 from guardhooks.cli.exits import warn
 from guardhooks.cli.test.trial import Trial
-from guardhooks.model import Failure, LineTrace, MissedLines
+from guardhooks.model import Failure
+from guardhooks.workers import LineTrace, MissedLines
 
 
 def tell(trial: Trial) -> None:

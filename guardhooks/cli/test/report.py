@@ -11,8 +11,8 @@ from typing import Final, Literal, TypeAlias
 
 from guardhooks.cli.output import columns, paint
 from guardhooks.cli.test.trial import Trial
-from guardhooks.model import LineTrace, MissedLines
 from guardhooks.text import safe_text
+from guardhooks.workers import LineTrace, MissedLines
 
 _SHOWN: Final = 20
 """As many missed lines are shown unasked."""

@@ -11,17 +11,8 @@ from guardhooks.cli.plugin_set import load_plugins
 from guardhooks.cli.test.log import LogLines
 from guardhooks.cli.test.subject import Subject
 from guardhooks.errors import ConfigError
-from guardhooks.model import (
-    Chunk,
-    Jail,
-    LineMatcher,
-    LineTrace,
-    MissedLines,
-    Problem,
-    SourceStatus,
-    StartAt,
-    SurveyingMatcher,
-)
+from guardhooks.model import Chunk, Jail, Problem
+from guardhooks.workers import LineMatcher, LineTrace, MissedLines, SourceStatus, StartAt, SurveyingMatcher
 
 Outcome: TypeAlias = LineTrace | MissedLines
 
