@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,7 +13,9 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from guardhooks.errors import StateError
+from guardhooks.ledger.files import hold, identity_of, lock_path, move_aside, state_error
 from guardhooks.ledger.migration import WINDOWS, merge_windows
+from guardhooks.ledger.sealed import open_sealed
 
 Row: TypeAlias = tuple[object, ...]
 _APPLICATION: Final = 0x67484B73
@@ -93,7 +93,7 @@ class Batch:
 @dataclass(slots=True)
 class Store:
     """An open ledger file. One process at a time holds it; others may read it. `rebuilt` if it had to be begun anew.
-    `identity` tells the file from another one of its name: device and inode.
+    `identity` tells the file from another one of its name: device and inode. `sealed` says why it can only be read.
 
     `write` may be called in another thread than the rest: what is read while it runs is what was before.
     """
@@ -106,6 +106,7 @@ class Store:
     notes: list[str] = field(default_factory=list)
     reading: threading.Lock = field(default_factory=threading.Lock)
     rebuilt: bool = False
+    sealed: str = ""
     size: int = 0
     """Bytes of the file after the last write; checkpoints only add to it."""
 
@@ -113,16 +114,22 @@ class Store:
     def open(cls, path: Path) -> Store:
         """Open or create the file (mode 0600), moving a damaged one aside.
 
-        :raises StateError: it cannot be used: in use, not ours, newer than this program, no permission, disk full.
+        On a full disk a ledger that is there is read, and written when there is room again.
+
+        :raises StateError: it cannot be used: in use, not ours, newer than this program, no permission.
         """
-        lock = _lock(path)
+        lock = hold(path)
         try:
             connection, reader, _, damage = _open_or_begin_anew(path)
         except StateError:
-            os.close(lock)
-            raise
+            found = open_sealed(path, _APPLICATION, _VERSION)
+            if found is None:
+                os.close(lock)
+                raise
+            sealed = f"{path}: the disk is full, so the ledger is only read; free some disk space"
+            return cls(path, *found, lock, identity_of(path), [sealed], sealed=sealed)
         notes = [f"{damage}; {_WHAT_IS_LOST}"] if damage else []
-        return cls(path, connection, reader, lock, _identity(path), notes, rebuilt=bool(damage))
+        return cls(path, connection, reader, lock, identity_of(path), notes, rebuilt=bool(damage))
 
     def reopen(self) -> bool:
         """Open the file again when a write found it damaged, gone or another one; an empty one takes its place then.
@@ -130,17 +137,20 @@ class Store:
         :return: whether it is empty, so that everything must be written.
         :raises StateError: as `open`.
         """
-        is_ours = _identity(self.path) == self.identity
+        is_ours = identity_of(self.path) == self.identity
         self._close_files()
         try:
             note = f"{self.path} had vanished or was cut and a new one was begun"
             if not is_ours and self.path.exists():
-                note = _move_aside(self.path, "something else had been put in its place")
+                note = move_aside(self.path, "something else had been put in its place")
             self._lock_again()
         except OSError as error:
-            raise _state_error(self.path, "open", error) from error
+            raise state_error(self.path, "open", error) from error
         self.connection, self.reader, is_new, damage = _open_or_begin_anew(self.path)
-        self.identity, self.size = _identity(self.path), 0
+        self.identity, self.size = identity_of(self.path), 0
+        if self.sealed:
+            self.notes.remove(self.sealed)
+            self.sealed = ""
         if is_new:
             self.notes.append(f"{damage or note}; everything was written anew from memory")
         return is_new
@@ -148,8 +158,8 @@ class Store:
     def _lock_again(self) -> None:
         """Where the lock has vanished with its folder, another daemon could take the new one."""
         here = os.fstat(self.lock)
-        if _identity(_lock_path(self.path)) != (here.st_dev, here.st_ino):
-            former, self.lock = self.lock, _lock(self.path)
+        if identity_of(lock_path(self.path)) != (here.st_dev, here.st_ino):
+            former, self.lock = self.lock, hold(self.path)
             os.close(former)
 
     def begin_anew(self, error: Exception) -> None:
@@ -158,9 +168,9 @@ class Store:
         :raises StateError: as `open`.
         """
         self._close_files()
-        note = _move_aside(self.path, f"{error}")
+        note = move_aside(self.path, f"{error}")
         self.connection, self.reader, _, _ = _open_or_begin_anew(self.path)
-        self.identity, self.rebuilt = _identity(self.path), True
+        self.identity, self.rebuilt = identity_of(self.path), True
         self.notes.append(f"{note}; {_WHAT_IS_LOST}")
 
     def rows(self, table: str) -> Iterator[Row]:
@@ -168,7 +178,7 @@ class Store:
         try:
             yield from self.reader.execute(_READ[table])
         except sqlite3.Error as error:
-            raise _state_error(self.path, "read", error) from error
+            raise state_error(self.path, "read", error) from error
 
     def details(self, numbers: Sequence[int]) -> dict[int, str]:
         """The details of these bans; those that cannot be read are left out, for a ban counts without them.
@@ -184,8 +194,10 @@ class Store:
 
         :raises DamagedError: nothing was written; `reopen` the file. :raises StateError: nothing was written.
         """
+        if self.sealed:
+            raise DamagedError(self.sealed)
         try:
-            if _identity(self.path) != self.identity or self.path.stat().st_size < self.size:
+            if identity_of(self.path) != self.identity or self.path.stat().st_size < self.size:
                 raise DamagedError(f"{self.path}: cannot write the ledger: it was taken away or cut; it is begun anew")
             with self._transaction():
                 for table, rows in batch.rows.items():
@@ -196,10 +208,10 @@ class Store:
             self._give_back()
             self.size = self.path.stat().st_size
         except OSError as error:
-            raise _state_error(self.path, "write", error) from error
+            raise state_error(self.path, "write", error) from error
         except sqlite3.Error as error:
             kind = DamagedError if _may_be_damage(error) else StateError
-            raise kind(str(_state_error(self.path, "write", error))) from error
+            raise kind(str(state_error(self.path, "write", error))) from error
 
     def _execute(self, statement: str, rows: Sequence[Row]) -> None:
         try:
@@ -256,27 +268,7 @@ def read_only(path: Path) -> Iterator[Callable[[str], Iterator[Row]]]:
                 raise StateError(f"{path}: written by another release; start the daemon, which knows what to do")
             yield lambda table: connection.execute(_READ[table])
     except (sqlite3.Error, OSError) as error:
-        raise _state_error(path, "read", error) from error
-
-
-def _lock_path(path: Path) -> Path:
-    return path.with_name(path.name + ".lock")
-
-
-def _lock(path: Path) -> int:
-    """Hold the file beside the database that says "in use": locks on the database itself are SQLite's own."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(_lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _state_error(path, "open", error) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        msg = f"{path}: in use by another guardhooks; stop that one, or give this one a --state folder of its own"
-        raise StateError(msg) from error
-    return lock
+        raise state_error(path, "read", error) from error
 
 
 def _open_or_begin_anew(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection, bool, str]:
@@ -293,12 +285,12 @@ def _open_or_begin_anew(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connect
             # An I/O error may also come of a full disk, whose file is sound.
             if isinstance(error, sqlite3.OperationalError) and _code(error) != sqlite3.SQLITE_IOERR_SHORT_READ:
                 raise
-            damage = _move_aside(path, error)
+            damage = move_aside(path, error)
             connection, is_new = _connect(path)
         reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         reader.execute("PRAGMA cache_size = -256")  # KiB
     except (sqlite3.Error, OSError) as error:
-        raise _state_error(path, "open", error) from error
+        raise state_error(path, "open", error) from error
     return connection, reader, is_new, damage
 
 
@@ -309,15 +301,6 @@ def _code(error: sqlite3.Error) -> int:
 
 def _may_be_damage(error: sqlite3.Error) -> bool:
     return isinstance(error, sqlite3.ProgrammingError) or _code(error) & 0xFF in _DAMAGE
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    """Device and inode of the file; zeros where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_dev, status.st_ino
 
 
 def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
@@ -354,32 +337,6 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> bool:
     if verdict != "ok":
         raise sqlite3.DatabaseError(verdict)
     return not tables
-
-
-def _move_aside(path: Path, why: object) -> str:
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(path.stat().st_mtime))
-    target, number = path.with_name(f"{path.name}.damaged-{stamp}"), 1
-    while target.exists():
-        target, number = path.with_name(f"{path.name}.damaged-{stamp}.{number}"), number + 1
-    path.rename(target)
-    for suffix in ("-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
-    return f"{path} was damaged ({why}); it is kept as {target.name} and a new ledger was begun"
-
-
-def _state_error(path: Path, doing: str, error: Exception) -> StateError:
-    cause = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else f"{error}"
-    lower = cause.lower()
-    if "full" in lower or "no space" in lower:
-        remedy = "free some disk space"
-    elif "locked" in lower or "busy" in lower:
-        remedy = "another program holds it; close that one"
-    elif "disk i/o" in lower:
-        remedy = "check the disk"
-    else:
-        remedy = "make the folder and the file writable for this user, or choose another folder with --state"
-    return StateError(f"{path}: cannot {doing} the ledger: {cause}; {remedy}")
 
 
 def text_of(value: str | bytes) -> str:

@@ -109,17 +109,21 @@ def test_a_full_disk_costs_no_ban(network: Network, disk: SmallDisk, guard: Guar
     assert again.stop() == 0
 
 
-def test_a_start_on_a_full_disk(network: Network, disk: SmallDisk, guard: Guard, config: Path, log: Path) -> None:
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_start_on_a_full_disk(  # noqa: PLR0917 -- fixtures
+    network: Network, disk: SmallDisk, guard: Guard, config: Path, log: Path, end: str
+) -> None:
     daemon = guard(config)
     fails(log, "198.51.100.1")
     wait_banned(daemon, "198.51.100.1")
-    daemon.kill()
+    getattr(daemon, end)()
     disk.fill()
     network.server.run("nft", "flush", "ruleset")
     again = guard(config)
     in_kernel(network, "198.51.100.1")
     fails(log, "198.51.100.2")
     in_kernel(network, "198.51.100.2")
+    wait_problem(again, "free some disk space")
     disk.free()
     wait_well(again)
     assert banned(restarted(guard, again, config)) == ["198.51.100.1", "198.51.100.2"]
