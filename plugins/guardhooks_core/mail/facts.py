@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from guardhooks import ActionError, Ban, canonical
+from guardhooks import ActionError, Ban
 from guardhooks_core.hostnames import Hostnames
+from guardhooks_core.offender import address_of
 
 from .loglines import last_lines
 from .parameters import Parameters
@@ -80,14 +81,3 @@ async def _read(logpath: str, address: str, most: int) -> Sequence[str]:
             return await in_thread(lambda: last_lines(logpath, address, most))
     except (ActionError, OSError):  # TimeoutError is an OSError: a network file system that hangs
         return ()
-
-
-def address_of(ban: Ban) -> str:
-    """The address or prefix that is banned; of a text id that of its offender, else empty."""
-    if known := canonical(ban.id):
-        return known
-    for name in ("ip4", "ip6", "ip", "addr"):
-        value = ban.fields.get(name)
-        if isinstance(value, str) and (known := canonical(value)):
-            return known
-    return ""

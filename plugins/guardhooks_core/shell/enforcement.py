@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Final
 
 from guardhooks import ActionError, ActionSpec, Ban, Outcome, safe_text
+from guardhooks_core.offender import address_of
 
 from .families import Families
 from .invocation import Invoker
 from .receipts import Entry, Receipts
 from .takeover import take_over
-from .ticket import address_of
 
 logger = logging.getLogger("guardhooks.shell")
 

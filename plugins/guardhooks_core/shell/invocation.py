@@ -9,11 +9,12 @@ from typing import Final
 
 from guardhooks import ActionError, ActionSpec, Ban, safe_text
 from guardhooks_core.hostnames import Hostnames
+from guardhooks_core.offender import address_of
 
 from .commands import Commands
 from .process import Result, Runner
 from .script import build
-from .ticket import LedgerView, Ticket, address_of
+from .ticket import LedgerView, Ticket
 
 logger = logging.getLogger("guardhooks.shell")
 

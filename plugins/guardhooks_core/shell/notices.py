@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from guardhooks import ActionSpec, Ban, Outcome
+from guardhooks_core.offender import address_of
 
 from .invocation import Invoker
 from .process import Result
-from .ticket import address_of
 
 logger = logging.getLogger("guardhooks.shell")
 

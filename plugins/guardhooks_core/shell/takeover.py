@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from guardhooks import Ban
+from guardhooks_core.offender import address_of
 
 from .families import Families
 from .receipts import Done
-from .ticket import address_of
 
 
 @dataclass

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from guardhooks import Ban, canonical
+from guardhooks import Ban
+from guardhooks_core.offender import address_of
 
 
 class Totals(Protocol):
@@ -86,17 +87,6 @@ class Ticket:
             return ban.failures
         known = [each for each in self.ledger.history(ban.id) if everywhere or each.jail == ban.jail]
         return sum(each.failures for each in known) or ban.failures
-
-
-def address_of(ban: Ban) -> str:
-    """The address or prefix that is banned, in canonical spelling; of a text id that of its offender, else empty."""
-    if known := canonical(ban.id):
-        return known
-    for name in ("ip4", "ip6", "ip", "addr"):
-        value = ban.fields.get(name)
-        if isinstance(value, str) and (known := canonical(value)):
-            return known
-    return ""
 
 
 def reversed_address(address: str) -> str:
