@@ -79,7 +79,7 @@ class Nftables:
 
     @staticmethod
     def _sets() -> list[tuple[str, str]]:
-        listing = subprocess.run(["nft", "-j", "list", "sets"], capture_output=True, text=True, check=True).stdout
+        listing = subprocess.run(["nft", "-j", "-t", "list", "sets"], capture_output=True, text=True, check=True).stdout
         sets = [item["set"] for item in json.loads(listing)["nftables"] if "set" in item]
         return [(each["table"], each["name"]) for each in sets if each["type"] == "ipv4_addr"]
 
