@@ -13,6 +13,7 @@ from guardhooks.errors import ActionError
 from guardhooks.logs import NOTICE
 from guardhooks.model import ActionSpec, Ban, Jail, Op, Outcome
 from guardhooks.partial import PartialFailure
+from guardhooks.plugins.faults import shortage
 from guardhooks.supervision import Supervisor
 from guardhooks.text import safe_text
 
@@ -139,7 +140,7 @@ class ActionWorker:
                     await self._work()
                 self._tries = 0
                 pause = self._until_next()
-            except ActionError as error:
+            except (ActionError, MemoryError) as error:
                 pause = self._failed(error)
             self.tried.set()
             if self._closing:
@@ -183,7 +184,7 @@ class ActionWorker:
                 continue
             try:
                 outcome = await self._execute(self.jail, self.action, op, bans)
-            except ActionError:
+            except (ActionError, MemoryError):
                 # Asked again after the restart of the action; a newer word about an id is not overwritten.
                 self._asked = {**asked, **self._asked}
                 raise
@@ -251,8 +252,8 @@ class ActionWorker:
         if adopted:
             logger.log(NOTICE, "[%s] found in force and taken into the ledger: %d", self.jail.name, adopted)
 
-    def _failed(self, error: ActionError) -> float:
-        reason = safe_text(str(error)).replace(f"action {self.action.actname}: ", "", 1)
+    def _failed(self, error: Exception) -> float:
+        reason = safe_text(shortage(error) or str(error)).replace(f"action {self.action.actname}: ", "", 1)
         if reason != self.reason:
             logger.error("[%s] action %s failed, is tried again: %s", self.jail.name, self.action.actname, reason)
         self.state, self.reason = ActionState.FAILING, reason

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from guardhooks.control.server import ControlServer
 from guardhooks.daemon_options import RunOptions
 from guardhooks.errors import ConfigError, GuardhooksError, StateError
 from guardhooks.guard import Guard
-from guardhooks.loop_reports import LoopReports
+from guardhooks.loop_reports import LoopReports, thread_died
 from guardhooks.plugins import Plugins
 from guardhooks.settings import find_directory, load
 from guardhooks.settings.model import Settings
@@ -78,6 +79,7 @@ class Daemon:
     async def serve(self) -> None:
         """Start everything, wait for the end, stop everything."""
         asyncio.get_running_loop().set_exception_handler(LoopReports())
+        threading.excepthook = thread_died
         guard = self._guard = Guard(
             self._settings,
             self._load_plugins(self._settings),

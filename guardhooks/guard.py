@@ -391,8 +391,11 @@ class Guard:
 
     async def _report(self, news: list[tuple[Jail, Op, Ban]]) -> None:
         """Tell the world that bans are in force or over, once the ledger has them on disk."""
-        await self._write_ledger()
-        announce(self.plugins, news)
+        try:
+            await self._write_ledger()
+            announce(self.plugins, news)
+        except (OSError, MemoryError) as error:  # the bans are in force, and the ledger is written at the next tick
+            logger.error("%s; of %d bans and unbans not all were told", shortage(error) or error, len(news))
 
     # --- what can be seen ---------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, TextIO
 
 from guardhooks.text import safe_text
@@ -45,17 +45,32 @@ class DaemonFormatter(SafeFormatter):
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
-    """Writes each line at once, or many `together`."""
+    """Writes each line at once, or many `together`. What cannot be written ends nothing, and is told of later."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._kept: list[str] | None = None
+        self._lost = 0
+        self._reason = ""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self._lost:
+            self._own_up()
         if self._kept is None:
             super().emit(record)
-        else:
+            return
+        try:
             self._kept.append(self.format(record) + self.terminator)
+        except Exception:  # noqa: BLE001 -- as logging's own handlers: who logs must not fail of it
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- logging's name
+        """Count a line that could not be written for want of room or memory; a bug is shown as logging shows it."""
+        error = sys.exc_info()[1]
+        if isinstance(error, (OSError, MemoryError)):
+            self._lose(1, error)
+        else:
+            super().handleError(record)
 
     def keep(self) -> None:
         """Write nothing until `write_kept`."""
@@ -67,8 +82,25 @@ class LogHandler(logging.StreamHandler[TextIO]):
         with self._guarded():
             kept, self._kept = self._kept, None
             if kept:
-                self.stream.write("".join(kept))
-                self.flush()
+                try:
+                    self._write("".join(kept))
+                except (OSError, MemoryError) as error:
+                    self._lose(len(kept), error)
+
+    def _own_up(self) -> None:
+        text = f"{self._lost} lines of this log may be missing above: {self._reason}"
+        record = logging.LogRecord(f"{_ROOT}.daemon", logging.ERROR, "", 0, "%s", (text,), None)
+        with suppress(OSError, MemoryError):
+            self._write(self.format(record) + self.terminator)
+            self._lost = 0
+
+    def _lose(self, lines: int, error: Exception) -> None:
+        self._lost += lines
+        self._reason = "out of memory" if isinstance(error, MemoryError) else safe_text(str(error))
+
+    def _write(self, text: str) -> None:
+        self.stream.write(text)
+        self.flush()
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -1,13 +1,15 @@
-"""What the event loop reports because nobody waits for it, as lines of our log; wants of the machine once a minute."""
+"""What loop and threads report because nobody waits for it, as lines of our log; wants of the machine once a minute."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
+import threading
 from typing import Any, Final
 
 from guardhooks.plugins.faults import shortage
+from guardhooks.text import safe_text
 
 _PAUSE: Final = 60.0
 """Seconds between two lines about one want: a socket that cannot be accepted is tried a hundred times a second."""
@@ -29,3 +31,13 @@ class LoopReports:
         elif loop.time() - self._told.get(want, -math.inf) >= _PAUSE:
             self._told[want] = loop.time()
             logger.error("%s", want)
+
+
+def thread_died(what: threading.ExceptHookArgs) -> None:
+    """A `threading.excepthook`: one line for a thread that ended by an error, such as the one that waits for inotify.
+
+    Who relied on it notices by itself: a log source goes over to polling.
+    """
+    if what.exc_type is not SystemExit and what.exc_value is not None:
+        why = shortage(what.exc_value) or f"{what.exc_type.__name__}: {what.exc_value}"
+        logger.error("thread %s died: %s", what.thread.name if what.thread else "?", safe_text(why))

@@ -43,7 +43,7 @@ class SmallDisk:
 
 
 def limit(daemon: Daemon, resource: str, soft: int | str) -> None:
-    """Change the soft limit of a running daemon (`nofile`, `as`)."""
+    """Change the soft limit of a running daemon (`nofile`, `data`)."""
     subprocess.run(["prlimit", "--pid", str(daemon.pid), f"--{resource}={soft}:"], check=True)
 
 

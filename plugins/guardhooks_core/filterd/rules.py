@@ -162,11 +162,7 @@ class Rules:
         for rule in rules:
             match = self._search(rule, view.text, view.budget)
             if match is not None:
-                if (
-                    self._ignoreregexes
-                    and self._ignores_late(view)
-                    and self._ignored(view.text, view.budget, None) >= 0
-                ):
+                if self._ignored_late(view, view.text, None) >= 0:
                     return None
                 return Hit(rule, _merged(rule, match, view.base), (original,))
         return None
@@ -186,11 +182,7 @@ class Rules:
             current, found = hit
             if note:
                 note(f"{rule.label} matches.")
-            if (
-                self._ignoreregexes
-                and self._ignores_late(view)
-                and (ignored := self._ignored(current, view.budget, note)) >= 0
-            ):
+            if (ignored := self._ignored_late(view, current, note)) >= 0:
                 yield ignored
                 return
             yield found
@@ -216,9 +208,11 @@ class Rules:
             note(f"The prefregex matches; the failregexes see {content!r}.")
         return View(base, f"{content}\n", match.start("content"), whole, budget)
 
-    def _ignores_late(self, view: View) -> bool:
-        """Whether a match is asked about: not if the very text that matched was asked about before."""
-        return not (self._ignore_first and view.text == view.whole and self.buffer is None)
+    def _ignored_late(self, view: View, text: str, note: Note | None) -> int:
+        """The ignoreregex that drops a match in `text`, else -1. The very text asked about before is passed by."""
+        if not self._ignoreregexes or (self._ignore_first and view.text == view.whole and self.buffer is None):
+            return -1
+        return self._ignored(text, view.budget, note)
 
     def _hit(self, rule: Rule, view: View, original: str) -> tuple[str, Hit] | None:
         match = self._search(rule, view.text, view.budget)
