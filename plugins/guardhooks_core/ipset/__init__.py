@@ -27,6 +27,7 @@ from guardhooks_core.firewall.vigil import AskedGuard, Vigil
 from guardhooks_core.ipset import diagnosis, rules, sets
 from guardhooks_core.ipset.census import Census
 from guardhooks_core.ipset.familyset import FamilySet
+from guardhooks_core.ipset.rulebook import RuleBook
 
 NAMES: Final = frozenset({
     "ipset", "iptables-ipset", "iptables-ipset-proto4", "iptables-ipset-proto6", "iptables-ipset-proto6-allports",
@@ -49,6 +50,7 @@ class IpsetAction:
         self._upkeep = Upkeep(clock)
         self._vigil = Vigil()
         self._listener = ChangeListener(self._rules_changed)
+        self._rules = RuleBook(self._listener.own_work)
         self._lock = threading.Lock()
         self._census = Census(clock, self._lock, self._vigil.ask)
 
@@ -70,21 +72,23 @@ class IpsetAction:
         if action.name not in NAMES or not is_native(action):
             return None
         names = set_names(action.get("name"))
-        with self._lock:
-            if op is Op.STOP:
-                return True
-            if op is Op.FLUSH:
+        if op is Op.STOP:
+            return True
+        if op is Op.FLUSH:
+            with self._lock:
                 return self._flush(jail, action, names)
-            parameters = _parameters(action)
+        parameters = _parameters(action)
+        holders = {v: FamilySet(jail.name, name, v, parameters.max_elements) for v, name in names.items()}
+        with self._lock:
             if op is Op.START:
                 self._owners.claim(jail, action, list(names.values()))
                 self._watch(jail, action, parameters, names)
             else:
                 self._owners.require(jail, action, list(names.values()))
-            holders = {v: FamilySet(jail.name, name, v, parameters.max_elements) for v, name in names.items()}
-            if op in {Op.START, Op.CHECK}:
-                return self._reconcile(jail, action, parameters, holders, bans, first=op is Op.START)
-            return self._change(jail, action, op, holders, bans)
+            if op in {Op.BAN, Op.UNBAN}:
+                return self._change(jail, action, op, holders, bans)
+            filled = self._fill(jail, action, holders, bans, first=op is Op.START)
+        return self._bind(filled, parameters, holders, bans)
 
     def _watch(self, jail: Jail, action: ActionSpec, parameters: Parameters, names: dict[int, str]) -> None:
         self._vigil.watch(jail, action, [*names.values(), *map(_chain_key, parameters.chains)])
@@ -111,41 +115,45 @@ class IpsetAction:
             failed |= reasons(left_out, holder)
         return Outcome(failed=failed, warning=self._upkeep.warning(key))
 
-    def _reconcile(
-        self,
-        jail: Jail,
-        action: ActionSpec,
-        parameters: Parameters,
-        holders: dict[int, FamilySet],
-        bans: Sequence[Ban],
-        *,
-        first: bool,
+    def _fill(
+        self, jail: Jail, action: ActionSpec, holders: dict[int, FamilySet], bans: Sequence[Ban], *, first: bool
     ) -> Outcome:
+        """Make the sets be there and hold what is due."""
         policy, key, now = parse_policy(action), holders[4].name, self._clock()
         merging = self._vigil.merging(jail, policy)
         adopt = policy.adopt or (first and self._vigil.adopts(jail, action))
         results: list[Result] = []
-        note = f"ipset: sets {', '.join(holder.name for holder in holders.values())}"
         for version, wanted in entries_of(bans, now).items():
-            try:
-                plan = self._upkeep.plan((key, version), holders[version], wanted, merging, at=now, adopt=adopt)
-                results.append(self._carry_out((key, version), parameters, holders[version], plan))
-            except ToolMissingError as error:
-                if wanted or version == 4:
-                    raise
-                note += f"; IPv6 off: {error}"
+            plan = self._upkeep.plan((key, version), holders[version], wanted, merging, at=now, adopt=adopt)
+            results.append(self._carry_out((key, version), holders[version], plan))
+        note = f"ipset: sets {', '.join(holder.name for holder in holders.values())}"
         return outcome(results, jail.name, now, note=note, warning=self._upkeep.warning(key))
 
-    def _carry_out(self, key: tuple[str, int], parameters: Parameters, holder: FamilySet, plan: Plan) -> Result:
+    def _carry_out(self, key: tuple[str, int], holder: FamilySet, plan: Plan) -> Result:
         resized = holder.stand(plan.fit.entries)
         result = self._upkeep.carry_out(key, plan)
         now = self._clock()
         self._census.settled(holder.name, (now + left for left in plan.fit.entries.values()))
-        wanted = rules.wanted_rules(parameters, holder.version, holder.name)
-        with self._listener.own_work():
-            more, less = rules.reconcile(holder.version, holder.name, wanted)
-        result.added, result.removed = result.added + more + resized, result.removed + less
+        result.added += resized
         return result
+
+    def _bind(
+        self, filled: Outcome, parameters: Parameters, holders: dict[int, FamilySet], bans: Sequence[Ban]
+    ) -> Outcome:
+        """Make the rules stand that ask the sets, which are there by now."""
+        added, removed, note = filled.added, filled.removed, filled.note
+        for version, holder in holders.items():
+            try:
+                more, less = self._rules.reconcile(
+                    version, holder.name, rules.wanted_rules(parameters, version, holder.name)
+                )
+            except ToolMissingError as error:
+                if version == 4 or any(":" in ban.id for ban in bans):
+                    raise
+                note += f"; IPv6 off: {error}"
+            else:
+                added, removed = added + more, removed + less
+        return replace(filled, added=added, removed=removed, note=note)
 
     def _flush(self, jail: Jail, action: ActionSpec, names: dict[int, str]) -> bool:
         owners = list(names.values())
@@ -155,8 +163,7 @@ class IpsetAction:
         for version, name in names.items():
             self._census.forget(name)
             if xtables.has_tool(version):
-                with self._listener.own_work():
-                    rules.reconcile(version, name, [])
+                self._rules.reconcile(version, name, [])
             sets.destroy(name)
         self._upkeep.forget(names[4])
         self._owners.release(owners)

@@ -1,4 +1,4 @@
-"""The rules that make a set bite: iptables and ip6tables, by argument lists.
+"""The rules that make sets bite: iptables and ip6tables, without a shell.
 
 One reading (`-S`) tells which of our rules stand; each carries a comment with a fingerprint of what it should be, so
 that a rule of an older configuration is told from the present one whatever way iptables spells it.
@@ -7,9 +7,8 @@ that a rule of an older configuration is told from the present one whatever way 
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +17,7 @@ from guardhooks_core.firewall import xtables
 from guardhooks_core.firewall.names import fingerprint
 from guardhooks_core.firewall.parameters import Parameters
 
+_SET: Final = re.compile(r"--match-set (\S+) src")
 _COMMENT: Final = re.compile(r"--comment \"?(guardhooks-[0-9a-f]+)\"?")
 
 
@@ -43,40 +43,47 @@ def wanted_rules(parameters: Parameters, version: int, set_name: str) -> list[Ru
     return rules
 
 
-def reconcile(version: int, set_name: str, wanted: Sequence[Rule]) -> tuple[int, int]:
-    """Make exactly the wanted rules stand for this set; how many were put in and taken out. New ones come first.
+def reconcile(version: int, wanted: Mapping[str, Sequence[Rule]]) -> dict[str, tuple[int, int]]:
+    """Make exactly these rules stand for each set, in one moment; how many were put in and taken out, by set.
 
-    :raises ActionError: when a chain does not exist, the tool is missing or refuses.
+    :raises ActionError: when a chain does not exist, the tool is missing or refuses; then nothing has been changed.
     """
     listing = xtables.listing(version)
+    standing, chains = _standing(listing, wanted), xtables.chains_in(listing)
+    additions, removals, counts = list[str](), list[str](), dict[str, tuple[int, int]]()
+    for name, rules in wanted.items():
+        absent, stale = _difference(rules, standing[name])
+        for rule in absent:
+            if rule.chain not in chains:
+                tool = xtables.TOOLS[version]
+                raise ActionError(f"{tool} has no chain {safe_text(rule.chain, 40)}: create it, or change chain=")
+        additions += [f"-I {rule.chain} 1 {' '.join(rule.arguments)}" for rule in absent]
+        removals += [f"-D {line.removeprefix('-A ')}" for line in stale]
+        counts[name] = len(absent), len(stale)
+    if additions or removals:
+        xtables.restore(version, [*additions, *removals])
+    return counts
+
+
+def _difference(wanted: Sequence[Rule], lines: Sequence[str]) -> tuple[list[Rule], list[str]]:
+    """The rules that are missing, and the lines that stand there and should not."""
     missing = Counter((rule.chain, rule.comment) for rule in wanted)
     stale = []
-    for line in _ours(listing, set_name):
-        identity = (line[1], _comment_of(line))
+    for line in lines:
+        found = _COMMENT.search(line)
+        identity = (line.split(maxsplit=2)[1], found[1] if found else "")
         if missing[identity] > 0:
             missing[identity] -= 1
         else:
             stale.append(line)
-    chains = xtables.chains_in(listing)
-    absent = [rule for rule in wanted if missing[rule.chain, rule.comment] > 0]
-    for rule in absent:
-        if rule.chain not in chains:
-            raise ActionError(
-                f"{xtables.TOOLS[version]} has no chain {safe_text(rule.chain, 40)}: create it, or change chain="
-            )
-    for rule in absent:
-        xtables.change(version, "-I", rule.chain, "1", *rule.arguments)
-    for line in stale:
-        xtables.change(version, "-D", *line[1:])
-    return len(absent), len(stale)
+    return [rule for rule in wanted if missing[rule.chain, rule.comment] > 0], stale
 
 
-def _ours(listing: str, set_name: str) -> Iterator[list[str]]:
-    mark = f"--match-set {set_name} src"
+def _standing(listing: str, names: Iterable[str]) -> dict[str, list[str]]:
+    """Our lines of a listing, by the set that they match."""
+    found: dict[str, list[str]] = {name: [] for name in names}
     for line in listing.splitlines():
-        if line.startswith("-A ") and mark in line and _COMMENT.search(line):
-            yield shlex.split(line)
-
-
-def _comment_of(words: Sequence[str]) -> str:
-    return words[words.index("--comment") + 1]
+        match = _SET.search(line)
+        if match and match[1] in found and line.startswith("-A ") and _COMMENT.search(line):
+            found[match[1]].append(line)
+    return found

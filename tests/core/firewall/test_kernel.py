@@ -143,6 +143,20 @@ def test_a_chain_that_does_not_exist_is_named(hosts: tuple[Host, Host]) -> None:
         act(server, "ipset", "start", options={"chain": "INPUT, DOCKER-USER"})
 
 
+def test_many_jails_that_start_at_once_get_their_rules_and_one_that_cannot_is_alone(hosts: tuple[Host, Host]) -> None:
+    server, _ = hosts
+    names = [f"jail{number}x" for number in range(30)]
+    wrong = server.ask("start_together", names=names, chains={"jail7x": "DOCKER-USER"})
+    assert list(wrong) == ["jail7x"], wrong
+    assert "no chain DOCKER-USER" in wrong["jail7x"]
+    for tool, suffix in (("iptables", ""), ("ip6tables", "6")):
+        rules = server.sh(tool, "-S", "INPUT")
+        assert [rules.count(f" f2b-{name}{suffix} ") for name in names] == [int(name != "jail7x") for name in names]
+    for name in names:
+        act(server, "ipset", "flush", options={"name": name}, jail=name)
+    assert "f2b" not in server.sh("iptables", "-S") + server.sh("ip6tables", "-S")
+
+
 def test_rules_stand_in_each_chain(hosts: tuple[Host, Host]) -> None:
     server, _ = hosts
     for tool in ("iptables", "ip6tables"):
