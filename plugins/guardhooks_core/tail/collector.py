@@ -124,18 +124,18 @@ class Collector:
                 self._touched.add(path)
             self._wake()
 
-    def collect(self, *, sweep: bool) -> list[Chunk]:
-        """The next lines, at most about 1 MiB; with `sweep`, all files are looked at, whether an event came or not."""
+    def collect(self, *, sweep: bool, size: int = BLOCK) -> list[Chunk]:
+        """The next lines, about `size` bytes; with `sweep`, all files are looked at, whether an event came or not."""
         with self._lock:
             if self._closed:
                 return []
             self._notice(sweep=sweep)
             chunks: list[Chunk] = []
-            budget = BLOCK
+            budget = size
             while self._ready and budget > 0:
                 follower = next(iter(self._ready))
                 del self._ready[follower]
-                chunk = self._read(follower)
+                chunk = self._read(follower, size)
                 if chunk is None:
                     continue
                 if sweep and follower.live:
@@ -264,10 +264,10 @@ class Collector:
         self.followers[path] = follower
         return follower
 
-    def _read(self, follower: Follower) -> Chunk | None:
+    def _read(self, follower: Follower, size: int) -> Chunk | None:
         now = self._clock()
         live = follower.live
-        data = follower.read(now)
+        data = follower.read(now, size)
         self._report(follower)
         if not data:
             return None

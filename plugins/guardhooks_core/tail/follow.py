@@ -83,10 +83,10 @@ class Follower:
             self._begin = None
             self.live = True
 
-    def read(self, now: float) -> bytes:
-        """The next whole lines; empty when all that is there has been read."""
+    def read(self, now: float, size: int) -> bytes:
+        """The next whole lines, up to `size` bytes; empty when all that is there has been read."""
         self.check(now)
-        lines = self._read_retired(now) or self._read_current(now)
+        lines = self._read_retired(now, size) or self._read_current(now, size)
         if not lines:
             self.live = True
         return lines
@@ -151,14 +151,14 @@ class Follower:
         for reader in history.generations_since(self.path, last, self.readers, self._line_limit):
             self.retired.append(Retired(reader, now + self._grace))
 
-    def _read_current(self, now: float) -> bytes:
+    def _read_current(self, now: float, size: int) -> bytes:
         if self.current is None:
             return b""
         try:
-            return self.current.read()
+            return self.current.read(size)
         except TruncatedError:
             self._restart(self.current, now)
-            return self._read_retired(now) or self._read_current(now)
+            return self._read_retired(now, size) or self._read_current(now, size)
         except OSError as error:
             # A network file system may lose the file behind a descriptor: open it anew and go on where we were.
             self.failure = error.strerror or str(error)
@@ -178,10 +178,10 @@ class Follower:
                 self._add_generations(copy, now)
         reader.seek(0)
 
-    def _read_retired(self, now: float) -> bytes:
+    def _read_retired(self, now: float, size: int) -> bytes:
         for retired in list(self.retired):
             try:
-                lines = retired.reader.read()
+                lines = retired.reader.read(size)
             except (TruncatedError, OSError):
                 self._drop(retired)
                 continue

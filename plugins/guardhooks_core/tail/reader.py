@@ -70,7 +70,6 @@ class LineReader:
     def __init__(self, descriptor: int, *, line_limit: int = LINE_LIMIT) -> None:
         self._descriptor = descriptor
         self._line_limit = line_limit
-        self._block = max(BLOCK, 2 * line_limit)
         self.identity = identity(os.fstat(descriptor))
         self.position = 0
         self.skipping = False
@@ -106,14 +105,15 @@ class LineReader:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def read(self) -> bytes:
-        """The next whole lines, up to 1 MiB; empty when there are none yet.
+    def read(self, size: int = BLOCK) -> bytes:
+        """The next whole lines, up to `size` bytes or two of the longest lines; empty when there are none yet.
 
         :raises TruncatedError: what stood before `position` has gone.
         """
         while True:
             before = len(self.tail)
-            block = os.pread(self._descriptor, before + self._block, self.position - before)
+            wanted = before + max(size, 2 * self._line_limit)
+            block = os.pread(self._descriptor, wanted, self.position - before)
             if block[:before] != self.tail:
                 raise TruncatedError
             lines, consumed = self._take(block[before:])

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 from guardhooks import Chunk, SourceStatus, StartAt, safe_text
 from guardhooks_core.tail.collector import Collector, Options
+from guardhooks_core.tail.pace import Pace
 from guardhooks_core.tail.reader import LINE_LIMIT
 from guardhooks_core.tail.watch import SHARED, Watcher
 
@@ -50,7 +51,7 @@ class FileSource:
         return self._key
 
     async def chunks(self, start: StartAt) -> AsyncIterator[Chunk]:
-        """Whole lines as they come, up to 1 MiB at a time, until `close`. Each call begins anew, from `start`."""
+        """Whole lines as they come, as many at a time as are digested in a moment, until `close`; from `start` on."""
         await self._release()
         collector = Collector(
             self._key,
@@ -63,14 +64,16 @@ class FileSource:
         self._collector = collector
         try:
             await asyncio.to_thread(collector.start, start)
-            swept = self._now()
+            swept, pace = self._now(), Pace()
             while not self._closed:
                 self._woken.clear()
                 sweep = self._now() - swept >= collector.interval
                 if sweep:
                     swept = self._now()
-                for chunk in await asyncio.to_thread(collector.collect, sweep=sweep):
+                for chunk in await asyncio.to_thread(collector.collect, sweep=sweep, size=pace.size):
+                    handed = self._now()
                     yield chunk
+                    pace.digested(len(chunk.data), self._now() - handed)
                     if self._closed:
                         return
                 if not collector.busy:
