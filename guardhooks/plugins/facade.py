@@ -6,7 +6,6 @@ Nothing else in the host touches pluggy. Implementations are called one by one, 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -24,6 +23,7 @@ from guardhooks.plugins import loading
 from guardhooks.plugins.calls import Call, Implementation, traced, wrong_type
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.faults import Faults, shortage
+from guardhooks.plugins.turns import next_answer
 from guardhooks.plugins.verdicts import Verdicts
 from guardhooks.text import safe_text
 from guardhooks.workers import LineMatcher, LogSource
@@ -186,10 +186,14 @@ class Plugins:
         :raises ActionError: when it could not be done.
         """
         call = Call("execute_action", jail.name, (jail, action, op, tuple(bans)), Outcome)
-        fault = ""
-        for implementation in self._chain("execute_action", jail):
+        chain, place, fault = self._chain("execute_action", jail), 0, ""
+        while place < len(chain):
+            place, answer = await next_answer(chain, place, call, executor, trace=self._trace)
+            implementation = chain[place]
+            place += 1
             try:
-                answer = await self._run_action(implementation, call, executor)
+                if (outcome := _outcome(answer)) is not None:
+                    return outcome
             except GuardhooksError as error:
                 raise ActionError(safe_text(f"{implementation.plugin}: {error}")) from error
             except Exception as error:
@@ -197,32 +201,9 @@ class Plugins:
                     raise ActionError(f"{implementation.plugin}: {want}") from error
                 self._fault(implementation, call, error, may_switch_off=False)
                 fault = fault or f"plugin {implementation.plugin} failed: {type(error).__name__}: {error}"
-                continue
-            if answer is not None:
-                return answer
         if fault:
             raise ActionError(safe_text(fault))
         return None
-
-    async def _run_action(
-        self, implementation: Implementation, call: Call, executor: Executor | None
-    ) -> Outcome | None:
-        answer = await self._run(implementation, call, executor)
-        if answer is None or isinstance(answer, Outcome):
-            return answer
-        if answer is True:
-            return Outcome()
-        raise wrong_type(answer, Outcome)
-
-    async def _run(self, implementation: Implementation, call: Call, executor: Executor | None) -> object:
-        """What an implementation answers that may be slow: awaited, or asked in `executor`."""
-        if implementation.is_async:
-            answer = await implementation.call(*call.values)
-        else:
-            answer = await asyncio.get_running_loop().run_in_executor(executor, implementation.call, *call.values)
-        if self._trace:
-            traced(implementation, call, answer)
-        return answer
 
     async def diagnose(  # noqa: PLR0917 -- the hook's
         self,
@@ -235,13 +216,15 @@ class Plugins:
     ) -> list[Finding] | None:
         """What the first plugin that knows the action finds; None if none does. A fault is a finding."""
         call = Call("diagnose", jail.name, (guard, jail, action, tuple(bans), address), list)
-        for implementation in self._chain("diagnose", jail):
-            try:
-                answer = await self._run(implementation, call, executor)
-            except GuardhooksError as error:
-                return [Finding(safe_text(f"{implementation.plugin}: {error}"), Level.BAD)]
-            except Exception as error:  # noqa: BLE001 -- the plugin boundary
-                return self._failed_to_look(implementation, call, error)
+        chain, place = self._chain("diagnose", jail), 0
+        while place < len(chain):
+            place, answer = await next_answer(chain, place, call, executor, trace=self._trace)
+            implementation = chain[place]
+            place += 1
+            if isinstance(answer, GuardhooksError):
+                return [Finding(safe_text(f"{implementation.plugin}: {answer}"), Level.BAD)]
+            if isinstance(answer, Exception):
+                return self._failed_to_look(implementation, call, answer)
             if isinstance(answer, Sequence) and all(isinstance(each, Finding) for each in answer):
                 return list(answer)
             if answer is not None:
@@ -350,3 +333,14 @@ class Plugins:
         may_switch_off = may_switch_off and bool(call.jail)
         if self.faults.record(implementation.plugin, call.hook, call.jail, error, may_switch_off=may_switch_off):
             self._forget_chains()
+
+
+def _outcome(answer: object) -> Outcome | None:
+    """What an action's answer says. Raises it if it is an error, or what is wrong with its type."""
+    if isinstance(answer, Exception):
+        raise answer
+    if answer is True:
+        return Outcome()
+    if answer is None or isinstance(answer, Outcome):
+        return answer
+    raise wrong_type(answer, Outcome)

@@ -167,6 +167,40 @@ def test_an_action_that_could_not_do_it_is_no_fault_of_the_plugin(plugins: Plugi
     assert execute(plugins, "nobody") is None
 
 
+def test_slow_and_quick_plugins_are_asked_in_order_until_one_serves_the_action(plugins: Plugins) -> None:
+    asked: list[str] = []
+
+    def plain(name: str) -> object:
+        class Plain:
+            @hookimpl
+            def execute_action(self, action: ActionSpec) -> bool | None:
+                asked.append(name)
+                return action.name == name or None
+
+        return Plain()
+
+    def slow(name: str) -> object:
+        class Slow:
+            @hookimpl
+            async def execute_action(self, action: ActionSpec) -> bool | None:
+                asked.append(name)
+                return action.name == name or None
+
+        return Slow()
+
+    names = ["g", "f", "e", "d", "c", "b", "a"]  # the last to come is asked first
+    for name in names:
+        plugins.register(slow(name) if name in {"c", "f"} else plain(name), name)
+    plugins.register(Raising(), "raising")
+    for wanted in reversed(names):
+        asked.clear()
+        assert execute(plugins, wanted) == Outcome()
+        assert asked == sorted(asked)
+        assert asked[-1] == wanted
+    assert plugins.faults.total["raising", "sshd"] == len(names)
+    assert execute(plugins, "core") == Outcome()
+
+
 def test_an_action_of_nobody_but_a_raising_plugin_has_failed(plugins: Plugins) -> None:
     plugins.register(Raising(), "raising")
     with pytest.raises(ActionError, match="raising"):
