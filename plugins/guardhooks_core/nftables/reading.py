@@ -47,24 +47,29 @@ def read(chain: str) -> Held:
     chains = {text(found[_CHAIN_NAME]): _CHAIN_HOOK in found for found in dump(_GET_CHAIN)}
     shaped = re.compile(rf"{re.escape(chain)}-([46])-(\d+)")
     sets: dict[Shape, int] = {}
-    for found in dump(_GET_SET):
+    for found in dump(_GET_SET, chain):
         if match := shaped.fullmatch(text(found[_SET_NAME])):
             description = dict(attributes(found.get(_SET_DESCRIPTION, b"")))
             sets[Shape(int(match[1]), int(match[2]))] = int.from_bytes(description.get(_SIZE, b""), "big")
     rules: list[str] = []
     jumps: dict[str, list[int]] = {}
-    for found in dump(_GET_RULE):
+    mark = jump_mark(chain)
+    for found in dump(_GET_RULE, chain, mark):
         place, comment = text(found[_RULE_CHAIN]), comment_of(found.get(_RULE_USER_DATA, b""))
         if place == chain:
             rules.append(comment)
-        elif comment == jump_mark(chain):
+        elif comment == mark:
             jumps.setdefault(place, []).append(int.from_bytes(found[_RULE_HANDLE], "big"))
     bases = frozenset(name for name, hooked in chains.items() if hooked and name in PRIORITIES)
     return Held(chain in chains, sets, tuple(rules), jumps, bases, bool(chains.keys() - bases - {chain}))
 
 
-def dump(command: int) -> Iterator[dict[int, bytes]]:
-    """All objects of one kind in our table, each as its attributes; none where there is no table."""
+def dump(command: int, *texts: str) -> Iterator[dict[int, bytes]]:
+    """All objects of one kind in our table, each as its attributes; none where there is no table.
+
+    :param texts: leave out, unread, what has none of these in it. With hundreds of actions that is nearly all.
+    """
+    wanted = [each.encode() for each in texts]
     try:
         answers = netlink.dump(netlink.message(command, netlink.DUMP, string(_TABLE_NAME, TABLE), family=INET))
     except NetlinkError as error:
@@ -72,6 +77,8 @@ def dump(command: int) -> Iterator[dict[int, bytes]]:
             return
         raise explain(error, "reading nftables") from None
     for answer in answers:
+        if wanted and not any(each in answer for each in wanted):
+            continue
         found = dict(attributes(answer))
         # Some kernels dump the chains of all tables whatever was asked for.
         if text(found.get(_TABLE_NAME, b"")) == TABLE:
