@@ -41,6 +41,7 @@ def run(options: RunOptions) -> None:
     """
     logs.set_up(options.loglevel or "INFO")
     memory.share_arenas()
+    memory.load()
     directory = find_directory(options.config)
     settings = load(directory)
     logs.set_up(options.loglevel or settings.loglevel)

@@ -20,6 +20,14 @@ def share_arenas() -> None:
         mallopt(_ARENA_MAX, 2)
 
 
+def load() -> None:
+    """Call it when the loading begins: until `settle`, garbage is not searched for.
+
+    Nearly all that is made meanwhile stays; a hundred thousand bans would be looked through again and again.
+    """
+    gc.disable()
+
+
 def settle(*, search: bool = True) -> None:
     """Call it when everything has been loaded, or loaded anew: no search for garbage need look at it again.
 
@@ -32,3 +40,4 @@ def settle(*, search: bool = True) -> None:
     if search:
         gc.collect()
     gc.freeze()
+    gc.enable()
