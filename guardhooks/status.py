@@ -22,7 +22,7 @@ def of_guard(guard: Guard) -> dict[str, object]:
         for name, why in guard.settings.broken.items()
         if name not in guard.jails
     ]
-    problems = [*map(str, guard.settings.problems), *map(str, guard.plugins.problems), *guard.ledger.notes]
+    configured = [*map(str, guard.settings.problems), *map(str, guard.plugins.problems)]
     return {
         "version": guardhooks.__version__,
         "pid": os.getpid(),
@@ -31,7 +31,8 @@ def of_guard(guard: Guard) -> dict[str, object]:
         "started": guard.started,
         "observing": guard.observing,
         "jails": [_jail(guard, jail) for jail in guard.jails.values()] + broken,
-        "problems": problems + ([guard.state_problem] if guard.state_problem else []),
+        "problems": [*configured, *guard.ledger.notes, *filter(None, [guard.state_problem])],
+        "mended_by_reload": bool(configured),
     }
 
 

@@ -43,7 +43,7 @@ def overview(report: Report) -> list[str]:
     advice += [_complaint(problem) for problem in report["problems"]]
     if advice:
         lines += ["", *advice]
-    if any(jail["problems"] for jail in report["jails"]) or report["problems"]:
+    if any(jail["problems"] for jail in report["jails"]) or report["mended_by_reload"]:
         lines.append(paint("When it is mended: guardhooks reload", "dim"))
     return lines
 

@@ -29,7 +29,7 @@ def jail(**changes: object) -> dict[str, Any]:
 def guard(*jails: dict[str, Any], **changes: object) -> dict[str, Any]:
     return {
         "version": "0.1.0", "pid": 42, "config": "/etc/guardhooks", "started": 0.0, "observing": False,
-        "jails": list(jails), "problems": [], **changes,
+        "jails": list(jails), "problems": [], "mended_by_reload": False, **changes,
     }  # fmt: skip
 
 
@@ -68,6 +68,15 @@ def test_problems_are_named_once_with_their_jail_and_what_to_do() -> None:
         "! [sshd] regex 2 is left out",
         "When it is mended: guardhooks reload",
     ]
+
+
+def test_a_reload_is_advised_only_where_it_mends_something() -> None:
+    full = "the ledger cannot be written: no space; it is tried again"
+
+    assert overview(guard(jail(), problems=[full]))[-1] == f"! {full}"
+    assert overview(guard(jail(), problems=[full, "plugin x: ..."], mended_by_reload=True))[-1] == (
+        "When it is mended: guardhooks reload"
+    )
 
 
 def test_many_sources_are_cut_short() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from guardhooks import ActionError, safe_text
@@ -12,6 +13,7 @@ Ports: TypeAlias = tuple[tuple[int, int], ...]
 """Inclusive ranges, ascending, neither overlapping nor touching. Empty: every port."""
 
 _LAST: Final = 65535
+_SERVICES: Final = Path("/etc/services")
 
 
 def parse_ports(text: str, protocols: Iterable[str] = ("tcp", "udp")) -> Ports:
@@ -52,9 +54,24 @@ def _port(text: str, protocols: Iterable[str]) -> int:
             return socket.getservbyname(text, protocol)
         except (OSError, UnicodeError, ValueError):
             continue
+    _require_services(text)
     raise ActionError(
         f"port {safe_text(text, 60)!r} is no number and no service of /etc/services for {', '.join(protocols)}"
     )
+
+
+def _require_services(name: str) -> None:
+    """Make sure that names can be looked up at all.
+
+    :raises ActionError: when they cannot: then it is not the name's fault.
+    """
+    try:
+        _SERVICES.open("rb").close()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        why = f"{_SERVICES} cannot be read: {error.strerror}"
+        raise ActionError(f"port {safe_text(name, 60)!r}: {why}; it is tried again") from None
 
 
 def _number(text: str, part: str) -> int:

@@ -1,5 +1,7 @@
 """What users write into the brackets of a firewall action, and what comes of it; hostile values included."""
 
+import os
+import resource
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +39,18 @@ def action(name: str = "ipset", properties: Mapping[str, str] = NO_OPTIONS, **op
 )
 def test_ports(text: str, ports: Ports) -> None:
     assert parse_ports(text) == ports
+
+
+def test_a_name_that_cannot_be_looked_up_is_not_called_unknown() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_file = os.open("/dev/null", os.O_RDONLY)
+    os.close(next_file)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_file, limits[1]))
+    try:
+        with pytest.raises(ActionError, match=r"port 'ssh': /etc/services cannot be read: Too many open files"):
+            parse_ports("ssh")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.mark.parametrize(
