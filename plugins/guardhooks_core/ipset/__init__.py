@@ -87,8 +87,8 @@ class IpsetAction:
                 self._owners.require(jail, action, list(names.values()))
             if op in {Op.BAN, Op.UNBAN}:
                 return self._change(jail, action, op, holders, bans)
-            filled = self._fill(jail, action, holders, bans, first=op is Op.START)
-        return self._bind(filled, parameters, holders, bans)
+            filled, standing = self._fill(jail, action, holders, bans, first=op is Op.START)
+        return self._bind(filled, parameters, standing, bans)
 
     def _watch(self, jail: Jail, action: ActionSpec, parameters: Parameters, names: dict[int, str]) -> None:
         self._vigil.watch(jail, action, [*names.values(), *map(_chain_key, parameters.chains)])
@@ -117,17 +117,22 @@ class IpsetAction:
 
     def _fill(
         self, jail: Jail, action: ActionSpec, holders: dict[int, FamilySet], bans: Sequence[Ban], *, first: bool
-    ) -> Outcome:
-        """Make the sets be there and hold what is due."""
+    ) -> tuple[Outcome, list[FamilySet]]:
+        """Make the sets be there and hold what is due; those that do, without IPv6 where the kernel has none."""
         policy, key, now = parse_policy(action), holders[4].name, self._clock()
         merging = self._vigil.merging(jail, policy)
         adopt = policy.adopt or (first and self._vigil.adopts(jail, action))
         results: list[Result] = []
-        for version, wanted in entries_of(bans, now).items():
-            plan = self._upkeep.plan((key, version), holders[version], wanted, merging, at=now, adopt=adopt)
-            results.append(self._carry_out((key, version), holders[version], plan))
+        standing: list[FamilySet] = []
         note = f"ipset: sets {', '.join(holder.name for holder in holders.values())}"
-        return outcome(results, jail.name, now, note=note, warning=self._upkeep.warning(key))
+        for version, wanted in entries_of(bans, now).items():
+            try:
+                plan = self._upkeep.plan((key, version), holders[version], wanted, merging, at=now, adopt=adopt)
+                results.append(self._carry_out((key, version), holders[version], plan))
+                standing.append(holders[version])
+            except ToolMissingError as error:
+                note += _without_ipv6(error, version, bans)
+        return outcome(results, jail.name, now, note=note, warning=self._upkeep.warning(key)), standing
 
     def _carry_out(self, key: tuple[str, int], holder: FamilySet, plan: Plan) -> Result:
         resized = holder.stand(plan.fit.entries)
@@ -138,19 +143,16 @@ class IpsetAction:
         return result
 
     def _bind(
-        self, filled: Outcome, parameters: Parameters, holders: dict[int, FamilySet], bans: Sequence[Ban]
+        self, filled: Outcome, parameters: Parameters, standing: Sequence[FamilySet], bans: Sequence[Ban]
     ) -> Outcome:
         """Make the rules stand that ask the sets, which are there by now."""
         added, removed, note = filled.added, filled.removed, filled.note
-        for version, holder in holders.items():
+        for holder in standing:
+            wanted = rules.wanted_rules(parameters, holder.version, holder.name)
             try:
-                more, less = self._rules.reconcile(
-                    version, holder.name, rules.wanted_rules(parameters, version, holder.name)
-                )
+                more, less = self._rules.reconcile(holder.version, holder.name, wanted)
             except ToolMissingError as error:
-                if version == 4 or any(":" in ban.id for ban in bans):
-                    raise
-                note += f"; IPv6 off: {error}"
+                note += _without_ipv6(error, holder.version, bans)
             else:
                 added, removed = added + more, removed + less
         return replace(filled, added=added, removed=removed, note=note)
@@ -177,6 +179,13 @@ class IpsetAction:
             key = _chain_key(change.name)
             if change.kind == TABLE_REMOVED or self._vigil.knows(key):
                 self._vigil.ask("" if change.kind == TABLE_REMOVED else key)
+
+
+def _without_ipv6(error: ToolMissingError, version: int, bans: Sequence[Ban]) -> str:
+    """What a note says of a machine that cannot ban by IPv6, and need not; raises the error where it must ban."""
+    if version == 4 or any(":" in ban.id for ban in bans):
+        raise error
+    return f"; IPv6 off: {error}"
 
 
 def _chain_key(chain: str) -> str:

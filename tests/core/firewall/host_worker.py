@@ -5,12 +5,14 @@ import contextlib
 import inspect
 import json
 import os
+import shutil
 import socket
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -141,6 +143,15 @@ def pretend_old_kernel() -> None:
     for plugin in _plugins:
         if isinstance(plugin, NftablesAction):
             plugin._structure = Structure(LOCAL_AND_FORWARDED)
+
+
+def forget_ip6tables(folder: str) -> None:
+    """From here on only iptables is to be found, as where nobody installed the other."""
+    for tool in ("iptables", "iptables-restore"):
+        found = shutil.which(tool)
+        assert found is not None
+        (Path(folder) / tool).symlink_to(found)
+    os.environ["PATH"] = folder
 
 
 def become_nobody() -> None:

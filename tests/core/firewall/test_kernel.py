@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,6 +136,22 @@ def test_without_privilege_the_error_says_which_is_needed(hosts: tuple[Host, Hos
             act(nobody, name, "start", ("10.0.0.1", 600))
     finally:
         nobody.close()
+
+
+def test_without_ip6tables_ipv4_is_guarded_until_somebody_must_be_banned_by_ipv6(
+    hosts: tuple[Host, Host], tmp_path: Path
+) -> None:
+    poor = type(hosts[0])(hosts[0].name)
+    try:
+        poor.ask("forget_ip6tables", folder=str(tmp_path))
+        outcome = act(poor, "ipset", "start", ("10.0.0.1", 600))
+        assert "IPv6 off: ip6tables is not installed" in outcome["note"]
+        assert "f2b-sshd" in hosts[0].sh("iptables", "-S", "INPUT")
+        with pytest.raises(ActionError, match="ip6tables is not installed"):
+            act(poor, "ipset", "check", ("10.0.0.1", 600), ("2001:db8::1", 600))
+        act(poor, "ipset", "flush")
+    finally:
+        poor.close()
 
 
 def test_a_chain_that_does_not_exist_is_named(hosts: tuple[Host, Host]) -> None:
