@@ -8,8 +8,7 @@ import math
 import threading
 from typing import Any, Final
 
-from guardhooks.plugins.faults import shortage
-from guardhooks.text import safe_text
+from guardhooks.plugins.faults import cause_of, shortage
 
 _PAUSE: Final = 60.0
 """Seconds between two lines about one want: a socket that cannot be accepted is tried a hundred times a second."""
@@ -39,5 +38,4 @@ def thread_died(what: threading.ExceptHookArgs) -> None:
     Who relied on it notices by itself: a log source goes over to polling.
     """
     if what.exc_type is not SystemExit and what.exc_value is not None:
-        why = shortage(what.exc_value) or f"{what.exc_type.__name__}: {what.exc_value}"
-        logger.error("thread %s died: %s", what.thread.name if what.thread else "?", safe_text(why))
+        logger.error("thread %s died: %s", what.thread.name if what.thread else "?", cause_of(what.exc_value))

@@ -14,7 +14,7 @@ from guardhooks.errors import ConfigError, PluginError
 from guardhooks.model import Jail, Problem, SourceSpec
 from guardhooks.pipeline import Pipeline
 from guardhooks.plugins import Plugins
-from guardhooks.plugins.faults import shortage
+from guardhooks.plugins.faults import cause_of
 from guardhooks.supervision import Supervisor
 from guardhooks.text import safe_text
 from guardhooks.workers import LogSource, SourceStatus
@@ -52,7 +52,7 @@ class Reader:
             try:
                 await self._read()
             except Exception as error:  # noqa: BLE001 -- the plugin boundary: source and matcher are plugins' objects
-                self.failed = safe_text(shortage(error) or f"{type(error).__name__}: {error}")
+                self.failed = cause_of(error)
                 logger.error("source %s failed, is opened again: %s", safe_text(self.source.key), self.failed)
             else:
                 return

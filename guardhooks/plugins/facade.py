@@ -186,11 +186,10 @@ class Plugins:
         :raises ActionError: when it could not be done.
         """
         call = Call("execute_action", jail.name, (jail, action, op, tuple(bans)), Outcome)
-        chain, place, fault = self._chain("execute_action", jail), 0, ""
-        while place < len(chain):
-            place, answer = await next_answer(chain, place, call, executor, trace=self._trace)
-            implementation = chain[place]
-            place += 1
+        chain: Sequence[Implementation] = self._chain("execute_action", jail)
+        fault = ""
+        while chain:
+            implementation, answer, chain = await next_answer(chain, call, executor, trace=self._trace)
             try:
                 if (outcome := _outcome(answer)) is not None:
                     return outcome
@@ -216,11 +215,9 @@ class Plugins:
     ) -> list[Finding] | None:
         """What the first plugin that knows the action finds; None if none does. A fault is a finding."""
         call = Call("diagnose", jail.name, (guard, jail, action, tuple(bans), address), list)
-        chain, place = self._chain("diagnose", jail), 0
-        while place < len(chain):
-            place, answer = await next_answer(chain, place, call, executor, trace=self._trace)
-            implementation = chain[place]
-            place += 1
+        chain: Sequence[Implementation] = self._chain("diagnose", jail)
+        while chain:
+            implementation, answer, chain = await next_answer(chain, call, executor, trace=self._trace)
             if isinstance(answer, GuardhooksError):
                 return [Finding(safe_text(f"{implementation.plugin}: {answer}"), Level.BAD)]
             if isinstance(answer, Exception):

@@ -66,6 +66,11 @@ def shortage(error: BaseException) -> str:
     return f"{os.strerror(number)}: free some" if number in {errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC} else ""
 
 
+def cause_of(error: BaseException) -> str:
+    """Why something failed, as one line that is safe to show: what the machine is short of, else the error."""
+    return safe_text(shortage(error) or f"{type(error).__name__}: {error}")
+
+
 def _open_files_limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 

@@ -10,35 +10,37 @@ from guardhooks.plugins.calls import Call, Implementation, traced
 
 
 async def next_answer(
-    chain: Sequence[Implementation], place: int, call: Call, executor: Executor | None, *, trace: bool
-) -> tuple[int, object]:
-    """The first answer that is not None, from `place` on, and the place of who gives it; an error is an answer, too.
+    chain: Sequence[Implementation], call: Call, executor: Executor | None, *, trace: bool
+) -> tuple[Implementation, object, Sequence[Implementation]]:
+    """The first answer of a chain that is not None, who gives it, and who is left; an error is an answer, too.
 
     Plain functions run in `executor`, those that stand in a row together: each way to a thread and back takes longer
-    than most of them take to say that it is not their action. There may be no answer though some have not been asked.
+    than most of them take to say that it is not their action. The answer may be None though some are left.
     """
-    implementation = chain[place]
+    implementation, *left = chain
     try:
         if not implementation.is_async:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(executor, _asked_in_a_row, chain, place, call, trace)
+            return await loop.run_in_executor(executor, _asked_in_a_row, chain, call, trace)
         answer = await implementation.call(*call.values)
     except Exception as error:  # noqa: BLE001 -- the plugin boundary
-        return place, error
+        return implementation, error, left
     if trace:
         traced(implementation, call, answer)
-    return place, answer
+    return implementation, answer, left
 
 
-def _asked_in_a_row(chain: Sequence[Implementation], place: int, call: Call, trace: bool) -> tuple[int, object]:
-    """The plain functions from `place` on, up to the first answer or to the next that is none."""
+def _asked_in_a_row(
+    chain: Sequence[Implementation], call: Call, trace: bool
+) -> tuple[Implementation, object, Sequence[Implementation]]:
+    """The plain functions that the chain begins with, up to the first answer or to the next that is none."""
     while True:
+        implementation, *chain = chain
         try:
-            answer = chain[place].call(*call.values)
+            answer = implementation.call(*call.values)
         except Exception as error:  # noqa: BLE001 -- the plugin boundary
-            return place, error
+            return implementation, error, chain
         if trace:
-            traced(chain[place], call, answer)
-        if answer is not None or place + 1 == len(chain) or chain[place + 1].is_async:
-            return place, answer
-        place += 1
+            traced(implementation, call, answer)
+        if answer is not None or not chain or chain[0].is_async:
+            return implementation, answer, chain

@@ -37,15 +37,6 @@ def counted_listing(version: int) -> str:
     return _run(TOOLS[version], "-w", "-S", "-v")
 
 
-def change(version: int, *arguments: str) -> None:
-    """Change one rule, by iptables' own arguments.
-
-    :raises ActionError: when the tool is missing or refuses.
-    """
-    _run(TOOLS[version], "-w", *arguments)
-    count_transaction()
-
-
 def restore(version: int, lines: Iterable[str]) -> None:
     """Change the filter table by lines of iptables-restore: all of them in one moment, or none.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from guardhooks import ActionError
 from guardhooks_core.ipset import rules
@@ -14,13 +15,12 @@ from guardhooks_core.ipset.rules import Rule
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """The rules wanted for a set. `counts` is the answer; `error`, why there is none."""
+    """The rules wanted for a set, and the `answer`: how many were put in and taken out, or why that failed."""
 
     version: int
     set_name: str
     wanted: Sequence[Rule]
-    counts: tuple[int, int] | None = None
-    error: ActionError | None = None
+    answer: Future[tuple[int, int]] = field(default_factory=Future)
 
 
 class RuleBook:
@@ -44,11 +44,9 @@ class RuleBook:
         with self._waiting_lock:
             self._waiting.append(request)
         with self._turn:
-            if request.counts is None and request.error is None:
+            if not request.answer.done():
                 self._serve(self._batch(request))
-        if request.error is not None:
-            raise request.error
-        return request.counts or (0, 0)
+        return request.answer.result()
 
     def _batch(self, request: _Request) -> list[_Request]:
         """The request with those that wait for the same tool, one for each set; they wait no more."""
@@ -66,10 +64,10 @@ class RuleBook:
                 counts = rules.reconcile(batch[0].version, {one.set_name: one.wanted for one in batch})
         except ActionError as error:
             if len(batch) == 1:
-                batch[0].error = error
+                batch[0].answer.set_exception(error)
             else:  # whose fault it is shows when each is served alone
                 for one in batch:
                     self._serve([one])
         else:
             for one in batch:
-                one.counts = counts[one.set_name]
+                one.answer.set_result(counts[one.set_name])

@@ -16,7 +16,7 @@ from guardhooks_core.tail.dates import offset_since
 from guardhooks_core.tail.follow import GRACE, Follower
 from guardhooks_core.tail.paths import Scan, has_magic, scan, without_rotations
 from guardhooks_core.tail.polling import PollingReason
-from guardhooks_core.tail.reader import BLOCK, LINE_LIMIT, LineReader, identity
+from guardhooks_core.tail.reader import LINE_LIMIT, LineReader, identity
 from guardhooks_core.tail.watch import Watcher
 
 log: Final = logging.getLogger("guardhooks.tail")
@@ -124,7 +124,7 @@ class Collector:
                 self._touched.add(path)
             self._wake()
 
-    def collect(self, *, sweep: bool, size: int = BLOCK) -> list[Chunk]:
+    def collect(self, *, sweep: bool, size: int) -> list[Chunk]:
         """The next lines, about `size` bytes; with `sweep`, all files are looked at, whether an event came or not."""
         with self._lock:
             if self._closed:

@@ -16,7 +16,7 @@ class Pace:
     """`size` is what to read at most, in bytes. A log without attacks is read in big blocks, which is faster."""
 
     def __init__(self) -> None:
-        self.size = BLOCK // 4
+        self.size = LEAST
 
     def digested(self, length: int, seconds: float) -> None:
         """So many bytes took so long. Few of them say nothing about many."""
