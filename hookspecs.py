@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from guardhooks.finding import Finding
-from guardhooks.model import ActionSpec, Ban, Failure, Ignore, Jail, Op, Outcome, Record, SourceSpec
+from guardhooks.model import ActionSpec, Ban, Failure, Finding, Ignore, Jail, Op, Outcome, Record, SourceSpec
 from guardhooks.workers import LineMatcher, LogSource
 
 if TYPE_CHECKING:
     import click
 
-    from guardhooks.guard import Guard
+    from guardhooks.engine.guard import Guard
 
 hookspec = pluggy.HookspecMarker("guardhooks")
 

@@ -36,8 +36,8 @@ from guardhooks import (
     StartAt,
     hookimpl,
     logs,
-    memory,
 )
+from guardhooks.daemon import memory
 from guardhooks.plugins import Plugins
 from guardhooks.settings.model import Settings
 

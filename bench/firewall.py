@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 from guardhooks import ActionSpec, Ban, Jail, Op
-from guardhooks_core.ipset import IpsetAction
-from guardhooks_core.nftables import NftablesAction
+from guardhooks_core.actions.ipset import IpsetAction
+from guardhooks_core.actions.nftables import NftablesAction
 
 JAIL = Jail(name="bench")
 ROUNDS = 3

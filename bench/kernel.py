@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol
 from pyroute2 import IPSet
 from pyroute2.netlink.exceptions import NetlinkError
 
-from guardhooks_core.firewall import netlink
+from guardhooks_core.actions.firewall import netlink
 
 _NFTABLES = 10 << 8
 _GET_ELEMENTS = _NFTABLES | 13

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from guardhooks import Chunk, StartAt
-from guardhooks_core.tail.source import FileSource
+from guardhooks_core.sources.tail.source import FileSource
 
 LINE = b"Jan  5 11:55:04 host sshd[1234]: Failed password for root from 192.0.2.1 port 4711 ssh2\n"
 WRITER = """

@@ -10,18 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from guardhooks.addresses import canonical as canonical
-    from guardhooks.addresses import own_addresses as own_addresses
-    from guardhooks.addresses import prefix_of as prefix_of
-    from guardhooks.addresses import widen as widen
+    from guardhooks.engine.guard import Guard as Guard
     from guardhooks.errors import ActionError as ActionError
     from guardhooks.errors import ConfigError as ConfigError
     from guardhooks.errors import GuardhooksError as GuardhooksError
     from guardhooks.errors import PluginError as PluginError
     from guardhooks.errors import StateError as StateError
-    from guardhooks.finding import Finding as Finding
-    from guardhooks.finding import Level as Level
-    from guardhooks.guard import Guard as Guard
     from guardhooks.marker import hookimpl as hookimpl
     from guardhooks.marker import skip_newcomers as skip_newcomers
     from guardhooks.model import NO_FIELDS as NO_FIELDS
@@ -33,16 +27,22 @@ if TYPE_CHECKING:
     from guardhooks.model import Escalation as Escalation
     from guardhooks.model import Failure as Failure
     from guardhooks.model import FilterSpec as FilterSpec
+    from guardhooks.model import Finding as Finding
     from guardhooks.model import Ignore as Ignore
     from guardhooks.model import Jail as Jail
+    from guardhooks.model import Level as Level
     from guardhooks.model import Op as Op
     from guardhooks.model import Outcome as Outcome
     from guardhooks.model import Position as Position
     from guardhooks.model import Problem as Problem
     from guardhooks.model import Record as Record
     from guardhooks.model import SourceSpec as SourceSpec
-    from guardhooks.prefixes import PrefixList as PrefixList
-    from guardhooks.prefixes import PrefixMap as PrefixMap
+    from guardhooks.net.addresses import canonical as canonical
+    from guardhooks.net.addresses import own_addresses as own_addresses
+    from guardhooks.net.addresses import prefix_of as prefix_of
+    from guardhooks.net.addresses import widen as widen
+    from guardhooks.net.prefixes import PrefixList as PrefixList
+    from guardhooks.net.prefixes import PrefixMap as PrefixMap
     from guardhooks.text import safe_text as safe_text
     from guardhooks.workers import LineMatcher as LineMatcher
     from guardhooks.workers import LineTrace as LineTrace
@@ -53,19 +53,18 @@ if TYPE_CHECKING:
     from guardhooks.workers import SurveyingMatcher as SurveyingMatcher
 
 _HOME = {
-    "guardhooks.addresses": ("canonical", "own_addresses", "prefix_of", "widen"),
+    "guardhooks.net.addresses": ("canonical", "own_addresses", "prefix_of", "widen"),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
-    "guardhooks.finding": ("Finding", "Level"),
-    "guardhooks.guard": ("Guard",),
+    "guardhooks.engine.guard": ("Guard",),
     "guardhooks.marker": ("hookimpl", "skip_newcomers"),
     "guardhooks.model": (
         "NO_FIELDS", "NO_OPTIONS", "PERMANENT", "ActionSpec", "Ban", "Chunk", "Escalation", "Failure", "FilterSpec",
-        "Ignore", "Jail", "Op", "Outcome", "Position", "Problem", "Record", "SourceSpec",
+        "Finding", "Ignore", "Jail", "Level", "Op", "Outcome", "Position", "Problem", "Record", "SourceSpec",
     ),
     "guardhooks.workers": (
         "LineMatcher", "LineTrace", "LogSource", "MissedLines", "SourceStatus", "StartAt", "SurveyingMatcher",
     ),
-    "guardhooks.prefixes": ("PrefixList", "PrefixMap"),
+    "guardhooks.net.prefixes": ("PrefixList", "PrefixMap"),
     "guardhooks.text": ("safe_text",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

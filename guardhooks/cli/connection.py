@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from guardhooks import state_folders
 from guardhooks.control import client
+from guardhooks.system import state_folders
 
 _DIRECTORIES: Final = (Path("/etc/guardhooks"), Path("/etc/fail2ban"))
 _NAMES_A_PLACE: Final = re.compile(rb"^[ \t]*(?:socket|state)[ \t]*[=:][ \t]*[^\s#;]|^\[INCLUDES\]", re.MULTILINE)

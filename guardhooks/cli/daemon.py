@@ -28,10 +28,10 @@ def run(*, config: Path | None, state: Path | None, observe: bool, loglevel: str
     The log goes to stderr. SIGTERM and SIGINT stop it (bans stay in force), SIGHUP reloads. As a plain user it only
     observes.
     """
-    from guardhooks import daemon
-    from guardhooks.daemon_options import RunOptions
+    from guardhooks.daemon import run
+    from guardhooks.daemon.options import RunOptions
 
-    daemon.run(RunOptions(config, state, observe=observe, loglevel=loglevel, trace_hooks=trace_hooks))
+    run.run(RunOptions(config, state, observe=observe, loglevel=loglevel, trace_hooks=trace_hooks))
 
 
 @click.command()

@@ -8,12 +8,12 @@ from typing import Any, Final, cast
 
 import click
 
-from guardhooks.addresses import canonical
 from guardhooks.cli import output
 from guardhooks.cli.connection import ask
 from guardhooks.cli.exits import Exit
 from guardhooks.cli.options import daemon_options, json_option
 from guardhooks.control.protocol import NoDaemonError
+from guardhooks.net.addresses import canonical
 from guardhooks.text import safe_text
 
 _WORDS: Final = {"good": ("ok  ", "good"), "note": ("note", "dim"), "bad": ("BAD ", "bad")}
@@ -49,8 +49,8 @@ def _without_daemon(address: str, config: Path | None, state: Path | None) -> di
     import asyncio
 
     from guardhooks.cli.plugin_set import load_plugins
-    from guardhooks.doctor.dormant import dormant_guard
     from guardhooks.doctor.examination import examine
+    from guardhooks.doctor.offline import dormant_guard
 
     async def look() -> dict[str, Any]:
         guard = await dormant_guard(load_plugins(config), config, state)

@@ -70,7 +70,7 @@ class GuardhooksGroup(click.Group):
         if self._asked_plugins:
             return
         self._asked_plugins = True
-        from guardhooks.cli.plugin_commands import add_plugin_commands
+        from guardhooks.cli.plugin_set import add_plugin_commands
 
         directory: Path | None = ctx.params.get("config")
         add_plugin_commands(self, directory)

@@ -6,6 +6,10 @@ import logging
 from pathlib import Path
 from typing import Final
 
+import click
+
+from guardhooks.cli.exits import warn
+from guardhooks.errors import GuardhooksError
 from guardhooks.logs import SafeFormatter
 from guardhooks.plugins import Plugins
 from guardhooks.settings import find_directory
@@ -35,3 +39,13 @@ def _log_to_stderr() -> None:
         handler.setFormatter(SafeFormatter("guardhooks: %(message)s"))
         handler.setLevel(logging.WARNING)
         logger.addHandler(handler)
+
+
+def add_plugin_commands(cli: click.Group, directory: Path | None) -> None:
+    """Have every plugin add its commands to `cli`. A configuration that cannot be used is a warning only."""
+    try:
+        plugins = load_plugins(directory)
+    except GuardhooksError as error:
+        warn(f"commands of plugins are missing: {error}")
+        return
+    plugins.add_commands(cli)

@@ -12,12 +12,12 @@ from difflib import get_close_matches
 from typing import Final, Protocol
 
 import guardhooks
-from guardhooks.addresses import canonical
 from guardhooks.control.protocol import RequestError
 from guardhooks.control.server import Handler, client_pid
 from guardhooks.errors import ConfigError, GuardhooksError, PluginError
 from guardhooks.model import PERMANENT, Ban, Jail
-from guardhooks.ssh_sessions import claims_of
+from guardhooks.net.addresses import canonical
+from guardhooks.system.ssh_sessions import claims_of
 from guardhooks.text import safe_text
 
 _ID_LIMIT: Final = 512

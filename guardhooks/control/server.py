@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from guardhooks.control.protocol import REQUEST_LIMIT, RequestError, encode, read_request, socket_address
 from guardhooks.errors import GuardhooksError, StateError
-from guardhooks.state_folders import socket_folder
+from guardhooks.system.state_folders import socket_folder
 from guardhooks.text import safe_text
 
 Handler: TypeAlias = Callable[[Mapping[str, object]], Awaitable[object]]

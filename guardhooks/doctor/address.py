@@ -7,17 +7,16 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from guardhooks.addresses import widen
 from guardhooks.doctor import whole
 from guardhooks.doctor.connections import Open, open_connections
 from guardhooks.doctor.diagnosis import Diagnosis, bad, good, note
-from guardhooks.finding import Finding, Level
-from guardhooks.lastdoor import FORCED
-from guardhooks.model import Ban, Jail
+from guardhooks.engine.ban_guard import FORCED
+from guardhooks.model import Ban, Finding, Jail, Level
+from guardhooks.net.addresses import widen
 from guardhooks.text import safe_text
 
 if TYPE_CHECKING:
-    from guardhooks.guard import Guard
+    from guardhooks.engine.guard import Guard
 
 _SHOWN: Final = 5
 

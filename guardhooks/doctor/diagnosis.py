@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from guardhooks.finding import Finding, Level
+from guardhooks.model import Finding, Level
 
 
 @dataclass(slots=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guardhooks.addresses import canonical
 from guardhooks.doctor.address import examine_address
 from guardhooks.doctor.diagnosis import Diagnosis
 from guardhooks.doctor.whole import examine_whole
 from guardhooks.errors import GuardhooksError
+from guardhooks.net.addresses import canonical
 from guardhooks.text import safe_text
 
 if TYPE_CHECKING:
-    from guardhooks.guard import Guard
+    from guardhooks.engine.guard import Guard
 
 
 async def examine(guard: Guard, address: str = "", *, running: bool = True) -> Diagnosis:

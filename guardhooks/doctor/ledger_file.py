@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from guardhooks.doctor.diagnosis import bad, good, note
-from guardhooks.finding import Finding
+from guardhooks.model import Finding
 from guardhooks.text import safe_text
 
 _ROOM: Final = 32 << 20

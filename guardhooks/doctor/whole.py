@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import guardhooks
-from guardhooks.action_worker import ActionState, ActionWorker
 from guardhooks.doctor.diagnosis import Diagnosis, bad, good, note
 from guardhooks.doctor.ledger_file import look_at
-from guardhooks.finding import Finding, Level
-from guardhooks.model import ActionSpec, Jail
+from guardhooks.engine.action_worker import ActionState, ActionWorker
+from guardhooks.model import ActionSpec, Finding, Jail, Level
 from guardhooks.text import safe_text
 
 if TYPE_CHECKING:
-    from guardhooks.guard import Guard
+    from guardhooks.engine.guard import Guard
 
 RUN = "start it: `guardhooks run`, or the service"
 
@@ -36,7 +35,7 @@ def daemon(guard: Guard, *, running: bool) -> Iterator[Finding]:
 
 
 def _observing() -> Iterator[Finding]:
-    from guardhooks.daemon import may_change_firewall
+    from guardhooks.daemon.run import may_change_firewall
 
     if may_change_firewall():
         yield note("it observes: bans are decided and logged, nobody is kept out", "run it without --observe")

@@ -14,11 +14,10 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from guardhooks.ledger.codec import NO_DETAILS, Details, decoded_details, encoded_details
+from guardhooks.ledger.details import NO_DETAILS, Details, StoredBan, decoded_details, encoded_details
 from guardhooks.ledger.store import Row, text_of
-from guardhooks.ledger.stored import StoredBan
 from guardhooks.model import PERMANENT, Ban
-from guardhooks.prefixes import PrefixMap
+from guardhooks.net.prefixes import PrefixMap
 
 LIFTED: Final = MappingProxyType({"lifted": "by hand"})
 """`notes` of a ban in the history that was lifted by hand: it is forgiven and does not count against the id."""

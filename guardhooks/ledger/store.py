@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from guardhooks.errors import StateError
-from guardhooks.ledger.files import hold, identity_of, lock_path, move_aside, state_error
+from guardhooks.ledger.files import hold, identity_of, lock_path, move_aside, open_sealed, state_error
 from guardhooks.ledger.migration import WINDOWS, merge_windows
-from guardhooks.ledger.sealed import open_sealed
 
 Row: TypeAlias = tuple[object, ...]
 _APPLICATION: Final = 0x67484B73

@@ -17,13 +17,25 @@ import pluggy
 
 from guardhooks import hookspecs
 from guardhooks.errors import ActionError, ConfigError, GuardhooksError, PluginError
-from guardhooks.finding import Finding, Level
-from guardhooks.model import ActionSpec, Ban, Chunk, Failure, Ignore, Jail, Op, Outcome, Problem, Record, SourceSpec
+from guardhooks.model import (
+    ActionSpec,
+    Ban,
+    Chunk,
+    Failure,
+    Finding,
+    Ignore,
+    Jail,
+    Level,
+    Op,
+    Outcome,
+    Problem,
+    Record,
+    SourceSpec,
+)
 from guardhooks.plugins import loading
-from guardhooks.plugins.calls import Call, Implementation, traced, wrong_type
+from guardhooks.plugins.calls import Call, Implementation, next_answer, traced, wrong_type
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.faults import Faults, shortage
-from guardhooks.plugins.turns import next_answer
 from guardhooks.plugins.verdicts import Verdicts
 from guardhooks.text import safe_text
 from guardhooks.workers import LineMatcher, LogSource
@@ -31,7 +43,7 @@ from guardhooks.workers import LineMatcher, LogSource
 if TYPE_CHECKING:
     import click
 
-    from guardhooks.guard import Guard
+    from guardhooks.engine.guard import Guard
 
 _HOOKS: Final = (
     "on_start", "log_source", "line_matcher", "on_failure", "decide_ban", "refuse_ban", "execute_action", "on_ban",

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from guardhooks.addresses import prefix_of
 from guardhooks.errors import ConfigError
 from guardhooks.model import PERMANENT, Escalation, FilterSpec, Jail, Problem, SourceSpec
+from guardhooks.net.addresses import prefix_of
 from guardhooks.settings import options as read
 from guardhooks.settings.actions import build_actions
 from guardhooks.settings.brackets import parse_options

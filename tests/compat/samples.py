@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from guardhooks import Chunk, Failure, FilterSpec, Jail, LineTrace, canonical
-from guardhooks_core.filterd.matcher import FilterMatcher
+from guardhooks_core.matchers.filterd.matcher import FilterMatcher
 
 NOW = 1124013600.0
 ZONE = "CET-01CEST-02,M3.5.0,M10.5.0"

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from guardhooks import Chunk, Failure, FilterSpec, Jail
-from guardhooks_core.filterd import layout, prefilter
-from guardhooks_core.filterd.matcher import FilterMatcher
-
-from .samples import NOW, cases
-from .test_samples import NAMES, SAMPLES, load_stock, tree, zone
+from guardhooks_core.matchers.filterd import layout, prefilter
+from guardhooks_core.matchers.filterd.matcher import FilterMatcher
+from tests.compat.samples import NOW, cases
+from tests.compat.test_samples import NAMES, SAMPLES, load_stock, tree, zone
 
 __all__ = ["tree", "zone"]
 

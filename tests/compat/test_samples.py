@@ -14,8 +14,7 @@ import pytest
 
 from guardhooks import FilterSpec
 from guardhooks.settings import load_filter
-
-from .samples import ZONE, Judge, cases
+from tests.compat.samples import ZONE, Judge, cases
 
 FILTERS = Path("/etc/fail2ban/filter.d")
 # The package's own test filters include the stock ones by a path seven folders up.

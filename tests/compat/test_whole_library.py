@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from guardhooks import Chunk, Jail, LineTrace, MissedLines
-from guardhooks_core.filterd.matcher import FilterMatcher
-
-from .samples import NOW
-from .test_samples import FILTERS, SAMPLES, load_stock, tree, zone
+from guardhooks_core.matchers.filterd.matcher import FilterMatcher
+from tests.compat.samples import NOW
+from tests.compat.test_samples import FILTERS, SAMPLES, load_stock, tree, zone
 
 __all__ = ["tree", "zone"]
 

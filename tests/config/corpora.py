@@ -12,7 +12,7 @@ from typing import Final
 
 from guardhooks import Chunk, Failure, Jail, LineMatcher
 from guardhooks.settings import load_filter
-from guardhooks_core.filterd.matcher import FilterMatcher
+from guardhooks_core.matchers.filterd.matcher import FilterMatcher
 
 HERE: Final = Path(__file__).parent
 CONFIG: Final = HERE.parent.parent / "config"

@@ -6,8 +6,7 @@ import pytest
 
 from guardhooks import ActionSpec, Jail
 from guardhooks.settings import load
-
-from .conftest import Write
+from tests.settings.conftest import Write
 
 
 def jail(write: Write, action: str, **files: str) -> Jail:

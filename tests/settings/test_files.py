@@ -10,8 +10,7 @@ from guardhooks import ConfigError
 from guardhooks.settings import find_directory, jail_names, load
 from guardhooks.settings.definitions import PACKAGED
 from guardhooks.settings.layers import MAX_CHAIN, MAX_FILES, Reader
-
-from .conftest import Write
+from tests.settings.conftest import Write
 
 
 def read(directory: Path, key: str = "a") -> str | None:

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from guardhooks import ConfigError
 from guardhooks.settings import load, load_filter
-
-from .conftest import ACTION, FILTER, JAIL, Write
+from tests.settings.conftest import ACTION, FILTER, JAIL, Write
 
 LOGTYPES = "[lt_file]\np = F<q>\n[lt_journal]\np = J<q>\n[DEFAULT]\nlogtype = journal\nq = 1"
 

@@ -9,8 +9,7 @@ import pytest
 
 from guardhooks import PERMANENT, ConfigError, Escalation, Jail, SourceSpec
 from guardhooks.settings import Settings, load, load_filter, load_jail
-
-from .conftest import Write
+from tests.settings.conftest import Write
 
 
 def jail(settings: Settings, name: str = "j") -> Jail:

@@ -1,0 +1,228 @@
+"""`guardhooks run`: one guard in the foreground, with its log, its control socket and its signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from guardhooks import logs
+from guardhooks.control.commands import commands
+from guardhooks.control.server import ControlServer
+from guardhooks.daemon import memory
+from guardhooks.daemon.loop_reports import LoopReports, thread_died
+from guardhooks.daemon.options import RunOptions
+from guardhooks.engine.guard import Guard
+from guardhooks.errors import ConfigError, GuardhooksError, StateError
+from guardhooks.plugins import Plugins
+from guardhooks.settings import find_directory, load
+from guardhooks.settings.model import Settings
+from guardhooks.system import state_folders
+from guardhooks.text import safe_text
+
+_LEDGER_FILE: Final = "ledger.sqlite3"
+_HOOKS_FOLDER: Final = "hooks.d"
+_SOCKET_LOOK: Final = 2.0
+"""Seconds between two looks whether the control socket is still there."""
+_CAP_NET_ADMIN: Final = 12  # bit number, linux/capability.h
+
+logger = logging.getLogger("guardhooks.daemon")
+
+
+def run(options: RunOptions) -> None:
+    """Guard until SIGTERM, SIGINT or a `stop` command.
+
+    :raises ConfigError: when the configuration cannot be used. :raises StateError: when the state folder cannot be used
+        or belongs to a running daemon.
+    """
+    logs.set_up(options.loglevel or "INFO")
+    memory.share_arenas()
+    memory.load()
+    directory = find_directory(options.config)
+    settings = load(directory)
+    logs.set_up(options.loglevel or settings.loglevel)
+    _say_what_is_wrong(settings)
+    folders = state_folders.folders(options.state or settings.state, socket=settings.socket)
+    with state_folders.lock(folders.state):
+        asyncio.run(Daemon(options, settings, folders).serve())
+
+
+def _say_what_is_wrong(settings: Settings) -> None:
+    for problem in settings.problems:
+        logger.log(logging.ERROR if problem.fatal else logging.WARNING, "%s", safe_text(str(problem)))
+    for jail in settings.jails:
+        for problem in jail.problems:
+            logger.warning("[%s] degraded: %s", jail.name, safe_text(str(problem)))
+    for name, problems in settings.broken.items():
+        for problem in problems:
+            logger.error("[%s] does not run: %s", name, safe_text(str(problem)))
+    if settings.broken and not settings.jails:
+        raise ConfigError(f"none of the enabled jails in {settings.directory} can run; the reasons stand above")
+    if not settings.jails:
+        logger.warning("no jail is enabled in %s: nothing is guarded", settings.directory)
+
+
+class Daemon:
+    """One run: what the signals and the control socket act on."""
+
+    def __init__(self, options: RunOptions, settings: Settings, folders: state_folders.Folders) -> None:
+        self._options, self._settings, self._folders = options, settings, folders
+        self._stopping = asyncio.Event()
+        self._flush = False
+        self._reloading = asyncio.Lock()
+        self._reload_asked = asyncio.Event()
+        self._guard: Guard | None = None
+
+    async def serve(self) -> None:
+        """Start everything, wait for the end, stop everything."""
+        asyncio.get_running_loop().set_exception_handler(LoopReports())
+        threading.excepthook = thread_died
+        guard = self._guard = Guard(
+            self._settings,
+            self._load_plugins(self._settings),
+            ledger_file=self._folders.state / _LEDGER_FILE,
+            observe=self._observes(),
+        )
+        control = ControlServer(
+            self._folders.socket,
+            commands(guard, reload=self.reload, stop=self.stop, doctor=self.examine),
+            allowed_uids=frozenset({0, os.geteuid()}),
+            admit=guard.door.admit,
+        )
+        self._handle_signals()  # before anything is built that a signal's default action would leave behind
+        await control.start()
+        try:
+            async with self._reloading:
+                await guard.start()
+            memory.settle(search=False)
+            self._say_ready(guard)
+            guard.supervisor.spawn(self._reload_by_signals(), "reload")
+            guard.supervisor.spawn(_keep_open(control), "control socket")
+            await self._until_stopped(guard)
+        finally:
+            _notify("STOPPING=1")
+            await control.close()
+            await guard.stop(flush=self._flush)
+        logger.info("stopped%s", "; all bans are lifted" if self._flush else "; bans stay in force")
+
+    async def _until_stopped(self, guard: Guard) -> None:
+        """Until a signal or a command ends it, or a part of it dies: then it is better to be started anew."""
+        ends = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(guard.supervisor.crashed())]
+        done, waiting = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        for task in done:
+            task.result()
+
+    def _load_plugins(self, settings: Settings) -> Plugins:
+        return Plugins.load(
+            disable=settings.disabled_plugins,
+            hooks_folder=settings.directory / _HOOKS_FOLDER,
+            trace=self._options.trace_hooks,
+        )
+
+    def _observes(self) -> bool:
+        if self._options.observe:
+            logger.warning("observing: bans are decided and logged, nobody is kept out")
+        elif not may_change_firewall():
+            logger.warning("observing, for lack of privilege (CAP_NET_ADMIN): nobody is kept out; run as root to ban")
+        else:
+            return False
+        return True
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
+
+    def _say_ready(self, guard: Guard) -> None:
+        names = ", ".join(guard.jails) or "none"
+        logger.info("ready: pid %d, configuration %s, jails: %s", os.getpid(), guard.settings.directory, names)
+        _notify("READY=1")
+
+    async def stop(self, *, flush: bool) -> None:
+        """The `stop` command: end soon; with `flush` every ban is lifted."""
+        self._flush = flush
+        asyncio.get_running_loop().call_soon(self._stopping.set)
+
+    async def examine(self, address: str) -> Mapping[str, object]:
+        """The `doctor` command: the whole, or all that has to do with one address."""
+        from guardhooks.doctor.examination import examine
+
+        assert self._guard is not None  # the control socket opens after the guard is made
+        return (await examine(self._guard, address)).told()
+
+    async def reload(self) -> Mapping[str, object]:
+        """Read the configuration again and go over to it; the running one is kept when the new one cannot be used.
+
+        :raises GuardhooksError: saying why not.
+        """
+        assert self._guard is not None  # the control socket opens after the guard is made
+        async with self._reloading:
+            settings = await asyncio.to_thread(self._read_again)
+            plugins = await asyncio.to_thread(self._load_plugins, settings)
+            await self._guard.reload(settings, plugins)
+            memory.settle()
+            if self._options.loglevel is None:
+                logs.set_up(settings.loglevel)
+        logger.info("reloaded: jails: %s", ", ".join(self._guard.jails))
+        return self._guard.status()
+
+    def _read_again(self) -> Settings:
+        settings = load(find_directory(self._options.config))
+        _say_what_is_wrong(settings)
+        return settings
+
+    async def _reload_by_signals(self) -> None:
+        """However many SIGHUPs come during a reload, one more follows it."""
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            try:
+                await self.reload()
+            except GuardhooksError as error:
+                logger.error("reload refused, the running configuration stays: %s", safe_text(str(error)))
+
+
+async def _keep_open(control: ControlServer) -> None:
+    """Look now and then whether the control socket is still there."""
+    problem = ""
+    while True:
+        await asyncio.sleep(_SOCKET_LOOK)
+        try:
+            await control.reopen_if_gone()
+        except (StateError, OSError) as error:
+            if str(error) != problem:
+                logger.error("the control socket is gone and cannot be made anew: %s", safe_text(str(error)))
+            problem = str(error)
+        else:
+            problem = ""
+
+
+def may_change_firewall() -> bool:
+    """Whether this process has CAP_NET_ADMIN (Linux: /proc/self/status, CapEff, a hexadecimal mask)."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return os.geteuid() == 0
+    mask = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
+    return bool(mask >> _CAP_NET_ADMIN & 1)
+
+
+def _notify(message: str) -> None:
+    """Tell a service manager that asked for it (sd_notify(3): a datagram to $NOTIFY_SOCKET)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
+        try:
+            notifier.sendto(message.encode(), "\0" + address[1:] if address.startswith("@") else address)
+        except OSError as error:
+            logger.warning("the service manager cannot be told %s: %s", message, error)

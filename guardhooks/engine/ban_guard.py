@@ -1,0 +1,164 @@
+"""The last door before the firewall: whom no ban may hit, whoever made it.
+
+It knows what the machine itself needs: its addresses, its gateways, and the peers of the ssh sessions that started or
+control the daemon. What the administrator spares besides (`ignoreip`) is the plugins' knowledge: `refuse_ban`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Collection
+from types import MappingProxyType
+from typing import Final
+
+from guardhooks.errors import ActionError
+from guardhooks.model import Ban, Jail
+from guardhooks.net.addresses import own_addresses
+from guardhooks.net.prefixes import PrefixMap, key_of
+from guardhooks.system.gateways import default_gateways
+from guardhooks.system.ssh_sessions import Session, claims_of, sessions_of
+from guardhooks.text import safe_text
+
+OWN: Final = "this machine's own address"
+GATEWAY: Final = "this machine's gateway"
+SSH_PEER: Final = "where an ssh session that controls this daemon comes from"
+FORCED: Final = MappingProxyType({"forced": "by hand"})
+"""`notes` of a ban by hand that was to be made whatever speaks against it."""
+
+_AGE: Final = 60.0
+"""Seconds after which it is read again what the machine needs."""
+_WIDEST: Final = {False: 8, True: 32}
+"""Shortest prefix of a ban, for IPv4 and for IPv6."""
+
+logger = logging.getLogger("guardhooks.actions")
+
+
+class LastDoor:
+    """Says what must not be banned. Asking takes microseconds; what the machine needs is read in threads.
+
+    :param clock: seconds since the epoch.
+    :param spares: why plugins refuse to have an id banned in a jail; empty where they do not.
+    """
+
+    def __init__(self, clock: Callable[[], float], spares: Callable[[Jail, str], str]) -> None:
+        self._clock = clock
+        self._spares = spares
+        self._read_at = 0.0
+        self._needed: dict[str, str] = {}
+        self._map = PrefixMap()
+        self._sessions: frozenset[Session] = frozenset()
+        self._starters: frozenset[str] = frozenset()
+        self._peers: frozenset[str] = frozenset()
+
+    async def open(self) -> None:
+        """Learn what the machine needs, and by whom this process was started."""
+        self._sessions, self._starters = await asyncio.to_thread(_starters)
+        await self._read()
+
+    async def look(self) -> bool:
+        """Read again what the machine needs, if it is time; whether something was read."""
+        due = not 0 <= self._clock() - self._read_at < _AGE
+        if due:
+            await self._read()
+        return due
+
+    async def admit(self, pid: int) -> None:
+        """A process controls the daemon: the peers of the ssh sessions that it runs in are spared while those last."""
+        found = await asyncio.to_thread(sessions_of, pid)
+        if not found <= self._sessions:
+            self._sessions |= found
+            self._put_up()
+
+    async def _read(self) -> None:
+        self._read_at = self._clock()
+        self._needed, over = await asyncio.to_thread(_read, self._sessions)
+        self._sessions -= over  # others may have come meanwhile
+        self._put_up()
+
+    def _put_up(self) -> None:
+        self._peers = self._starters | {session.peer for session in self._sessions}
+        self._map = PrefixMap([*self._needed, *self._peers])
+
+    def check(self, jail: Jail, id: str, *, force: bool, spared: Collection[str]) -> None:
+        """Let a ban by hand through, or not.
+
+        :param force: let all through, save what is everybody.
+        :param spared: further addresses that it must not hit: where the person who asks comes from.
+        :raises ActionError: saying why it is refused and how to have it all the same.
+        """
+        if is_everybody(id):
+            raise ActionError(f"[{jail.name}] {id} is refused: it is everybody, you too; name a smaller network")
+        if not force and (why := self.refusal(jail, id, spared)):
+            raise ActionError(f"[{jail.name}] {safe_text(id)} is refused: {why}; add --force to ban it anyway")
+
+    def lets_pass(self, jail: Jail, ban: Ban) -> bool:
+        """Whether a decided ban may be made; if not, the log says why and how to have it all the same."""
+        why = self.refusal(jail, ban.id)
+        if why:
+            remedy = f"`guardhooks ban {ban.jail} {ban.id} --force` bans it anyway"
+            logger.warning("[%s] %s is not banned: %s; %s", ban.jail, safe_text(ban.id), why, safe_text(remedy))
+        return not why
+
+    def refusal(self, jail: Jail, id: str, spared: Collection[str] = ()) -> str:
+        """Why a ban of `id` must not be, as the end of a sentence; empty where nothing speaks against it."""
+        if hit := self.hit(id, spared):
+            return f"it {'is' if hit == id else f'covers {hit},'} {self.what(hit)}"
+        if why := _too_wide(id):
+            return why
+        reason = self._spares(jail, id)
+        return f"{safe_text(reason)} spares it" if reason else ""
+
+    def narrow(self, jail: Jail, prefix: str, address: str) -> str:
+        """`address` where its `prefix` would hit what the machine needs or what is spared, else `prefix`."""
+        return address if self.hit(prefix) or self._spares(jail, prefix) else prefix
+
+    def disastrous(self, find: Callable[[str], list[Ban]]) -> list[Ban]:
+        """Bans in force of what the machine needs by now, save those that were forced; `find` gives those that cover an
+        address. The log says why.
+        """
+        found = {(ban.jail, ban.id): ban for address in self._needed for ban in find(address)}
+        bans = [ban for ban in found.values() if not ban.notes.keys() >= FORCED.keys()]
+        for ban in bans:
+            hit = self.hit(ban.id)
+            logger.warning(
+                "[%s] the ban of %s is lifted: %s has become %s", ban.jail, safe_text(ban.id), hit, self.what(hit)
+            )
+        return bans
+
+    def hit(self, id: str, spared: Collection[str] = ()) -> str:
+        """An address that the machine needs and that a ban of `id` would hit; empty if there is none."""
+        if "/" not in id:
+            return id if id in self._needed or id in self._peers or id in spared else ""
+        found = next(self._map.inside(id), "")
+        return found or next(PrefixMap(spared).inside(id), "")
+
+    def what(self, address: str) -> str:
+        """What an address is to this machine."""
+        return self._needed.get(address, SSH_PEER)
+
+
+def _too_wide(id: str) -> str:
+    if "/" not in id or (key := key_of(id)) is None:
+        return ""
+    v6, host_bits, _ = key
+    length, widest = (128 if v6 else 32) - host_bits, _WIDEST[v6]
+    return f"it is wider than a /{widest}" if length < widest else ""
+
+
+def is_everybody(id: str) -> bool:
+    """Whether an id is a whole address family, `0.0.0.0/0` or `::/0`: nobody can mean that."""
+    return id.endswith("/0") and key_of(id) is not None
+
+
+def _read(sessions: frozenset[Session]) -> tuple[dict[str, str], frozenset[Session]]:
+    """What each address is that the machine needs, and which of the sessions are over."""
+    needed = {**dict.fromkeys(default_gateways(), GATEWAY), **dict.fromkeys(own_addresses(), OWN)}
+    return needed, frozenset(session for session in sessions if not session.lasts)
+
+
+def _starters() -> tuple[frozenset[Session], frozenset[str]]:
+    """The sessions in which this process was started; where none is found, what the environment says of it."""
+    sessions = sessions_of(os.getpid())
+    return sessions, frozenset() if sessions else claims_of(os.getpid(), os.geteuid())

@@ -1,0 +1,238 @@
+"""Sees to it that decided bans are true: one worker for each action of each jail, and when a ban counts as in force.
+
+What is due stands in the ledger; a worker brings its action there. It starts the action with all bans that are due,
+hands on what comes after in batches, checks at intervals, and after a failure starts the action afresh, with back-off.
+A ban is *reported* (log, `on_ban`) when every action of its jail has done it and the ledger has it on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
+
+from guardhooks.engine.action_worker import ActionState as ActionState
+from guardhooks.engine.action_worker import ActionWorker as ActionWorker
+from guardhooks.engine.action_worker import Execute
+from guardhooks.engine.supervisor import Supervisor
+from guardhooks.errors import ActionError
+from guardhooks.model import ActionSpec, Ban, Jail, Op
+from guardhooks.text import safe_text
+
+Adopt: TypeAlias = Callable[[Jail, Sequence[Ban]], tuple[Sequence[Ban], Sequence[Ban]]]
+"""Takes bans found in force into the ledger: as stored there, and those that must not be in force."""
+
+_REPORT: Final = "report"
+_SICK: Final = frozenset({ActionState.FAILING, ActionState.UNSERVED})
+
+logger = logging.getLogger("guardhooks.actions")
+
+
+class Enforcer:
+    """All action workers, and which bans wait for which of them; a ban that waits for none is in force."""
+
+    def __init__(
+        self,
+        execute: Execute,
+        due: Callable[[str], list[Ban]],
+        report: Callable[[list[tuple[Jail, Op, Ban]]], Coroutine[Any, Any, None]],
+        reconcile: float,
+        supervisor: Supervisor,
+        *,
+        adopt: Adopt | None = None,
+    ) -> None:
+        """:param adopt: takes bans that an action found in force into the ledger."""
+        self._supervisor = supervisor
+        self._execute, self._due, self._report, self._adopt = execute, due, report, adopt
+        self._reconcile = reconcile
+        self._workers: dict[str, list[ActionWorker]] = {}
+        self._waiting: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
+        """By jail and id, the names of the actions that have not done a ban yet."""
+        self._names: dict[frozenset[str], frozenset[str]] = {}
+        """Equal sets are one object: there may be a hundred thousand."""
+
+    def workers(self, jail: str) -> Sequence[ActionWorker]:
+        """The workers of a jail's actions, in configuration order."""
+        return self._workers.get(jail, ())
+
+    def open(self, jail: Jail) -> None:
+        """Start the actions of a jail with everything that is due there."""
+        workers = [self._worker(jail, action) for action in jail.actions]
+        self._workers[jail.name] = workers
+        due = self._due(jail.name)
+        if names := frozenset(action.actname for action in jail.actions):
+            self._waiting[jail.name] = dict.fromkeys((ban.id for ban in due), self._names.setdefault(names, names))
+        for worker in workers:
+            worker.start(due)
+
+    async def restored(self, patience: float) -> None:
+        """Wait until every action has once tried to put in force what was due, at most `patience` seconds."""
+        waiting = [worker.tried.wait() for jail, bans in self._waiting.items() if bans for worker in self.workers(jail)]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await asyncio.gather(*waiting)
+
+    def _worker(self, jail: Jail, action: ActionSpec) -> ActionWorker:
+        return ActionWorker(
+            jail,
+            action,
+            self._execute,
+            due=lambda: self._due(jail.name),
+            done=self._done,
+            found=self._found,
+            reconcile=self._reconcile,
+            supervisor=self._supervisor,
+        )
+
+    async def replace(self, jail: Jail) -> None:
+        """Go over to the changed actions of a jail without a moment in which its bans are not in force."""
+        old = self._workers.get(jail.name, [])
+        kept = [worker for worker in old if worker.action in jail.actions]
+        for worker in kept:
+            worker.jail = jail
+        self._workers[jail.name] = [
+            next((w for w in kept if w.action == action), None) or self._worker(jail, action) for action in jail.actions
+        ]
+        fresh = [worker for worker in self._workers[jail.name] if worker not in kept]
+        self._wait_anew(jail, {worker.action.actname for worker in fresh})
+        for worker in fresh:
+            worker.start()
+        built = {(action.name, action.get("name")) for action in jail.actions}
+        for worker in old:
+            if worker not in kept:
+                # What the new action built under the same name must not be torn down with the old one.
+                same = (worker.action.name, worker.action.get("name")) in built
+                await self._close(worker, Op.STOP if same else Op.FLUSH)
+
+    def ban(self, jail: Jail, ban: Ban) -> None:
+        """Have a ban enforced by all actions of its jail. In a jail without actions it holds at once."""
+        self._expect(ban)
+        workers = self._workers.get(jail.name, ())
+        for worker in workers:
+            worker.ask(Op.BAN, ban)
+        if not workers:
+            self._tell([(jail, Op.BAN, ban)])
+
+    def unban(self, jail: Jail, ban: Ban) -> None:
+        """Have a ban lifted by all actions of its jail. The ledger must no longer hold it."""
+        was_reported = self._waiting[ban.jail].pop(ban.id, None) is None
+        for worker in self._workers.get(ban.jail, ()):
+            worker.ask(Op.UNBAN, ban)
+        if was_reported:
+            self._tell([(jail, Op.UNBAN, ban)])
+
+    def check_soon(self, jail: str) -> None:
+        """A banned id was seen again: let the jail's actions look whether they still hold."""
+        for worker in self._workers.get(jail, ()):
+            if worker.state is ActionState.ACTIVE:
+                worker.check_soon()
+
+    def check_now(self, jail: str, actname: str = "") -> None:
+        """Others may have changed what this action, or all of the jail, put in force: have it compared and repaired."""
+        for worker in self._workers.get(jail, ()):
+            if actname in {"", worker.action.actname} and worker.state is not ActionState.UNSERVED:
+                worker.check_now()
+
+    def state(self, jail: str, id: str) -> str:
+        """`active`, `pending` or `failing`: what can be said of a ban that the ledger holds."""
+        if self.reason(jail, id):
+            return "failing"
+        waiting = self._waiting[jail].get(id)
+        if waiting is None:
+            return "active"
+        states = {worker.state for worker in self._workers.get(jail, ()) if worker.action.actname in waiting}
+        return "failing" if states & _SICK else "pending"
+
+    def reason(self, jail: str, id: str) -> str:
+        """Why an action that works could not put this ban in force; empty where none says so."""
+        workers = self._workers.get(jail, ())
+        return next((worker.partial.reason(id) for worker in workers if id in worker.partial), "")
+
+    def failing(self, jail: str) -> int:
+        """How many bans of a jail are failing."""
+        ids = {id for worker in self._workers.get(jail, ()) for id in worker.partial.ids}
+        sick = {w.action.actname for w in self._workers.get(jail, ()) if w.state in _SICK}
+        if sick:
+            ids.update(id for id, waiting in self._waiting[jail].items() if waiting & sick)
+        return len(ids)
+
+    async def close(self, jails: Iterable[str], op: Op) -> list[str]:
+        """Stop (or flush) the actions of these jails, in reverse order; what went wrong, one line each."""
+        closing = [worker for jail in jails for worker in reversed(self._workers.pop(jail, []))]
+        faults = await asyncio.gather(*(self._close(worker, op) for worker in closing))
+        await self._supervisor.settle(_REPORT)
+        return [fault for fault in faults if fault]
+
+    async def _close(self, worker: ActionWorker, op: Op) -> str:
+        try:
+            await worker.close(op)
+        except ActionError as error:
+            fault = f"[{worker.jail.name}] action {worker.action.actname}: {op}: {safe_text(str(error))}"
+            logger.error("%s", fault)
+            return fault
+        return ""
+
+    def _expect(self, ban: Ban) -> None:
+        if workers := self._workers.get(ban.jail):
+            served = frozenset(worker.action.actname for worker in workers if worker.state is not ActionState.UNSERVED)
+            self._wait(ban, served or frozenset(worker.action.actname for worker in workers))
+
+    def _wait(self, ban: Ban, names: frozenset[str]) -> None:
+        """Have a ban wait for these actions; where there are none, it is in force."""
+        if names:
+            self._waiting[ban.jail][ban.id] = self._names.setdefault(names, names)
+        else:
+            del self._waiting[ban.jail][ban.id]
+
+    def _wait_anew(self, jail: Jail, fresh: set[str]) -> None:
+        """Bans that still wait go on waiting for the actions left and the fresh ones, not for those that are gone."""
+        left = {action.actname for action in jail.actions}
+        complete = []
+        for ban in self._due(jail.name):
+            waiting = self._waiting[jail.name].get(ban.id)
+            if waiting is None:
+                continue
+            self._wait(ban, names := waiting & left | fresh)
+            if not names:
+                complete.append((jail, Op.BAN, ban))
+        self._tell(complete)
+
+    def _done(self, worker: ActionWorker, op: Op, bans: Sequence[Ban]) -> None:
+        """An action has done its part; report the bans that wait for no other."""
+        if op is Op.UNBAN:
+            return
+        complete = []
+        name = worker.action.actname
+        for ban in bans:
+            waiting = self._waiting[ban.jail].get(ban.id)
+            if waiting is None or name not in waiting:
+                continue
+            names = waiting - {name}
+            if worker.state is ActionState.UNSERVED and not names:
+                continue  # nobody else enforces it: it must not pass for a ban in force
+            self._wait(ban, names)
+            if not names:
+                complete.append((worker.jail, Op.BAN, ban))
+        self._tell(complete)
+
+    def _found(self, worker: ActionWorker, found: Sequence[Ban]) -> int:
+        """An action holds bans that the ledger does not know; how many of them it knows now."""
+        if self._adopt is None:
+            return 0
+        adopted, refused = self._adopt(worker.jail, found)
+        for ban in refused:
+            worker.ask(Op.UNBAN, ban)
+        for ban in adopted:
+            self._expect(ban)
+            for other in self.workers(ban.jail):
+                if other is not worker:
+                    other.ask(Op.BAN, ban)
+        self._done(worker, Op.BAN, adopted)
+        return len(adopted)
+
+    def _tell(self, news: list[tuple[Jail, Op, Ban]]) -> None:
+        if news:
+            self._supervisor.spawn(self._report(news), _REPORT)

@@ -1,0 +1,1 @@
+"""Addresses and prefixes; nothing here asks the machine or the network."""

@@ -1,0 +1,118 @@
+"""Addresses as ids: canonical spelling, prefixes, and which addresses are this machine's own."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from functools import lru_cache
+
+from guardhooks.system.interfaces import interface_addresses
+
+_MAPPED = b"\0" * 10 + b"\xff\xff"
+
+
+def canonical(text: str) -> str:
+    """The one spelling of an address or network, `""` if `text` is neither.
+
+    IPv6 is compressed and lower-case, IPv4-mapped IPv6 becomes IPv4, host bits of a network are cleared and a
+    network of a single address is that address. Leading zeros, zones and ports are not addresses.
+    """
+    if "/" in text:
+        return _canonical_network(text)
+    try:
+        socket.inet_pton(socket.AF_INET, text)
+    except (OSError, ValueError):
+        return _canonical_v6(text)
+    return text
+
+
+def _canonical_v6(text: str) -> str:
+    if ":" not in text:
+        return ""
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, text)
+    except (OSError, ValueError):
+        return ""
+    if packed.startswith(_MAPPED):
+        return socket.inet_ntop(socket.AF_INET, packed[12:])
+    return str(ipaddress.IPv6Address(packed))
+
+
+def _canonical_network(text: str) -> str:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return ""
+    return str(network.network_address) if network.num_addresses == 1 else str(network)
+
+
+def widen(address: str, ipv4prefix: int, ipv6prefix: int) -> str:
+    """The id under which `address` counts: itself, or its network of the given prefix length.
+
+    Text that is not a single address comes back as it is. Lengths are 0–32 and 0–128.
+    """
+    if ":" not in address:
+        return address if ipv4prefix >= 32 else _network(address, ipv4prefix)
+    return address if ipv6prefix >= 128 else _network(address, ipv6prefix)
+
+
+@lru_cache(maxsize=8192)
+def _network(address: str, length: int) -> str:
+    if "/" in address:
+        return address
+    try:
+        return str(ipaddress.ip_network((ipaddress.ip_address(address), length), strict=False))
+    except ValueError:
+        return address
+
+
+@lru_cache(maxsize=4096)
+def prefix_of(word: str) -> str:
+    """The canonical address or prefix that a word of `ignoreip` means, `""` if it means none.
+
+    Besides what `canonical` takes: `[v6]`, `address/mask` with a dotted or IPv6 mask without gaps, a length that is too
+    long (the single address) and prefixes of IPv4-mapped IPv6.
+    """
+    address, slash, length = word.partition("/")
+    if address.startswith("[") and address.endswith("]") and ":" in address:
+        address = address[1:-1]
+    base = canonical(address)
+    if not base or not slash:
+        return base
+    bits = _mask_length(length)
+    if bits is None:
+        return ""
+    if ":" in address and ":" not in base:
+        bits -= 96
+    return canonical(f"{base}/{min(bits, 128 if ':' in base else 32)}") if bits >= 0 else ""
+
+
+def _mask_length(text: str) -> int | None:
+    if text.isascii() and text.isdigit():
+        return int(text) if len(text) < 4 else None
+    try:
+        packed = ipaddress.ip_address(text).packed
+    except ValueError:
+        return None
+    mask, bits = int.from_bytes(packed), 8 * len(packed)
+    hosts = (1 << bits) - 1 - mask
+    return bits - hosts.bit_length() if hosts & (hosts + 1) == 0 else None
+
+
+def own_addresses() -> frozenset[str]:
+    """All addresses of this machine's interfaces, in canonical spelling; loopback included. Takes milliseconds."""
+    try:
+        found = set(map(canonical, interface_addresses()))
+    except OSError:
+        found = _resolved_host_names()
+    return frozenset((found | {"127.0.0.1", "::1"}) - {""})
+
+
+def _resolved_host_names() -> set[str]:
+    names: set[str] = set()
+    for host in (socket.gethostname(), "localhost"):
+        try:
+            names.update(canonical(str(info[4][0])) for info in socket.getaddrinfo(host, None))
+        except OSError:
+            continue
+    return names

@@ -1,0 +1,1 @@
+"""What Linux says of this machine: interfaces, gateways, sessions, connections, folders."""

@@ -1,0 +1,1 @@
+"""Plugins that carry out bans: `execute_action` and `diagnose`."""

@@ -1,0 +1,1 @@
+"""What actions share: options, whom a ban means, host names."""

@@ -1,0 +1,159 @@
+"""The action `hostsdeny`: TCP wrappers' file. Serves fail2ban's name with its parameters.
+
+Each action has a block of lines between two marks of its own; no other line is changed. A batch is one edit.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from guardhooks import ActionSpec, Ban, Finding, Jail, Level, Op, Outcome, hookimpl, safe_text
+from guardhooks_core.actions.common.options import fault, for_family, is_stand_in, refuse_unknown
+from guardhooks_core.actions.firewall.entries import entries_of
+from guardhooks_core.actions.firewall.findings import Clocked, missing
+from guardhooks_core.actions.firewall.names import kernel_name
+from guardhooks_core.actions.firewall.ownership import Ownership
+from guardhooks_core.actions.hostsdeny.block import Block
+from guardhooks_core.actions.hostsdeny.edit import edit, read
+from guardhooks_core.actions.hostsdeny.lines import line_for
+
+NAME: Final = "hostsdeny"
+_OPTIONS: Final = ("file", "daemon_list", "ip_value")
+_DAEMONS: Final = re.compile(r"[A-Za-z0-9_.@*?-][A-Za-z0-9_.@*?, \t-]{0,500}")
+_VALUE: Final = re.compile(r"[^<>#\\\x00-\x1f\x7f]*<ip>[^<>#\\\x00-\x1f\x7f]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """`values` are what stands for an address, by IP version: `<ip>` is the address in it."""
+
+    file: Path
+    daemons: str
+    values: dict[int, str]
+    block: Block
+
+    @classmethod
+    def of(cls, action: ActionSpec) -> Parameters:
+        """What the action's options say.
+
+        :raises ConfigError: when they cannot be right.
+        """
+        file = Path(action.get("file") or "/etc/hosts.deny")
+        daemons = action.get("daemon_list") or "ALL"
+        values = {4: for_family(action, "ip_value", 4) or "<ip>", 6: for_family(action, "ip_value", 6) or "[<ip>]"}
+        if not file.is_absolute() or "\0" in str(file):
+            raise fault(action, f"file = {safe_text(str(file), 100)!r} is no absolute path")
+        if not _DAEMONS.fullmatch(daemons):
+            raise fault(
+                action, f"daemon_list = {safe_text(daemons, 100)!r} is no list of programs such as sshd, vsftpd"
+            )
+        for value in values.values():
+            if not _VALUE.fullmatch(value):
+                raise fault(action, f"ip_value = {safe_text(value, 100)!r} must be one line with <ip> in it, once")
+        return cls(file, daemons, values, Block(kernel_name("", action.get("name"), limit=60)))
+
+    def lines(self, bans: Sequence[Ban], now: float) -> list[str]:
+        """One line for each address and prefix."""
+        found = entries_of(bans, now)
+        return [
+            line_for(self.daemons, self.values[version], entry)
+            for version, entries in found.items()
+            for entry in entries
+        ]
+
+
+class HostsDenyAction:
+    """The plugin. `clock` gives seconds since the epoch."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._owners = Ownership("block")
+
+    @hookimpl(trylast=True)
+    def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> bool | Outcome | None:
+        """See the contract; runs in a worker thread."""
+        if not _is_served(action):
+            return None
+        if op is Op.STOP:
+            return True
+        parameters = Parameters.of(action)
+        owned = [f"{parameters.block.name} of {parameters.file.resolve()}"]
+        if op is Op.START:
+            refuse_unknown(action, _OPTIONS)
+            self._owners.claim(jail, action, owned)
+            return self._reconcile(parameters, bans)
+        if op is Op.FLUSH:
+            if not self._owners.others(jail, action, owned):
+                edit(parameters.file, lambda data: parameters.block.write(data, []))
+                self._owners.release(owned)
+            return True
+        self._owners.require(jail, action, owned)
+        if op is Op.CHECK:
+            return self._reconcile(parameters, bans)
+        self._change(parameters, op, bans)
+        return True
+
+    def _change(self, parameters: Parameters, op: Op, bans: Sequence[Ban]) -> None:
+        given = dict.fromkeys(parameters.lines(bans, float("-inf") if op is Op.UNBAN else self._clock()))
+
+        def changed(data: bytes) -> bytes:
+            held = parameters.block.read(data)
+            left = [line for line in held if line not in given]
+            wanted = left if op is Op.UNBAN else dict.fromkeys([*held, *given])
+            return parameters.block.write(data, wanted)
+
+        edit(parameters.file, changed)
+
+    def _reconcile(self, parameters: Parameters, bans: Sequence[Ban]) -> Outcome:
+        wanted = parameters.lines(bans, self._clock())
+        added = removed = 0
+
+        def changed(data: bytes) -> bytes:
+            nonlocal added, removed
+            held = parameters.block.read(data)
+            added, removed = len(set(wanted).difference(held)), len(set(held).difference(wanted))
+            return parameters.block.write(data, wanted) if added or removed else data
+
+        edit(parameters.file, changed)
+        return Outcome(added, removed, f"lines in {parameters.file}")
+
+
+@hookimpl(trylast=True)
+def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+    """See the contract; runs in a worker thread. With an address, `bans` are those that cover it."""
+    if not _is_served(action):
+        return None
+    parameters = Parameters.of(action)
+    held = parameters.block.read(read(parameters.file))
+    lacking = [line for line in parameters.lines(bans, guard.clock()) if line not in held]
+    if address and not bans:
+        return [
+            Finding(
+                f"no ban of {address} is due, so {parameters.file} has no line of ours for it", Level.GOOD, "", False
+            )
+        ]
+    if lacking:
+        text = f"{parameters.file} lacks {len(lacking)} lines of ours: {safe_text(lacking[0], 100)}"
+        return [replace(missing(text), keeps_out=False if address else None)]
+    text = f"{parameters.file} has our lines; servers without TCP wrappers do not read it"
+    return [Finding(text, Level.GOOD, "", True if address else None)]
+
+
+def _is_served(action: ActionSpec) -> bool:
+    daemons, file = re.escape(action.get("daemon_list")), re.escape(action.get("file"))
+    value = re.escape(action.get("ip_value"))
+    return action.name == NAME and is_stand_in(
+        action,
+        _OPTIONS,
+        actionban=rf'(?:printf %b|echo) "{daemons}: (?:<ip_value>|{value})(?:\\n)?" >> {file}',
+        actionunban=r"(?:IP=.* && )?sed -i .*",
+    )
+
+
+_plugin = HostsDenyAction()
+execute_action = _plugin.execute_action

@@ -1,0 +1,214 @@
+"""ipset's kernel sets by netlink: many entries to a message, as `ipset restore` does it.
+
+Format: `linux/netfilter/ipset/ip_set.h`, protocol 6. All sets are `hash:net` with timeouts, so that addresses and
+prefixes live together; their ends are the kernel's business.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import struct
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from guardhooks import ActionError
+from guardhooks_core.actions.firewall import netlink
+from guardhooks_core.actions.firewall.entries import Entries, Entry
+from guardhooks_core.actions.firewall.errors import ToolMissingError, explain
+from guardhooks_core.actions.firewall.netlink import NetlinkError, attribute, attributes, nested, string
+from guardhooks_core.actions.firewall.reconcile import SetFullError
+
+LONGEST: Final = 2147483.0
+"""Seconds that an entry's timeout can be at most."""
+TYPE: Final = "hash:net"
+
+_SUBSYSTEM: Final = 6 << 8
+_CREATE, _DESTROY, _SWAP, _LIST, _ADD, _DELETE = (_SUBSYSTEM | command for command in (2, 3, 6, 7, 9, 10))
+_SET_NAME, _TYPE_NAME, _REVISION, _FAMILY, _DATA, _ENTRIES, _LINE = 2, 3, 4, 5, 7, 8, 9
+_OTHER_NAME: Final = 3
+_IP, _PREFIX, _TIMEOUT = 1, 3, 6
+_FLAGS: Final = 6
+_HEADER_ONLY: Final = 1 << 2
+_MAX_ELEMENTS, _ELEMENTS, _REFERENCES = 19, 24, 25
+_NETWORK_ORDER: Final = 0x4000
+_PROTOCOL: Final = attribute(1, b"\6")
+_FAMILIES: Final = {4: 2, 6: 10}  # NFPROTO_IPV4, NFPROTO_IPV6
+
+_TYPE_UNKNOWN: Final = 4098
+_BUSY: Final = 4100
+_FULL: Final = 4352
+_PATIENCE: Final = 50
+_PAUSE: Final = 0.02
+"""Seconds between tries to remove a set: the kernel lets go of it a while after the last rule that used it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSet:
+    """A set as the kernel has it. `max_elements` is 0 where the type has no such limit."""
+
+    type: str
+    version: int
+    max_elements: int
+    timeouts: bool
+    references: int
+    entries: Entries
+
+    def fits(self, version: int) -> bool:
+        """Whether entries of ours can live in it."""
+        return self.type == TYPE and self.version == version and self.timeouts
+
+
+def read(name: str) -> HeldSet | None:
+    """The set and all it holds; None when there is no such set."""
+    try:
+        answers = netlink.dump(netlink.message(_LIST, netlink.DUMP, _PROTOCOL + string(_SET_NAME, name)))
+    except NetlinkError as error:
+        if error.errno == errno.ENOENT:
+            return None
+        raise explain(error, f"reading set {name}") from None
+    top: dict[int, bytes] = {}
+    entries: Entries = {}
+    for answer in answers:
+        for kind, payload in attributes(answer):
+            if kind == _ENTRIES:
+                entries.update(_parse_entries(payload))
+            else:
+                top[kind] = payload
+    header = dict(attributes(top.get(_DATA, b"")))
+    return HeldSet(
+        type=top[_TYPE_NAME].rstrip(b"\0").decode(),
+        version=6 if top[_FAMILY][0] == _FAMILIES[6] else 4,
+        max_elements=int.from_bytes(header.get(_MAX_ELEMENTS, b""), "big"),
+        timeouts=_TIMEOUT in header,
+        references=int.from_bytes(header.get(_REFERENCES, b""), "big"),
+        entries=entries,
+    )
+
+
+def size(name: str) -> int:
+    """How many entries the set holds, those that are over left out; -1 when there is no such set.
+
+    The kernel counts them, which takes about a millisecond for a hundred thousand.
+    """
+    flags = attribute(_FLAGS | _NETWORK_ORDER, _HEADER_ONLY.to_bytes(4, "big"))
+    try:
+        answers = netlink.dump(netlink.message(_LIST, netlink.DUMP, _PROTOCOL + string(_SET_NAME, name) + flags))
+    except NetlinkError as error:
+        if error.errno == errno.ENOENT:
+            return -1
+        raise explain(error, f"reading set {name}") from None
+    top = dict(attributes(answers[0])) if answers else {}
+    return int.from_bytes(dict(attributes(top.get(_DATA, b""))).get(_ELEMENTS, b""), "big")
+
+
+def _parse_entries(data: bytes) -> Iterator[tuple[Entry, float]]:
+    for _, entry in attributes(data):
+        fields = dict(attributes(entry))
+        if _IP not in fields:
+            continue
+        address = fields[_IP][4:]
+        prefix = fields[_PREFIX][0] if _PREFIX in fields else len(address) * 8
+        left = int.from_bytes(fields[_TIMEOUT], "big") if _TIMEOUT in fields else 0
+        yield Entry(address, prefix), float(left) or math.inf
+
+
+def create(name: str, version: int, max_elements: int) -> None:
+    """Make an empty set; one of that name with the same type and limits is a success."""
+    limits = attribute(_TIMEOUT | _NETWORK_ORDER, bytes(4))
+    limits += attribute(_MAX_ELEMENTS | _NETWORK_ORDER, max_elements.to_bytes(4, "big"))
+    kind = string(_TYPE_NAME, TYPE) + attribute(_REVISION, b"\0") + attribute(_FAMILY, bytes([_FAMILIES[version]]))
+    payload = _PROTOCOL + string(_SET_NAME, name) + kind + nested(_DATA, limits)
+    flags = netlink.ACK | netlink.CREATE
+    try:
+        netlink.request(netlink.message(_CREATE, flags, payload, family=_FAMILIES[version]))
+    except NetlinkError as error:
+        if error.errno == _TYPE_UNKNOWN:
+            raise ToolMissingError(f"the kernel has no set type {TYPE}: module ip_set_hash_net is missing") from None
+        raise explain(error, f"creating set {name}") from None
+
+
+def swap(name: str, other: str) -> None:
+    """Exchange the content of two sets in one moment: rules see the old or the new one, never an empty one."""
+    payload = _PROTOCOL + string(_SET_NAME, name) + string(_OTHER_NAME, other)
+    try:
+        netlink.request(netlink.message(_SWAP, netlink.ACK, payload))
+    except NetlinkError as error:
+        raise explain(error, f"exchanging sets {name} and {other}") from None
+
+
+def destroy(name: str) -> None:
+    """Remove a set; one that is not there is a success.
+
+    :raises ActionError: when a rule still uses it.
+    """
+    for _ in range(_PATIENCE):
+        try:
+            netlink.request(netlink.message(_DESTROY, netlink.ACK, _PROTOCOL + string(_SET_NAME, name)))
+        except NetlinkError as error:
+            if error.errno == errno.ENOENT:
+                return
+            if error.errno != _BUSY:
+                raise explain(error, f"removing set {name}") from None
+        else:
+            return
+        time.sleep(_PAUSE)
+    raise ActionError(f"set {name} cannot be removed: rules that are not guardhooks' own use it")
+
+
+def add(name: str, entries: Entries, max_elements: int = 0) -> None:
+    """Put entries into the set; one that is there gets the new timeout. `max_elements` is for the message when full.
+
+    :raises ActionError: when the set has vanished, or is full: what came before is in it then.
+    """
+    try:
+        _send(_ADD, name, _additions(entries))
+    except NetlinkError as error:
+        if error.errno == _FULL:
+            limit = f"maxelem={max_elements}" if max_elements else "its maxelem"
+            raise SetFullError(f"set {name} is full, {limit} reached: set a greater maxelem= and reload") from None
+        raise explain(error, f"adding to set {name}", missing="the set has vanished; it is built anew") from None
+
+
+def remove(name: str, entries: Iterable[Entry]) -> None:
+    """Take entries out of the set; what is not there, the set included, is a success."""
+    try:
+        _send(_DELETE, name, (nested(_DATA, _address(entry)) for entry in entries))
+    except NetlinkError as error:
+        if error.errno != errno.ENOENT:
+            raise explain(error, f"removing from set {name}") from None
+
+
+def _address(entry: Entry) -> bytes:
+    inner = attribute((1 if entry.version == 4 else 2) | _NETWORK_ORDER, entry.address)
+    return nested(_IP, inner) + attribute(_PREFIX, bytes([entry.prefix]))
+
+
+def _additions(entries: Entries) -> Iterator[bytes]:
+    """Each entry with its timeout. All headers are alike, so that an entry is packed by one call."""
+    for (address, prefix), left in entries.items():
+        seconds = 0 if math.isinf(left) else max(1, math.ceil(min(left, LONGEST)))
+        yield (
+            _ADDITION_HEADS[len(address)] + address + _ADDITION_TAIL.pack(_PREFIX_HEAD, prefix, _TIMEOUT_HEAD, seconds)
+        )
+
+
+def _addition_head(width: int) -> bytes:
+    """What precedes the address of an entry: three headers, whose lengths are those of a whole entry."""
+    entry = Entry(bytes(width), 0)
+    return nested(_DATA, _address(entry) + attribute(_TIMEOUT | _NETWORK_ORDER, bytes(4)))[:12]
+
+
+_ADDITION_HEADS: Final = {width: _addition_head(width) for width in (4, 16)}
+_PREFIX_HEAD: Final = attribute(_PREFIX, b"\0")[:4]
+_TIMEOUT_HEAD: Final = attribute(_TIMEOUT | _NETWORK_ORDER, bytes(4))[:4]
+_ADDITION_TAIL: Final = struct.Struct(">4sB3x4sI")
+
+
+def _send(command: int, name: str, items: Iterable[bytes]) -> None:
+    head = _PROTOCOL + string(_SET_NAME, name) + attribute(_LINE, bytes(4))
+    netlink.requests(
+        [netlink.message(command, netlink.ACK, head + nested(_ENTRIES, block)) for block in netlink.blocks(items)]
+    )

@@ -1,0 +1,128 @@
+"""Bans as iptables rules: a chain `f2b-NAME` with a rule for each ban, for machines that have no ipset.
+
+Serves `iptables-rules`, and fail2ban's `iptables*` names where `native = rules` asks for it; else these are served
+with sets. A batch of bans is one call of iptables-restore. Rules have no timeouts: bans end by the daemon.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from guardhooks import ActionSpec, Ban, Finding, Jail, Op, Outcome, hookimpl
+from guardhooks_core.actions.common.options import fault, has_commands_like, is_wanted_native, refuse_unknown
+from guardhooks_core.actions.firewall import iptables
+from guardhooks_core.actions.firewall.entries import entries_of
+from guardhooks_core.actions.firewall.errors import ToolMissingError
+from guardhooks_core.actions.firewall.findings import Clocked
+from guardhooks_core.actions.firewall.names import kernel_name
+from guardhooks_core.actions.firewall.ownership import Ownership
+from guardhooks_core.actions.firewall.parameters import Parameters, is_inverted, parse_parameters, wants_rules
+from guardhooks_core.actions.iptables import diagnosis
+from guardhooks_core.actions.iptables.chain import Chain
+
+OWN_NAMES: Final = frozenset({
+    "iptables-rules", "iptables-rules-multiport", "iptables-rules-allports", "iptables-rules-new",
+})  # fmt: skip
+STOCK_NAMES: Final = frozenset({"iptables", "iptables-multiport", "iptables-allports", "iptables-new"})
+_OPTIONS: Final = ("type", "blocktype", "returntype")
+_OF_SETS: Final = ("maxelem", "aggregate", "aggregateipv4", "aggregateipv6", "strangers")
+"""Of no meaning here; `auto` may have been given them."""
+_LONGEST_NAME: Final = 28
+"""Characters that iptables lets a chain's name have."""
+
+
+class IptablesAction:
+    """The plugin. `clock` gives seconds since the epoch."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._owners = Ownership("chain")
+        self._lock = threading.Lock()
+
+    @hookimpl(trylast=True)
+    def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> bool | Outcome | None:
+        """See the contract; runs in a worker thread."""
+        if not _is_served(action):
+            return None
+        name = chain_name(action)
+        with self._lock:
+            if op is Op.STOP:
+                return True
+            if op is Op.FLUSH:
+                return self._flush(jail, action, name)
+            parameters = _parameters(action)
+            if op is Op.START:
+                refuse_unknown(action, _OPTIONS + _OF_SETS)
+                self._owners.claim(jail, action, [name])
+                return self._reconcile(parameters, name, bans)
+            self._owners.require(jail, action, [name])
+            if op is Op.CHECK:
+                return self._reconcile(parameters, name, bans)
+            return self._change(parameters, name, op, bans)
+
+    def _change(self, parameters: Parameters, name: str, op: Op, bans: Sequence[Ban]) -> bool:
+        for version, entries in entries_of(bans, float("-inf") if op is Op.UNBAN else self._clock()).items():
+            if entries:
+                chain = Chain(parameters, version, name)
+                if op is Op.UNBAN:
+                    chain.remove(entries)
+                else:
+                    chain.add(entries)
+        return True
+
+    def _reconcile(self, parameters: Parameters, name: str, bans: Sequence[Ban]) -> Outcome:
+        added = removed = 0
+        note = f"iptables: chain {name}, a rule for each ban"
+        for version, wanted in entries_of(bans, self._clock()).items():
+            try:
+                more, less = Chain(parameters, version, name).reconcile(wanted)
+            except ToolMissingError as error:
+                if wanted or version == 4:
+                    raise
+                note += f"; IPv6 off: {error}"
+                continue
+            added, removed = added + more, removed + less
+        return Outcome(added, removed, note)
+
+    def _flush(self, jail: Jail, action: ActionSpec, name: str) -> bool:
+        if not self._owners.others(jail, action, [name]):
+            for version in (4, 6):
+                if iptables.has_tool(version):
+                    Chain(_parameters(action), version, name).destroy()
+            self._owners.release([name])
+        return True
+
+
+@hookimpl(trylast=True)
+def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+    """See the contract; runs in a worker thread."""
+    if not _is_served(action):
+        return None
+    parameters, name = _parameters(action), chain_name(action)
+    if address:
+        return list(diagnosis.examine_address(parameters, name, bans, address))
+    return list(diagnosis.examine_action(parameters, name, bans, guard.clock()))
+
+
+def chain_name(action: ActionSpec) -> str:
+    """The chain that holds the action's rules."""
+    return kernel_name("f2b-", action.get("name"), limit=_LONGEST_NAME)
+
+
+def _is_served(action: ActionSpec) -> bool:
+    if action.name in OWN_NAMES:
+        return is_wanted_native(action) and has_commands_like(action)
+    return action.name in STOCK_NAMES and wants_rules(action)
+
+
+def _parameters(action: ActionSpec) -> Parameters:
+    if is_inverted(action):
+        raise fault(action, "blocktype and returntype must keep the banned out; native = no runs the file")
+    return parse_parameters(action)
+
+
+_plugin = IptablesAction()
+execute_action = _plugin.execute_action

@@ -1,0 +1,191 @@
+"""The parameters of a mail action: brackets first, then `mail.…` options of the jail, then the action's file."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, TypeVar
+
+from guardhooks import ActionSpec, ConfigError, Jail, safe_text
+from guardhooks_core.actions.common.options import fault, flag, number, unknown_options
+from guardhooks_core.actions.mail.addresses import parse_mailbox, parse_mailboxes
+from guardhooks_core.actions.mail.builtin_actions import CONTENTS, Content
+from guardhooks_core.actions.mail.transport import SENDMAILS, Local, Sendmail, Smtp, Transport
+
+T = TypeVar("T")
+
+_JAIL_OPTIONS: Final = "mail."
+OPTIONS: Final = frozenset({
+    "dest", "sender", "sendername", "logpath", "grepmax", "lines", "norestored", "smtp", "tls", "user", "password-file",
+    "sendmail", "digest", "limit", "whois", "whois-server", "log-lines", "matches", "hostname", "start-stop", "unban",
+})  # fmt: skip
+"""What may stand in the brackets, and behind `mail.` in a jail."""
+_MEANINGLESS: Final = frozenset({"mailcmd", "mailargs", "grepopts", "greplimit", "tmpfile", "charset", "_whois"})
+"""fail2ban's parameters about how its commands work."""
+_TAG: Final = re.compile(r"<([a-z.-]+)>")
+_TIME: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*(s|sec|m|min|h|hour|d)?")
+_UNITS: Final = {None: 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600, "d": 86400}
+_SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(\d{1,5}))?", re.ASCII)
+_TLS: Final = {"no": "no", "starttls": "starttls", "yes": "yes", "tls": "yes", "ssl": "yes"}
+_TLS_OF_PORT: Final = {465: "yes", 587: "starttls"}
+_HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_LONGEST_WAIT: Final = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What the action wants. `remarks` are about options that were passed over.
+
+    `at_least` is how many bans are collected before anything is sent, `grepmax` how many lines of the log are quoted at
+    most, `digest` the seconds between two messages, `limit` the messages within an hour (0: any number).
+    """
+
+    name: str
+    dest: tuple[str, ...]
+    sender: str
+    sender_name: str
+    content: Content
+    transport: Transport
+    logpath: str
+    grepmax: int
+    at_least: int
+    digest: float
+    limit: int
+    whois_server: tuple[str, int] | None
+    norestored: bool
+    start_stop: bool
+    unban: bool
+    remarks: tuple[str, ...] = ()
+
+
+def parse_parameters(jail: Jail, action: ActionSpec, hostnames: Mapping[str, str]) -> Parameters:
+    """Read and check all parameters.
+
+    :param hostnames: `fq-hostname` and `sh-hostname`, which values may name as tags.
+    :raises ConfigError: naming the option, what was found and what is allowed.
+    """
+    spec = in_jail(jail, action)
+    tags = {**hostnames, "name": action.get("name") or jail.name, "jail.name": jail.name}
+
+    def text(key: str, default: str = "") -> str:
+        value = spec.get(key).strip() or default
+        return _TAG.sub(lambda match: tags.get(match[1], match[0]), value)
+
+    product = "Fail2Ban" if action.file else "guardhooks"
+    return Parameters(
+        name=tags["name"],
+        dest=_checked(spec, "dest", parse_mailboxes, text("dest", "root")),
+        sender=_checked(spec, "sender", parse_mailbox, text("sender", "root")),
+        sender_name=safe_text(text("sendername", product), 100),
+        content=_content(spec),
+        transport=_transport(spec),
+        logpath=text("logpath"),
+        grepmax=int(number(spec, "grepmax", 1000, least=0, most=100_000)),
+        at_least=int(number(spec, "lines", 5, least=1, most=1000)) if CONTENTS[action.name].buffered else 1,
+        digest=_seconds(spec, "digest", 30.0),
+        limit=int(number(spec, "limit", 60, least=0, most=1000)),
+        whois_server=_server(spec, "whois-server", 43) if text("whois-server") else None,
+        norestored=flag(spec, "norestored", default=True),
+        start_stop=flag(spec, "start-stop", default=False),
+        unban=flag(spec, "unban", default=False),
+        remarks=_remarks(jail, action),
+    )
+
+
+def in_jail(jail: Jail, action: ActionSpec) -> ActionSpec:
+    """The action with what its jail adds: `mail.digest = 60` speaks for all mail actions of the jail.
+
+    Where the action's file only says that somebody should name a log, it is the jail's.
+    """
+    options = {
+        name: value
+        for key, value in jail.options.items()
+        if key.startswith(_JAIL_OPTIONS) and (name := key.removeprefix(_JAIL_OPTIONS)) in OPTIONS
+    }
+    options.update(action.options)
+    if options.get("logpath", action.get("logpath")).strip() in {"", "/dev/null"}:
+        options["logpath"] = jail.options.get("logpath", "")
+    return replace(action, options=options)
+
+
+def _checked(spec: ActionSpec, key: str, parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ConfigError as error:
+        raise fault(spec, f"{key}: {error}") from None
+
+
+def _content(spec: ActionSpec) -> Content:
+    usual = CONTENTS[spec.name]
+    return replace(
+        usual,
+        whois=flag(spec, "whois", default=usual.whois),
+        lines=flag(spec, "log-lines", default=usual.lines),
+        matches=flag(spec, "matches", default=usual.matches),
+        hostname=flag(spec, "hostname", default=usual.hostname),
+    )
+
+
+def _transport(spec: ActionSpec) -> Transport:
+    if spec.get("smtp").strip():
+        return _smtp(spec)
+    program = spec.get("sendmail").strip()
+    if not program:
+        asked = Path(spec.get("mailcmd").partition(" ")[0])
+        is_elsewhere = asked.is_absolute() and asked.name == "sendmail" and asked not in SENDMAILS
+        return Sendmail(asked) if is_elsewhere else Local()
+    if not program.startswith("/"):
+        raise fault(spec, f"sendmail = {safe_text(program, 60)!r} is no absolute path of a program")
+    return Sendmail(Path(program))
+
+
+def _smtp(spec: ActionSpec) -> Smtp:
+    host, port = _server(spec, "smtp", 25)
+    user, password = spec.get("user").strip(), spec.get("password-file").strip()
+    usual = _TLS_OF_PORT.get(port, "starttls" if user else "no")
+    tls = _TLS.get(spec.get("tls").strip().lower() or usual)
+    if tls is None:
+        raise fault(spec, f"tls = {safe_text(spec.get('tls'), 40)!r} is none of no, starttls, yes")
+    if bool(user) != bool(password) or (password and not password.startswith("/")):
+        raise fault(spec, "user and password-file belong together; password-file is an absolute path")
+    if user and tls == "no" and host not in _HERE:
+        raise fault(spec, "the password would travel in the clear: tls = starttls or yes")
+    return Smtp(host, port, tls, user, Path(password) if password else None)
+
+
+def _server(spec: ActionSpec, key: str, port: int) -> tuple[str, int]:
+    text = spec.get(key).strip()
+    match = _SERVER.fullmatch(text)
+    if match is None or not 0 < int(match[2] or port) < 65536:
+        raise fault(
+            spec, f"{key} = {safe_text(text, 60)!r} is no server such as mail.example.org or [2001:db8::1]:{port}"
+        )
+    return match[1].strip("[]"), int(match[2] or port)
+
+
+def _seconds(spec: ActionSpec, key: str, default: float) -> float:
+    text = spec.get(key).strip().lower()
+    if not text:
+        return default
+    match = _TIME.fullmatch(text)
+    seconds = float(match[1]) * _UNITS[match[2]] if match else _LONGEST_WAIT + 1
+    if seconds > _LONGEST_WAIT:
+        raise fault(spec, f"{key} = {safe_text(text, 40)!r} is no time up to a day, such as 30, 5m or 1h")
+    return seconds
+
+
+def _remarks(jail: Jail, action: ActionSpec) -> tuple[str, ...]:
+    remarks = []
+    if passed := sorted(key for key in action.options if key in _MEANINGLESS):
+        remarks.append(f"{', '.join(passed)} has no meaning here (native = no runs the file)")
+    unknown = unknown_options(action, OPTIONS | _MEANINGLESS)
+    ours = [key for key in jail.options if key.startswith(_JAIL_OPTIONS)]
+    unknown += sorted(key for key in ours if key.removeprefix(_JAIL_OPTIONS) not in OPTIONS)
+    for name in unknown:
+        near = difflib.get_close_matches(name.removeprefix(_JAIL_OPTIONS), OPTIONS, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        remarks.append(f"option {safe_text(name, 40)!r} is unknown{hint}")
+    return tuple(remarks)

@@ -1,0 +1,195 @@
+"""Ways for a message to leave: a server that speaks SMTP, or the local `sendmail` as a process without a shell.
+
+Both block, and are called in a thread of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import smtplib
+import ssl
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+from guardhooks import ActionError, safe_text
+from guardhooks_core.actions.mail.addresses import qualified
+
+logger = logging.getLogger("guardhooks.mail")
+
+SENDMAILS: Final = (Path("/usr/sbin/sendmail"), Path("/usr/lib/sendmail"), Path("/usr/local/sbin/sendmail"))
+_SMTP_TIMEOUT: Final = 20.0
+_SENDMAIL_TIMEOUT: Final = 60.0
+_SAID: Final = 500
+"""Bytes of what sendmail said, and characters of what a server said, that are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message as bytes with CRLF, and between whom it travels. `host` is this machine's name."""
+
+    sender: str
+    recipients: Sequence[str]
+    message: bytes
+    host: str
+
+
+class Transport(Protocol):
+    """Takes messages over, or says why not. `str()` of it is what `status` shows."""
+
+    def send(self, envelope: Envelope) -> None:
+        """:raises ActionError: when the message was not taken over."""
+        ...
+
+    def probe(self) -> None:
+        """See whether a message would have a way, without sending one. :raises ActionError: saying why not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """A server. `tls` is `no`, `starttls` or `yes` (from the first byte on); certificates are checked."""
+
+    host: str
+    port: int
+    tls: str = "no"
+    user: str = ""
+    password_file: Path | None = None
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"smtp {host}:{self.port}"
+
+    def send(self, envelope: Envelope) -> None:
+        """See `Transport`. A recipient that alone is refused fails the message only if all are."""
+        sender = qualified(envelope.sender, envelope.host)
+        recipients = [qualified(each, envelope.host) for each in envelope.recipients]
+        with self._explained(), self._connection(envelope.host) as server:
+            refused = server.sendmail(sender, recipients, envelope.message)
+            for who, why in refused.items():
+                logger.error("%s takes no mail for %s: %s", self, who, _answer(*why))
+
+    def probe(self) -> None:
+        """See `Transport`. Goes as far as the password."""
+        with self._explained(), self._connection("localhost") as server:
+            server.noop()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except smtplib.SMTPRecipientsRefused as error:
+            refused = "; ".join(f"{who}: {_answer(*why)}" for who, why in list(error.recipients.items())[:3])
+            raise ActionError(f"{self} takes no recipient: {refused}") from error
+        except smtplib.SMTPResponseException as error:
+            raise ActionError(f"{self} refuses: {_answer(error.smtp_code, error.smtp_error)}") from error
+        except (smtplib.SMTPException, OSError, ValueError) as error:
+            raise ActionError(f"{self}: {safe_text(str(error) or type(error).__name__, _SAID)}") from error
+
+    @contextlib.contextmanager
+    def _connection(self, own_name: str) -> Iterator[smtplib.SMTP]:
+        server = self._connected(own_name)
+        try:
+            yield server
+            with contextlib.suppress(smtplib.SMTPException, OSError):  # all is done: how it says goodbye is its affair
+                server.quit()
+        finally:
+            server.close()
+
+    def _connected(self, own_name: str) -> smtplib.SMTP:
+        context = ssl.create_default_context() if self.tls != "no" else None
+        server: smtplib.SMTP
+        if self.tls == "yes":
+            server = smtplib.SMTP_SSL(self.host, self.port, own_name, timeout=_SMTP_TIMEOUT, context=context)
+        else:
+            server = smtplib.SMTP(self.host, self.port, own_name, timeout=_SMTP_TIMEOUT)
+        try:
+            if self.tls == "starttls":
+                server.starttls(context=context)
+            if self.user:
+                server.login(self.user, self._password())
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+    def _password(self) -> str:
+        if self.password_file is None:
+            return ""
+        if self.password_file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+            raise ActionError(f"password file {self.password_file} is open to everybody: chmod 600 it")
+        return self.password_file.read_text().strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Sendmail:
+    """A program with sendmail's options, such as every mail server brings."""
+
+    program: Path
+
+    def __str__(self) -> str:
+        return str(self.program)
+
+    def send(self, envelope: Envelope) -> None:
+        """See `Transport`. Mail programs may go on in the background, so files serve instead of pipes."""
+        argv = [str(self.program), "-i", "-f", envelope.sender, *envelope.recipients]
+        with tempfile.TemporaryFile() as message, tempfile.TemporaryFile() as said:
+            message.write(envelope.message.replace(b"\r\n", b"\n"))
+            message.seek(0)
+            try:
+                status = _run(argv, message, said)
+            except OSError as error:
+                raise ActionError(f"{self} cannot be run: {error.strerror}") from error
+            if status != 0:
+                said.seek(0)
+                words = safe_text(" ".join(said.read(_SAID).decode("utf-8", "replace").split()), _SAID)
+                ended = "took too long" if status is None else f"exit status {status}"
+                raise ActionError(f"{self}: {ended}{': ' if words else ''}{words}")
+
+    def probe(self) -> None:
+        """See `Transport`."""
+        if not os.access(self.program, os.X_OK):
+            raise ActionError(f"{self} is not there, or no program")
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The local sendmail where there is one, else a server on this machine; looked for with every message."""
+
+    def __str__(self) -> str:
+        return str(self._choice())
+
+    def send(self, envelope: Envelope) -> None:
+        """See `Transport`."""
+        self._choice().send(envelope)
+
+    def probe(self) -> None:
+        """See `Transport`."""
+        self._choice().probe()
+
+    def _choice(self) -> Transport:
+        program = next((path for path in SENDMAILS if os.access(path, os.X_OK)), None)
+        return Sendmail(program) if program else Smtp("localhost", 25)
+
+
+def _run(argv: Sequence[str], message: IO[bytes], said: IO[bytes]) -> int | None:
+    """The exit status; None if it had to be killed."""
+    with subprocess.Popen(argv, stdin=message, stdout=said, stderr=said, start_new_session=True, cwd="/") as process:
+        try:
+            return process.wait(_SENDMAIL_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            return None
+
+
+def _answer(code: int, text: bytes | str) -> str:
+    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return safe_text(f"{code} {' '.join(words.split())}", _SAID)

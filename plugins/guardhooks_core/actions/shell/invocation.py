@@ -1,0 +1,79 @@
+"""One command of one action, run: tags put in place, addresses checked, result logged, failure handled."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from guardhooks import ActionError, ActionSpec, Ban, safe_text
+from guardhooks_core.actions.common.hostnames import Hostnames
+from guardhooks_core.actions.common.offender import address_of
+from guardhooks_core.actions.shell.commands import Commands
+from guardhooks_core.actions.shell.process import Result, Runner
+from guardhooks_core.actions.shell.script import build
+from guardhooks_core.actions.shell.tags import LedgerView, Ticket
+
+logger = logging.getLogger("guardhooks.shell")
+
+_HOST_TAG: Final = "<ip-host>"
+
+
+class Invoker:
+    """Runs the commands of one action of one jail."""
+
+    def __init__(
+        self,
+        jail: str,
+        commands: Commands,
+        runner: Runner,
+        hostnames: Hostnames,
+        *,
+        ledger: LedgerView | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.jail, self.commands = jail, commands
+        self._runner, self._hostnames, self._ledger, self._clock = runner, hostnames, ledger, clock
+
+    @property
+    def action(self) -> ActionSpec:
+        """The action as configured."""
+        return self.commands.action
+
+    def has(self, command: str, family: str) -> bool:
+        """Whether there is anything to do for it."""
+        return bool(self.commands.text(command, family))
+
+    async def run(self, command: str, family: str, ban: Ban | None = None) -> Result:
+        """Run a command once; one that is not defined succeeds. :raises ActionError: where its tags make no sense."""
+        text = self.commands.text(command, family)
+        if not text:
+            return Result(0)
+        host = ""
+        if ban is not None and _HOST_TAG in text:
+            host = await self._hostnames.of_address(address_of(ban))
+        ticket = Ticket(self.jail, family, self._clock(), ban, host, self._ledger)
+        result = await self._runner.run(
+            build(text, ticket.value), self.commands.timeout, self.action.file or self.action.name
+        )
+        if logger.isEnabledFor(logging.DEBUG):
+            about = f" {safe_text(ban.id, 100)}" if ban else ""
+            logger.debug("[%s] %s %s%s: %s", self.jail, self.action.actname, command, about, result)
+        return result
+
+    async def demand(self, command: str, family: str, ban: Ban | None = None) -> None:
+        """Run a command that must succeed. :raises ActionError: saying how it did not."""
+        result = await self.run(command, family, ban)
+        if not result.ok:
+            raise self.error(command, result, ban)
+
+    def error(self, command: str, result: Result, ban: Ban | None = None) -> ActionError:
+        """What to say of a failed command."""
+        about = f" of {safe_text(ban.id, 100)}" if ban else ""
+        hint = "; if the action takes no networks, set ipv6prefix = 128" if ban and "/" in ban.id else ""
+        return ActionError(f"{self.action.actname}: {command}{about}: {result}{hint}")
+
+    def can_name(self, command: str, family: str, ban: Ban) -> bool:
+        """Whether the ban has the address that the command wants, if it wants one."""
+        return bool(address_of(ban)) or not self.commands.names_an_address(command, family)

@@ -1,0 +1,80 @@
+"""From a command with dynamic tags to a script: text that the administrator wrote, and values that attackers wrote.
+
+A value becomes part of the text only if it is short and holds nothing but `[A-Za-z0-9_.:/@%+=,-]`; any other travels
+as an environment variable `f2bV_TAG`, and the text gets a reference to it in whatever quotes the place needs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from guardhooks import safe_text
+from guardhooks_core.actions.shell.quoting import Quote, Tag, tags
+
+Lookup = Callable[[str], str | None]
+"""Value of a dynamic tag; None for what is no tag."""
+
+_HARMLESS: Final = re.compile(r"[A-Za-z0-9_.:/@%+=,-]*", re.ASCII)
+_LONGEST_IN_TEXT: Final = 256
+_LONGEST_VALUE: Final = 32_000
+"""Characters of one value, at most 128,000 bytes: the kernel takes no variable of more than 128 KiB."""
+_REFERENCE: Final = {
+    Quote.BARE: '"${name}"', Quote.DOUBLE: "${name}", Quote.SINGLE: "'\"${name}\"'", Quote.HERE: "${name}",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What `/bin/sh -c` gets: `text`, and variables besides the inherited ones."""
+
+    text: str
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def build(text: str, lookup: Lookup) -> Script:
+    """Put the values of the dynamic tags of `text` in place; tags that `lookup` does not know stay."""
+    parts: list[str] = []
+    values: dict[str, str | None] = {}
+    variables: dict[str, str] = {}
+    position = 0
+    for tag in tags(text):
+        if tag.name not in values:
+            raw = lookup(tag.name)
+            values[tag.name] = None if raw is None else tame(raw)
+        value = values[tag.name]
+        if value is None:
+            continue
+        parts += (text[position : tag.start], _placed(tag, value, variables))
+        position = tag.end
+    return Script("".join([*parts, text[position:]]), variables)
+
+
+def tame(value: str) -> str:
+    r"""A value without control characters (shown as `\xNN`) save newline and tab, cut to 32,000 characters."""
+    cut = value[:_LONGEST_VALUE].replace("\r\n", "\n")
+    if cut.isprintable():
+        return cut
+    lines = ("\t".join(safe_text(cell, _LONGEST_VALUE) for cell in line.split("\t")) for line in cut.split("\n"))
+    return "\n".join(lines)[:_LONGEST_VALUE]
+
+
+def _placed(tag: Tag, value: str, variables: dict[str, str]) -> str:
+    if tag.begins and value.startswith("-"):
+        value = f"_{value}"  # never an option
+    if len(value) <= _LONGEST_IN_TEXT and _HARMLESS.fullmatch(value):
+        return value
+    name = variable_name(tag.name)
+    while variables.get(name, value) != value:
+        name += "_"
+    variables[name] = value
+    return _REFERENCE[tag.quote].replace("{name}", f"{{{name}}}")
+
+
+def variable_name(tag: str) -> str:
+    """`f2bV_matches`, `f2bV_F_user`: as fail2ban calls them, so that scripts find them."""
+    if tag.startswith("F-"):
+        tag = f"F_{tag[2:].lower()}"
+    return "f2bV_" + re.sub(r"\W", "_", tag, flags=re.ASCII)

@@ -1,0 +1,131 @@
+"""The dynamic tags: what a command may know about the ban it is run for (fail2ban's names)."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from guardhooks import Ban
+from guardhooks_core.actions.common.offender import address_of
+
+
+class Totals(Protocol):
+    """A jail in numbers, as the ledger counts."""
+
+    @property
+    def failures(self) -> int: ...
+    @property
+    def bans(self) -> int: ...
+    @property
+    def banned(self) -> int: ...
+
+
+class LedgerView(Protocol):
+    """What is asked of the guard's ledger."""
+
+    def totals(self, jail: str) -> Totals: ...
+    def history(self, id: str) -> Sequence[Ban]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One run of a command: for `ban`, or for none (start, stop, check, flush).
+
+    `host` is the reverse DNS name of the address, looked up beforehand, empty where there is none.
+    """
+
+    jail: str
+    family: str
+    now: float
+    ban: Ban | None = None
+    host: str = ""
+    ledger: LedgerView | None = None
+
+    def value(self, tag: str) -> str | None:
+        """Value of a tag; None for what is no dynamic tag. Tags of a ban are empty where there is none."""
+        if tag.startswith("F-"):
+            return self._field(tag[2:].lower())
+        if tag.startswith("jail."):
+            return self._jail(tag[5:])
+        if tag == "family":
+            return self.family if self.ban is None else _family(self.ban)
+        if tag not in _OF_BAN:
+            return None
+        if self.ban is None:
+            return str(int(self.now)) if tag == "time" else ""
+        if tag == "ip-host":
+            return self.host or "None"  # fail2ban's word, which scripts ask for
+        if tag in {"ipfailures", "ipjailfailures"}:
+            return str(self._failures(self.ban, everywhere=tag == "ipfailures"))
+        return _OF_BAN[tag](self.ban)
+
+    def _field(self, name: str) -> str:
+        if self.ban is None:
+            return ""
+        if name == "id":
+            return self.ban.id
+        value = self.ban.fields.get(name, self.ban.fields.get(f"f{name}"))
+        if isinstance(value, tuple):
+            return str(value)
+        return value or ""
+
+    def _jail(self, what: str) -> str | None:
+        if what == "name":
+            return self.jail
+        if what not in {"banned", "banned_total", "found", "found_total"}:
+            return None
+        if self.ledger is None:
+            return "0"
+        totals = self.ledger.totals(self.jail)
+        return str({"banned": totals.banned, "banned_total": totals.bans}.get(what, totals.failures))
+
+    def _failures(self, ban: Ban, *, everywhere: bool) -> int:
+        if self.ledger is None:
+            return ban.failures
+        known = [each for each in self.ledger.history(ban.id) if everywhere or each.jail == ban.jail]
+        return sum(each.failures for each in known) or ban.failures
+
+
+def reversed_address(address: str) -> str:
+    """`192.0.2.1` → `1.2.0.192.`, 32 nibbles for IPv6, for DNS lists; of a prefix that of its first address."""
+    if not address:
+        return ""
+    pointer = ipaddress.ip_address(address.partition("/")[0]).reverse_pointer
+    return pointer.removesuffix("in-addr.arpa").removesuffix("ip6.arpa")
+
+
+def _family(ban: Ban) -> str:
+    address = address_of(ban)
+    if not address:
+        return "None"  # as above
+    return "inet6" if ":" in address else "inet4"
+
+
+def _bantime(ban: Ban) -> str:
+    return "-1" if math.isinf(ban.length) else str(round(ban.length))
+
+
+def _matches(ban: Ban) -> str:
+    return "\n".join(ban.matches)
+
+
+_OF_BAN: Final[Mapping[str, Callable[[Ban], str]]] = {
+    "ip": address_of,
+    "fid": lambda ban: ban.id,
+    "ip-rev": lambda ban: reversed_address(address_of(ban)),
+    "ip-host": lambda ban: "",  # noqa: ARG005 -- known to the ticket
+    "failures": lambda ban: str(ban.failures),
+    "ipfailures": lambda ban: str(ban.failures),
+    "ipjailfailures": lambda ban: str(ban.failures),
+    "time": lambda ban: str(int(ban.start)),
+    "bantime": _bantime,
+    "bancount": lambda ban: str(ban.count),
+    "matches": _matches,
+    "ipmatches": _matches,
+    "ipjailmatches": _matches,
+    "restored": lambda ban: str(int(ban.restored)),
+    "raw-ticket": repr,
+}

@@ -1,0 +1,145 @@
+"""Who is never banned: `ignoreself`, `ignoreip`, `ignorecommand`, in this order; the first that says so wins.
+
+`ignoreip` is asked twice: when a failure is found, and about the ban itself, which may have other causes.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import chain
+from typing import Final
+
+from guardhooks import Failure, Guard, Ignore, Jail, hookimpl, own_addresses, safe_text
+from guardhooks_core.decisions.ignore.background import Background
+from guardhooks_core.decisions.ignore.command import ignores, tag_values
+from guardhooks_core.decisions.ignore.lists import IgnoreList
+
+_OWN_AGE: Final = 60.0
+_FIRST_WAIT: Final = 2.0
+_CACHE_COUNT: Final = 100
+_CACHE_TIME: Final = 300.0
+_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw]?)[a-z]*", re.IGNORECASE)
+_TAG: Final = re.compile(r"<([A-Za-z][\w-]*)>")
+
+logger = logging.getLogger("guardhooks.ignore")
+
+
+class Cache:
+    """Answers of `ignorecommand` by the text that `ignorecache` makes of a failure, oldest given up first."""
+
+    def __init__(self, options: Mapping[str, str], clock: Callable[[], float]) -> None:
+        self.key = options["key"]
+        self._clock = clock
+        self._count = int(_seconds(options.get("max-count", ""), _CACHE_COUNT))
+        self._time = _seconds(options.get("max-time", ""), _CACHE_TIME)
+        self._answers: OrderedDict[str, tuple[float, bool]] = OrderedDict()
+
+    def get(self, key: str) -> bool | None:
+        known = self._answers.get(key)
+        return known[1] if known is not None and 0 <= known[0] - self._clock() <= self._time else None
+
+    def put(self, key: str, answer: bool) -> None:
+        self._answers[key] = (self._clock() + self._time, answer)
+        self._answers.move_to_end(key)
+        while len(self._answers) > self._count:
+            self._answers.popitem(last=False)
+
+
+class JailRules:
+    """One jail's rules, compiled."""
+
+    def __init__(self, jail: Jail, own: Background[frozenset[str]], clock: Callable[[], float]) -> None:
+        self.jail = jail
+        self.list = IgnoreList(jail.ignoreip, clock)
+        self._own = own if jail.ignoreself else None
+        self._cache = Cache(jail.ignorecache, clock) if jail.ignorecache.get("key") else None
+
+    def judge(self, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
+        """The answer; awaitable only where a command has to be asked."""
+        address = failure.address or failure.id
+        if self._own is not None and (address in self._own.value or (address.startswith("127.") and failure.address)):
+            return Ignore("ignoreself")
+        word = self.list.hit(failure.id)
+        if not word and failure.address and failure.address != failure.id:
+            word = self.list.hit(failure.address)
+        if word:
+            return Ignore(f"ignoreip {word}")
+        return self._ask(failure) if self.jail.ignorecommand else None
+
+    async def _ask(self, failure: Failure) -> Ignore | None:
+        key = ""
+        if self._cache is not None:
+            values = await tag_values(self._cache.key, failure)
+            key = _TAG.sub(lambda match: values.get(match[1], match[0]), self._cache.key)
+            answer = self._cache.get(key)
+        else:
+            answer = None
+        if answer is None:
+            answer = await ignores(self.jail.name, self.jail.ignorecommand, failure)
+            if self._cache is not None:
+                self._cache.put(key, answer)
+        return Ignore(f"command {safe_text(self.jail.ignorecommand, 200)}") if answer else None
+
+
+_rules: dict[int, JailRules] = {}
+"""By identity of the jail, so that several guards in one process keep apart."""
+_generations: dict[int, list[list[JailRules]]] = {}
+"""By guard, what it has and what it had before the last reload: failures of old jails may still be under way."""
+
+
+@hookimpl
+def on_start(guard: Guard) -> None:
+    """Compile the rules of all jails; names get two seconds to be resolved for the first time."""
+    own = Background("own addresses", own_addresses, frozenset({"::1"}), age=_OWN_AGE, clock=guard.clock)
+    rules = [JailRules(jail, own, guard.clock) for jail in guard.jails.values()]
+    _keep(guard, [rules, *_generations.get(id(guard), [])[:1]])
+    waiting: list[Background[frozenset[str]]] = [own, *(name for each in rules for name in each.list.names())]
+    Background.settle(waiting, _FIRST_WAIT)
+
+
+@hookimpl
+def on_stop(guard: Guard) -> None:
+    """Forget the guard's jails."""
+    _keep(guard, [])
+    del _generations[id(guard)]
+
+
+def _keep(guard: Guard, generations: list[list[JailRules]]) -> None:
+    for former in chain.from_iterable(_generations.get(id(guard), [])):
+        _rules.pop(id(former.jail), None)
+    _generations[id(guard)] = generations
+    _rules.update((id(rules.jail), rules) for rules in chain.from_iterable(reversed(generations)))
+
+
+@hookimpl
+def on_failure(jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
+    """Drop the failures of those who are never banned."""
+    rules = _rules.get(id(jail))
+    return rules.judge(failure) if rules is not None else None
+
+
+@hookimpl
+def refuse_ban(jail: Jail, id: str) -> Ignore | None:
+    """No ban may hit what `ignoreip` names, whoever made it."""
+    word = _list_of(jail).meets(id)
+    return Ignore(f"ignoreip {word}") if word else None
+
+
+def _list_of(jail: Jail) -> IgnoreList:
+    """The jail's list; made now where no guard has started the jail, as when an administrator asks without a daemon."""
+    if rules := _rules.get(id(jail)):
+        return rules.list
+    made = IgnoreList(jail.ignoreip, time.time)
+    Background.settle(made.names(), _FIRST_WAIT)
+    return made
+
+
+def _seconds(text: str, default: float) -> float:
+    """`5m`, `300`, `1.5h`; the default for anything else."""
+    match = _DURATION.fullmatch(text.strip())
+    return float(match[1]) * _UNITS[match[2].lower()] if match else default

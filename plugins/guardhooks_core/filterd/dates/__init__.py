@@ -1,6 +1,0 @@
-"""Dates in log lines: where they stand, and which time they mean."""
-
-from guardhooks_core.filterd.dates.detector import DateDetector
-from guardhooks_core.filterd.dates.template import DateMatch
-
-__all__ = ["DateDetector", "DateMatch"]

@@ -1,0 +1,1 @@
+"""Plugins that find failures in lines: `line_matcher`."""

@@ -1,0 +1,64 @@
+"""Finds failures in lines, by the filters of `filter.d`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from guardhooks import Jail, LineMatcher, hookimpl
+
+if TYPE_CHECKING:
+    from guardhooks_core.matchers.filterd.cache import Cache
+
+
+class GuardView(Protocol):
+    """What is asked of the guard."""
+
+    jails: Mapping[str, Jail]
+    ledger_file: Path | None
+
+
+class Filterd:
+    """The plugin. Knows where each jail's guard keeps its state, so that several guards in one process keep apart."""
+
+    def __init__(self) -> None:
+        self._caches: dict[int, Cache] = {}
+        self._jails: dict[int, list[Jail]] = {}
+
+    @hookimpl
+    def on_start(self, guard: GuardView) -> None:
+        """Find the cache of compiled regexes beside the guard's state."""
+        if guard.ledger_file is None:
+            return
+        from guardhooks_core.matchers.filterd.cache import FOLDER, Cache
+
+        known = self._forget(guard)
+        cache = known or Cache(guard.ledger_file.parent / FOLDER)
+        self._jails[id(guard)] = jails = list(guard.jails.values())
+        self._caches.update((id(jail), cache) for jail in jails)
+
+    @hookimpl
+    def on_stop(self, guard: GuardView) -> None:
+        """Throw away what no source of this guard has used."""
+        if cache := self._forget(guard):
+            cache.sweep()
+
+    def _forget(self, guard: GuardView) -> Cache | None:
+        caches = [self._caches.pop(id(jail), None) for jail in self._jails.pop(id(guard), ())]
+        return next(iter(caches), None)
+
+    @hookimpl(trylast=True)
+    def line_matcher(self, jails: Sequence[Jail]) -> LineMatcher | None:
+        """A matcher for all jails with a filter, whatever the source."""
+        if not any(jail.filter for jail in jails):
+            return None
+        from guardhooks_core.matchers.filterd.matcher import FilterMatcher
+
+        return FilterMatcher(jails, cache=self._caches.get(id(jails[0])))
+
+
+_plugin = Filterd()
+on_start = _plugin.on_start
+on_stop = _plugin.on_stop
+line_matcher = _plugin.line_matcher

@@ -1,0 +1,271 @@
+"""One jail on one source: from a decoded line to the failures in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+from guardhooks import ConfigError, Failure, Jail, LineTrace, Problem, safe_text
+from guardhooks_core.matchers.filterd.deferred_lines import LONGEST, HelperLine, HelperLines, process_numbers
+from guardhooks_core.matchers.filterd.groups import Groups, Identity, identify
+from guardhooks_core.matchers.filterd.rules import Candidates, Hit, Note, Rule, Rules
+from guardhooks_core.matchers.filterd.sessions import Session, Sessions
+from guardhooks_core.matchers.filterd.timestamps import Ages, SharedDetector
+
+_log = logging.getLogger("guardhooks.filterd")
+
+
+class _Event(NamedTuple):
+    """A hit, merged with its session if it has one."""
+
+    groups: Groups
+    lines: Sequence[str]
+    session: Session | None
+
+
+class Watch:
+    """Finds the failures of one jail. Lines go in by `feed` or, for testers, by `trace`."""
+
+    def __init__(self, jail: Jail, detector: SharedDetector, report: Callable[[Problem], None]) -> None:
+        """`report` receives what goes wrong later, such as a regex that ran out of its time.
+
+        :raises ConfigError: if the filter cannot be used at all.
+        """
+        if jail.filter is None:
+            raise ConfigError(f"jail {jail.name!r} has no filter")
+        self.jail = jail
+        self.detector = detector
+        self.rules = Rules(jail, jail.filter, self._out_of_budget)
+        self._report = report
+        self._exhausted: set[str] = set()
+        self._ages = Ages(jail.name, jail.findtime)
+        self._helpers = HelperLines()
+        self._sessions = Sessions()
+
+    def feed(
+        self, line: str, known: float | None, now: float, *, live: bool, only: Candidates | None
+    ) -> Sequence[Failure]:
+        """The failures in `line`. `known` is its time where the source knows it, `now` when it was received.
+
+        Where the prefilter has ruled out some failregexes, `only` are the others.
+        """
+        if only is not None and only.helper:
+            helper = HelperLine(line, known, now, live, only)
+            numbers = () if len(line) > LONGEST else process_numbers(line)
+            if numbers and not self._sessions.may_hold(numbers) and self._helpers.keep(helper, numbers):
+                return ()
+        return self._read(line, known, now, live=live, only=only)
+
+    def _read(
+        self, line: str, known: float | None, now: float, *, live: bool, only: Candidates | None
+    ) -> Sequence[Failure]:
+        text, dated = self._cut(line, known, now)
+        time = self._ages.in_production(dated, now, live=live)
+        if time is None and dated is not None:
+            self._ages.warn("old", now, "lines older than findtime are left out while catching up")
+            return ()
+        hit = self._hit(text, line, only)
+        if hit is None:
+            return ()
+        if dated is None and known is None and not self.detector.detector.none:
+            self._ages.warn("undated", now, f"a failure has no valid date: {safe_text(line, 200)}")
+        if time is None:
+            return ()
+        found = self._read_helpers(hit) if self._helpers else []
+        failure = self._failure(hit, time, now)
+        if failure is not None:
+            found.append(failure)
+        return found
+
+    def _hit(self, text: str, line: str, only: Candidates | None) -> Hit | None:
+        view = self.rules.view(text, line)
+        if isinstance(view, int):
+            return None
+        if self.rules.buffer is None:
+            return self.rules.find(view, line, self.rules.failregexes if only is None else only.rules)
+        first = next(self.rules.judge(view, line, every=False, note=None), None)
+        return first if isinstance(first, Hit) else None
+
+    def _read_helpers(self, hit: Hit) -> list[Failure]:
+        """Read now what was laid aside of the session of `hit`."""
+        key = hit.groups.get("mlfid")
+        if not isinstance(key, str):
+            return []
+        helpers = self._helpers.take(process_numbers(key))
+        return [
+            failure
+            for helper in helpers
+            for failure in self._read(
+                helper.text, helper.known, helper.received, live=helper.live, only=helper.candidates
+            )
+        ]
+
+    def trace(
+        self, line: str, known: float | None, now: float, *, every: bool, only: Sequence[Rule] | None = None
+    ) -> LineTrace:
+        """What happens to `line`, age rules off; its failures include helper lines (`nofail`).
+
+        `only` are the failregexes that can match, if that is known.
+        """
+        steps: list[str] = []
+        date = None if known is not None else self.detector.find(line, now)
+        text, dated = self._cut(line, known, now, steps.append)
+        time = dated if dated is not None else self._ages.recent(now)
+        failures, ignored = [], -1
+        view = self.rules.view(text, line, steps.append)
+        note = steps.append
+        hits = [view] if isinstance(view, int) else self.rules.judge(view, line, every=every, note=note, only=only)
+        for hit in hits:
+            if isinstance(hit, int):
+                ignored = hit
+            else:
+                failures.append(self._traced(hit, now if time is None else time, now, steps.append))
+        if not failures and ignored < 0:
+            steps.append("No failregex matches.")
+        return LineTrace(
+            text=line,
+            time=time,
+            date=line[date.start : date.end] if date else "",
+            datepattern=date.pattern if date else "",
+            ignoreregex=ignored,
+            failures=tuple(failures),
+            steps=tuple(steps),
+        )
+
+    def pass_over(self, lines: Sequence[str], now: float) -> Iterator[tuple[int, str]]:
+        """Learn from the dates of lines that no regex can match, as `trace` would.
+
+        How many in a row have a date that the same pattern found, and that pattern (empty: they have none).
+        """
+        find, time, count, pattern = self.detector.detector.find, None, 0, ""
+        for line in lines:
+            date = find(line, now)
+            found = ""
+            if date is not None:
+                time = time if date.time is None else date.time
+                found = date.pattern if date.end > date.start else ""
+            if found != pattern and count:
+                yield count, pattern
+                count = 0
+            pattern, count = found, count + 1
+        if time is not None:
+            self._ages.saw(time)
+        if count:
+            yield count, pattern
+
+    def _cut(self, line: str, known: float | None, now: float, note: Note | None = None) -> tuple[str, float | None]:
+        """The line without its date, and its time (None: undated)."""
+        if known is not None:
+            return line, known
+        date = self.detector.find(line, now)
+        if date is None:
+            if note:
+                note("No date is found.")
+            return line, None
+        text = line[: date.start] + line[date.end :]
+        if date.time is None:
+            recent = self._ages.recent(now)
+            if self.detector.detector.none:
+                return line, recent or now
+            if note:
+                cut = line[date.start : date.end]
+                note(f"The date {cut!r} is impossible: undated." if cut else "The datepattern finds no date: undated.")
+            # fail2ban matches the whole line where a recent date stands in for the impossible one.
+            return (text if recent is None else line), None
+        self._ages.saw(date.time)
+        if note:
+            note(f"The date {line[date.start : date.end]!r} is cut out; the regexes see {text!r}.")
+        return text, date.time
+
+    def _failure(self, hit: Hit, time: float, now: float) -> Failure | None:
+        event = self._merged(hit, now)
+        groups, _, session = event
+        if session and session.nofail:
+            return None
+        who = identify(groups, self.jail.usedns)
+        if not who.id and not who.resolve:
+            if session:
+                session.pending = True
+            return None
+        if not who.genuine:
+            return None
+        return self._build(hit, who, event, time)
+
+    def _traced(self, hit: Hit, time: float, now: float, note: Note) -> Failure:
+        event = self._merged(hit, now)
+        groups, _, session = event
+        who = identify(groups, self.jail.usedns, keep_names=True)
+        # Testers take <F-NOFAIL> for a helper line even without a session; in production it then counts.
+        helper = session.nofail if session else bool(groups.get("nofail"))
+        if helper:
+            note("It is a helper line: nothing to report." if session else "<F-NOFAIL> without <F-MLFID>: it counts.")
+        elif not who.id:
+            note("Nobody is named yet: the failure waits for a line of its session that does.")
+            if session:
+                session.pending = True
+        else:
+            note(f"It counts against {who.id!r}.")
+        return self._build(hit, who, event, time, nofail=helper or not who.id)
+
+    def _merged(self, hit: Hit, now: float) -> _Event:
+        key = hit.groups.get("mlfid")
+        if not isinstance(key, str):
+            return _Event(hit.groups, hit.lines, None)
+        session = self._sessions.merge(key, hit.groups, hit.lines, now)
+        return _Event(session.groups, session.lines, session)
+
+    def _build(self, hit: Hit, who: Identity, event: _Event, time: float, *, nofail: bool = False) -> Failure:
+        groups, lines, session = event
+        fields = groups.copy()  # a session's own go on changing
+        fields.pop("mlfforget", None)
+        if session and session.users:
+            fields["users"] = tuple(sorted(session.users))
+        most = self.jail.maxmatches
+        matches = tuple(lines[-most:]) if most > 0 else ()
+        return failure(self.jail.name, who.id, time, who.address, matches, fields, hit.rule.index, who.resolve, nofail)
+
+    def _out_of_budget(self, rule: Rule, text: str) -> None:
+        if rule.label in self._exhausted:
+            return
+        self._exhausted.add(rule.label)
+        message = f"{rule.label} takes too long on a line, which counts as not matched: {safe_text(text, 120)}"
+        _log.warning("[%s] %s", self.jail.name, message)
+        self._report(Problem(message, section=self.jail.name, key=rule.label.split()[0]))
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A `Failure` that is not frozen yet: the same slots, so that it can become one.
+
+    A frozen dataclass sets each field through `object.__setattr__`, which takes five times as long.
+    """
+
+    jail: str
+    id: str
+    time: float
+    address: str
+    matches: tuple[str, ...]
+    fields: Mapping[str, object]
+    failregex: int
+    resolve: str
+    nofail: bool
+    notes: dict[str, str]
+
+
+def failure(  # noqa: PLR0917 -- one for each field; keywords would take longer
+    jail: str,
+    id: str,
+    time: float,
+    address: str,
+    matches: tuple[str, ...],
+    fields: Mapping[str, object],
+    failregex: int,
+    resolve: str,
+    nofail: bool = False,
+) -> Failure:
+    """A `Failure` with these fields."""
+    draft = _Draft(jail, id, time, address, matches, fields, failregex, resolve, nofail, {})
+    draft.__class__ = Failure  # type: ignore[assignment]  # equal slots
+    return cast("Failure", draft)

@@ -1,0 +1,1 @@
+"""What is known of a regex before it runs: literals, groups, cost."""

@@ -1,0 +1,124 @@
+"""Sessions: several lines of one connection (`<F-MLFID>`) merged into one failure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from guardhooks_core.matchers.filterd.deferred_lines import process_numbers
+from guardhooks_core.matchers.filterd.groups import Groups
+
+LIMIT: Final = 100
+"""Sessions kept at most; the oldest gives way."""
+LIFETIME: Final = 300.0
+"""Seconds that a session lives from its first line, however busy it is."""
+LINES: Final = 100
+"""Log lines of one session kept at most; the oldest give way."""
+_MARKS: Final = ("nofail", "mlfgained", "mlfforget")
+
+
+@dataclass(slots=True)
+class Session:
+    """What is known of one connection.
+
+    `helpers` are lines that count only if a failure follows, `lines` those of the failure so far. `pending` is a
+    failure that waits for an id. `number` is the process number in its key, if there is one.
+    """
+
+    groups: Groups
+    born: float = 0.0
+    number: str = ""
+    users: set[str] = field(default_factory=set)
+    helpers: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    pending: bool = False
+    nofail: bool = False
+    gained: bool = False
+
+
+class Sessions:
+    """The open sessions of one jail."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[str, Session] = OrderedDict()
+        self._numbers: dict[str, int] = {}
+
+    def may_hold(self, numbers: Iterable[str]) -> bool:
+        """Whether a line with these process numbers may belong to a session that is open."""
+        known = self._numbers
+        return "" in known or any(number in known for number in numbers)
+
+    def merge(self, key: str, groups: Groups, lines: Sequence[str], now: float) -> Session:
+        """The session of `key` with this match added; `groups`, all with a value, become its own.
+
+        `lines` are the log lines of the match.
+        """
+        gained = bool(groups.get("mlfgained"))
+        nofail = gained or bool(groups.get("nofail"))
+        forget = "mlfforget" in groups
+        user = groups.get("user")
+        for mark in _MARKS:
+            groups.pop(mark, None)
+        session = self._find(key, now)
+        if session is None:
+            session = Session(groups, now)
+            if not forget:
+                self._store(key, session)
+        else:
+            self._update(session, groups, gained=gained)
+            if forget:
+                self._drop(key)
+        if isinstance(user, str) and user:
+            session.users.add(user)
+        if session.pending or len(session.users) > 1:
+            nofail = gained = False
+        session.pending, session.nofail, session.gained = False, nofail, gained
+        _take(session, lines, nofail=nofail, forget=forget)
+        return session
+
+    def _find(self, key: str, now: float) -> Session | None:
+        session = self._open.get(key)
+        if session is not None and now - session.born > LIFETIME:
+            self._drop(key)
+            return None
+        return session
+
+    def _store(self, key: str, session: Session) -> None:
+        while len(self._open) >= LIMIT:
+            self._forget(self._open.popitem(last=False)[1])
+        numbers = process_numbers(key)
+        number = session.number = numbers[0] if numbers else ""
+        self._numbers[number] = self._numbers.get(number, 0) + 1
+        self._open[key] = session
+
+    def _drop(self, key: str) -> None:
+        self._forget(self._open.pop(key))
+
+    def _forget(self, session: Session) -> None:
+        left = self._numbers[session.number] - 1
+        if left:
+            self._numbers[session.number] = left
+        else:
+            del self._numbers[session.number]
+
+    @staticmethod
+    def _update(session: Session, values: Groups, *, gained: bool) -> None:
+        if gained:
+            session.pending = False
+        if not (session.nofail or session.gained or session.pending):
+            session.lines = []
+        session.groups.update(values)
+
+
+def _take(session: Session, lines: Sequence[str], *, nofail: bool, forget: bool) -> None:
+    """Add the log lines of a match to those that count, or to those that only help."""
+    if not nofail:
+        if session.helpers or session.lines:
+            session.lines = [*session.helpers, *session.lines, *lines][-LINES:]
+            session.helpers = []
+        else:
+            session.lines = list(lines)[-LINES:]
+    elif not forget:
+        session.helpers = [*session.helpers, *lines][-LINES:]

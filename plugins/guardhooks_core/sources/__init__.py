@@ -1,0 +1,1 @@
+"""Plugins that read lines: `log_source`."""

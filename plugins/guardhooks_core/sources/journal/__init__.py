@@ -1,0 +1,18 @@
+"""Reads the systemd journal through `journalctl`: the core's `log_source` for `journalmatch`."""
+
+from __future__ import annotations
+
+from guardhooks import Jail, LogSource, SourceSpec, hookimpl
+from guardhooks_core.sources.journal.selection import Selection
+from guardhooks_core.sources.journal.source import JournalSource
+
+
+@hookimpl(trylast=True)
+def log_source(jail: Jail, spec: SourceSpec) -> LogSource | None:
+    """Claims every spec of kind `journal`. Nothing is run yet: a machine without `journalctl` is no error here.
+
+    :raises ConfigError: a match or an option of the backend cannot be right; names jail and option.
+    """
+    if spec.kind != "journal":
+        return None
+    return JournalSource(Selection.read(jail.name, spec), tail=spec.start.strip().lower() == "tail")

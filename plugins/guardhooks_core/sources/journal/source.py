@@ -1,0 +1,119 @@
+"""The `LogSource` of the journal: one `journalctl` follows it, and is started again from the last entry if it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Final
+
+from guardhooks import Chunk, SourceStatus, StartAt, safe_text
+from guardhooks_core.sources.journal.position import ORIGIN, Place
+from guardhooks_core.sources.journal.selection import Selection
+from guardhooks_core.sources.journal.session import Options, Session
+
+_NOT_ALLOWED: Final = "insufficient permissions"
+
+logger = logging.getLogger("guardhooks.journal")
+
+
+class JournalSource:
+    """Reads the entries of one selection.
+
+    `tail` begins with what is logged from now on where no position is saved. `clock` stamps chunks.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        *,
+        tail: bool = False,
+        options: Options | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._selection, self._tail, self._clock = selection, tail, clock
+        self._options = options or Options()
+        self._key = selection.key + (" tail" if tail else "")
+        self._session: Session | None = None
+        self._closed = asyncio.Event()
+        self._fault = ""
+        self._restarts = 0
+
+    @property
+    def key(self) -> str:
+        """Equal for equal journals and matches."""
+        return self._key
+
+    async def chunks(self, start: StartAt) -> AsyncIterator[Chunk]:
+        """Entries as lines with their times, until `close`. Each call begins anew, from `start`."""
+        if self._tail and ORIGIN not in start.positions:
+            start = replace(start, since=self._clock())
+        place = Place.at(start)
+        if not self._selection.matches:
+            logger.info("%s: no journalmatch is set, so all entries are looked at", safe_text(self._key))
+        failures = 0
+        while not self._closed.is_set():
+            session = self._session = Session(self._key, self._selection, place, self._options, self._clock)
+            before = place.newest
+            try:
+                async with contextlib.aclosing(session.chunks()) as chunks:
+                    async for chunk in chunks:
+                        self._fault = ""
+                        yield chunk
+                        if self._closed.is_set():
+                            return
+                fault = session.ended
+            except OSError as error:
+                fault = f"{self._options.command} cannot be run ({error.strerror})"
+            if self._closed.is_set():
+                return
+            if fault:
+                failures = 1 if place.newest > before else failures + 1
+                await self._failed(fault, failures, place)
+
+    def status(self) -> SourceStatus:
+        """What the source is doing now, with the reason where that is nothing."""
+        session = self._session
+        if session is None or self._closed.is_set():
+            return SourceStatus(self._key, "waiting", "closed" if self._closed.is_set() else "not started")
+        if self._fault and not session.started:
+            return SourceStatus(self._key, "failed", self._fault)
+        if self._selection.files and not session.files:
+            return SourceStatus(self._key, "waiting", f"no file {safe_text(', '.join(self._selection.files))} yet")
+        notes = [f"journalctl was started again {self._restarts} times"] if self._restarts else []
+        if not session.caught_up:
+            return SourceStatus(self._key, "catching up", "; ".join(notes), (ORIGIN,))
+        if session.empty:
+            notes.insert(0, "no entry matches yet")
+        return SourceStatus(self._key, "reading", "; ".join(notes), (ORIGIN,))
+
+    async def close(self) -> None:
+        """End `chunks` and journalctl; what it has not handed on is read the next time."""
+        self._closed.set()
+        if self._session is not None:
+            await self._session.stop()
+
+    async def _failed(self, fault: str, failures: int, place: Place) -> None:
+        """Say what happened and wait before the next start."""
+        if place.cursor and "cursor" in fault.lower():
+            place.forget_cursor()
+        pause = self._options.retry[min(failures, len(self._options.retry)) - 1]
+        told = f"{fault.rstrip('.')}; {_remedy(fault)}tried again from time to time"
+        if told != self._fault:
+            logger.warning("%s: %s", safe_text(self._key), told)
+        self._fault = told
+        self._restarts += 1
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._closed.wait()
+
+
+def _remedy(fault: str) -> str:
+    if "cannot be run" in fault:
+        return "install systemd, or let the jail read a file with logpath and `backend = auto`; "
+    if _NOT_ALLOWED in fault:
+        return "run as root or as a member of the group systemd-journal; "
+    return ""

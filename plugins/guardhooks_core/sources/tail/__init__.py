@@ -1,0 +1,47 @@
+"""Reads log files: the core's `log_source` for `logpath` lines that are paths or globs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from guardhooks import ConfigError, Jail, LogSource, SourceSpec, hookimpl, safe_text
+from guardhooks_core.sources.tail.collector import Options
+from guardhooks_core.sources.tail.paths import is_path, normalised
+from guardhooks_core.sources.tail.reader import LINE_LIMIT
+from guardhooks_core.sources.tail.source import FileSource
+
+OPTION: Final = "tail.linelimit"
+LEAST_LINE_LIMIT: Final = 1024
+MOST_LINE_LIMIT: Final = 1024 * 1024
+
+
+@hookimpl(trylast=True)
+def log_source(jail: Jail, spec: SourceSpec) -> LogSource | None:
+    """Claims every spec of kind `file` whose text is a path or glob and not `scheme://…`.
+
+    :raises ConfigError: the text is empty or cannot be a path, the position word is neither `head` nor `tail`, or the
+        jail's `tail.linelimit` is out of range.
+    """
+    text = spec.text.strip()
+    if spec.kind != "file" or not is_path(text):
+        return None
+    if not text or "\0" in text:
+        raise ConfigError(f"[{jail.name}] logpath: {safe_text(spec.text)!r} is no path; name a log file or a glob")
+    start = spec.start.strip().lower()
+    if start not in {"head", "tail"}:
+        raise ConfigError(
+            f"[{jail.name}] logpath: unknown position {safe_text(spec.start)!r} after {safe_text(text)}; "
+            "allowed: head, tail"
+        )
+    backend = spec.backend.partition("[")[0].strip().lower()
+    options = Options(tail=start == "tail", polling=backend == "polling", line_limit=_line_limit(jail))
+    return FileSource(normalised(text), options=options)
+
+
+def _line_limit(jail: Jail) -> int:
+    """The jail's option `tail.linelimit`: how many bytes of a line are matched, at least 1 KiB and at most 1 MiB."""
+    text = jail.options.get(OPTION, str(LINE_LIMIT))
+    if not text.isdecimal() or not LEAST_LINE_LIMIT <= int(text) <= MOST_LINE_LIMIT:
+        allowed = f"a number of bytes from {LEAST_LINE_LIMIT} to {MOST_LINE_LIMIT}"
+        raise ConfigError(f"[{jail.name}] {OPTION}: {safe_text(text, 40)!r} is not {allowed}")
+    return int(text)

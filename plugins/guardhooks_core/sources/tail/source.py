@@ -1,0 +1,148 @@
+"""The `LogSource` of log files: wakes on events, reads in worker threads, hands on chunks at the consumer's pace."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from guardhooks import Chunk, SourceStatus, StartAt, safe_text
+from guardhooks_core.sources.tail.collector import Collector, Options
+from guardhooks_core.sources.tail.reader import BLOCK, LINE_LIMIT
+from guardhooks_core.sources.tail.watch import SHARED, Watcher
+
+
+class FileSource:
+    """Reads the files of one normalised path or glob.
+
+    `tail` begins at the end of files that have no saved position; `polling` does without events. Further `options`
+    are those of `Options`. `clock` stamps chunks and measures how long rotated files stay open.
+    """
+
+    def __init__(
+        self,
+        pattern: str,
+        *,
+        tail: bool = False,
+        polling: bool = False,
+        options: Options | None = None,
+        clock: Callable[[], float] = time.time,
+        watcher: Watcher = SHARED,
+    ) -> None:
+        self._pattern = pattern
+        self._options = options or Options(tail=tail, polling=polling)
+        self._clock = clock
+        self._watcher = watcher
+        words = ["tail" if self._options.tail else "head"]
+        if self._options.polling:
+            words.append("polling")
+        if self._options.line_limit != LINE_LIMIT:
+            words.append(f"limit={self._options.line_limit}")
+        self._key = f"file:{pattern} {' '.join(words)}"
+        self._collector: Collector | None = None
+        self._woken = asyncio.Event()
+        self._closed = False
+
+    @property
+    def key(self) -> str:
+        """Equal for equal paths or globs with the same start word, polling choice and line limit."""
+        return self._key
+
+    async def chunks(self, start: StartAt) -> AsyncIterator[Chunk]:
+        """Whole lines as they come, as many at a time as are digested in a moment, until `close`; from `start` on."""
+        await self._release()
+        collector = Collector(
+            self._key,
+            self._pattern,
+            self._options,
+            watcher=self._watcher,
+            clock=self._clock,
+            wake=self._waker(asyncio.get_running_loop()),
+        )
+        self._collector = collector
+        try:
+            await asyncio.to_thread(collector.start, start)
+            swept, pace = self._now(), Pace()
+            while not self._closed:
+                self._woken.clear()
+                sweep = self._now() - swept >= collector.interval
+                if sweep:
+                    swept = self._now()
+                for chunk in await asyncio.to_thread(collector.collect, sweep=sweep, size=pace.size):
+                    handed = self._now()
+                    yield chunk
+                    pace.digested(len(chunk.data), self._now() - handed)
+                    if self._closed:
+                        return
+                if not collector.busy:
+                    await self._rest(swept + collector.interval - self._now())
+        finally:
+            await asyncio.shield(asyncio.to_thread(collector.close))
+
+    def status(self) -> SourceStatus:
+        """What the source is doing now, and the files that it reads."""
+        collector = self._collector
+        if collector is None or not collector.started or self._closed:
+            return SourceStatus(self._key, "waiting", "closed" if self._closed else "not started")
+        followers = list(collector.followers.values())
+        origins = tuple(follower.path for follower in followers if follower.readers)
+        failures = [f"{safe_text(path)}: {why}" for path, why in collector.failures.items()]
+        polling = f"polling: {collector.polling.reason}" if collector.polling.reason else ""
+        detail = "; ".join([*failures, *([polling] if polling else [])])
+        if failures:
+            return SourceStatus(self._key, "failed", detail, origins)
+        if not any(follower.current for follower in followers):
+            nothing = f"{safe_text(self._pattern)} is gone" if origins else f"no file {safe_text(self._pattern)} yet"
+            return SourceStatus(self._key, "waiting", "; ".join(filter(None, (nothing, detail))), origins)
+        if not all(follower.live for follower in followers):
+            return SourceStatus(self._key, "catching up", detail, origins)
+        return SourceStatus(self._key, "polling" if polling else "reading", detail, origins)
+
+    async def close(self) -> None:
+        """End `chunks` and release watches and descriptors; a read under way is waited for."""
+        self._closed = True
+        self._woken.set()
+        await self._release()
+
+    async def _release(self) -> None:
+        if self._collector is not None:
+            await asyncio.to_thread(self._collector.close)
+
+    def _waker(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+        def wake() -> None:
+            if not self._woken.is_set():
+                with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                    loop.call_soon_threadsafe(self._woken.set)
+
+        return wake
+
+    async def _rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._woken.wait()
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+LEAST: Final = BLOCK // 4
+_LONG: Final = 0.1
+"""Seconds that a block may take: whatever else the daemon does waits so long, and has the rest in its memory."""
+_SHORT: Final = _LONG / 4
+
+
+class Pace:
+    """`size` is what to read at most, in bytes. A log without attacks is read in big blocks, which is faster."""
+
+    def __init__(self) -> None:
+        self.size = LEAST
+
+    def digested(self, length: int, seconds: float) -> None:
+        """So many bytes took so long. Few of them say nothing about many."""
+        if seconds > _LONG:
+            self.size = max(LEAST, min(self.size, length) // 2)
+        elif seconds < _SHORT and length > self.size // 2:
+            self.size = min(BLOCK, 2 * self.size)

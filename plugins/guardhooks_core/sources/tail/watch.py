@@ -1,0 +1,149 @@
+"""One watchdog observer for all sources of the process: it tells them which directory entries changed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver, ObservedWatch
+
+from guardhooks_core.sources.tail.reader import identity
+
+Listener: TypeAlias = Callable[[str], None]
+"""Called with the path of a directory entry that changed, in a thread of the observer; must be quick."""
+
+# Opening and reading are not among them: our own reading would wake us for ever.
+_EVENTS: Final[list[type[FileSystemEvent]]] = [
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+]
+
+
+class Watcher(Protocol):
+    """Tells listeners about changes in directories."""
+
+    def watch(self, directory: str, listener: Listener) -> bool:
+        """Tell `listener` of changes in `directory`. True if that is new, or new because the directory was replaced.
+
+        :raises OSError: it cannot be watched: it has gone, or a limit of the kernel is reached.
+        """
+        ...
+
+    def unwatch(self, directories: Iterable[str], listener: Listener) -> None: ...
+
+
+class _Directory(FileSystemEventHandler):
+    """A watched directory and who listens. `listeners` is replaced, never changed: the observer reads it unlocked."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.listeners: tuple[Listener, ...] = ()
+        self.identity = identity(os.stat(path))
+        self.gone = False
+        self.token: ObservedWatch | None = None
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        source, target = os.fsdecode(event.src_path), os.fsdecode(event.dest_path)
+        if source == self.path and isinstance(event, DirDeletedEvent):
+            self.gone = True
+        for listener in self.listeners:
+            listener(source)
+            if target:
+                listener(target)
+
+
+@dataclass(slots=True)
+class _Running:
+    observer: BaseObserver
+    directories: dict[str, _Directory]
+
+
+class ObserverWatcher:
+    """A `Watcher` over watchdog. The observer runs while at least one directory is watched."""
+
+    def __init__(self) -> None:
+        # Never taken by the observer's threads: they hold watchdog's own lock while they call the listeners.
+        self._lock = threading.Lock()
+        self._running: _Running | None = None
+
+    def watch(self, directory: str, listener: Listener) -> bool:
+        with self._lock:
+            running = self._running or self._start()
+            try:
+                before = running.directories.get(directory)
+                watched = self._renewed(running, directory)
+                if listener in watched.listeners:
+                    return watched is not before
+                watched.listeners = (*watched.listeners, listener)
+                return True
+            finally:
+                self._stop_if_idle()
+
+    def unwatch(self, directories: Iterable[str], listener: Listener) -> None:
+        with self._lock:
+            running = self._running
+            for directory in directories if running is not None else ():
+                assert running is not None
+                watched = running.directories.get(directory)
+                if watched is None:
+                    continue
+                watched.listeners = tuple(one for one in watched.listeners if one != listener)
+                if not watched.listeners:
+                    self._unschedule(running, watched)
+            self._stop_if_idle()
+
+    def _start(self) -> _Running:
+        observer = Observer()
+        observer.start()
+        self._running = _Running(observer, {})
+        return self._running
+
+    def _renewed(self, running: _Running, directory: str) -> _Directory:
+        watched = running.directories.get(directory)
+        if watched is not None and not watched.gone and watched.identity == identity(os.stat(directory)):
+            return watched
+        listeners: tuple[Listener, ...] = ()
+        if watched is not None:
+            listeners = watched.listeners
+            self._unschedule(running, watched)
+        fresh = _Directory(directory)
+        fresh.listeners = listeners
+        fresh.token = running.observer.schedule(fresh, directory, event_filter=_EVENTS)
+        running.directories[directory] = fresh
+        return fresh
+
+    def _unschedule(self, running: _Running, watched: _Directory) -> None:
+        del running.directories[watched.path]
+        if watched.token is not None:
+            running.observer.unschedule(watched.token)
+
+    def _stop_if_idle(self) -> None:
+        running = self._running
+        if running is not None and not running.directories:
+            self._running = None
+            running.observer.stop()
+            running.observer.join()
+
+
+SHARED: Final = ObserverWatcher()
+"""The one that all sources of the process use."""

@@ -1,3 +1,0 @@
-from tests.core.firewall.conftest import _cable, hosts
-
-__all__ = ["_cable", "hosts"]

@@ -1,0 +1,427 @@
+"""What becomes of a decided ban: batches, failures, restarts, and when it may be called a ban in force."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome
+from guardhooks.engine.enforcer import ActionState, Enforcer
+from guardhooks.engine.supervisor import Supervisor
+
+WALL = ActionSpec("wall", "wall", {"name": "sshd"})
+MAIL = ActionSpec("mail", "mail")
+
+
+def ban(id: str) -> Ban:
+    return Ban(id, "sshd", 1000.0, 600.0)
+
+
+@dataclass
+class Range:
+    """A ledger, a firewall and the world that is told, as lists and sets."""
+
+    due: dict[str, Ban] = field(default_factory=dict)
+    kernel: set[str] = field(default_factory=set)
+    calls: list[tuple[str, Op, list[str]]] = field(default_factory=list)
+    told: list[tuple[Op, str]] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    unserved: set[str] = field(default_factory=set)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    room: int | None = None
+    found: list[Ban] = field(default_factory=list)
+    spared: set[str] = field(default_factory=set)
+
+    async def execute(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome | None:
+        self.calls.append((action.name, op, [each.id for each in bans]))
+        await self.gate.wait()
+        if action.name in self.unserved:
+            return None
+        if action.name in self.broken:
+            raise ActionError("the set is full")
+        ids, failed = {each.id for each in bans}, dict[str, str]()
+        before = set(self.kernel)
+        if self.room is not None and op in {Op.START, Op.CHECK, Op.BAN}:
+            standing = self.kernel & ids if op in {Op.START, Op.CHECK} else self.kernel
+            new = sorted(ids - standing)[: max(0, self.room - len(standing))]
+            failed = dict.fromkeys(ids - standing - set(new), "the set is full")
+            ids -= failed.keys()
+        if action.name == "wall":
+            if op in {Op.START, Op.CHECK}:
+                self.kernel = ids
+            elif op is Op.BAN:
+                self.kernel |= ids
+            elif op in {Op.UNBAN, Op.FLUSH}:
+                self.kernel -= ids
+        return Outcome(
+            added=len(self.kernel - before), removed=len(before - self.kernel), note="wall of the test", failed=failed,
+            found=tuple(self.found) if op in {Op.START, Op.CHECK} else (),
+        )  # fmt: skip
+
+    async def report(self, news: list[tuple[Jail, Op, Ban]]) -> None:
+        self.told += [(op, each.id) for _, op, each in news]
+
+    def enforcer(self, reconcile: float = 600.0) -> Enforcer:
+        return Enforcer(
+            self.execute, lambda jail: list(self.due.values()), self.report, reconcile, Supervisor(), adopt=self.adopt
+        )
+
+    def adopt(self, jail: Jail, found: Sequence[Ban]) -> tuple[list[Ban], list[Ban]]:
+        self.found = []
+        adopted = [each for each in found if each.id not in self.spared]
+        self.due |= {each.id: each for each in adopted}
+        return adopted, [each for each in found if each.id in self.spared]
+
+    def decide(self, enforcer: Enforcer, jail: Jail, id: str) -> None:
+        self.due[id] = ban(id)
+        enforcer.ban(jail, self.due[id])
+
+
+async def until(predicate: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not predicate():
+            await asyncio.sleep(0.001)
+
+
+def test_what_is_due_at_the_start_goes_in_one_batch_and_is_told_when_done() -> None:
+    async def story() -> None:
+        world = Range()
+        world.due = {id: ban(id) for id in ("192.0.2.1", "192.0.2.2")}
+        enforcer = world.enforcer()
+        enforcer.open(Jail("sshd", actions=(WALL,)))
+        await until(lambda: bool(world.calls))
+        assert enforcer.state("sshd", "192.0.2.1") == "pending"
+        assert world.told == []
+        world.gate.set()
+        await until(lambda: len(world.told) == 2)
+        assert world.calls == [("wall", Op.START, ["192.0.2.1", "192.0.2.2"])]
+        assert enforcer.state("sshd", "192.0.2.1") == "active"
+        assert enforcer.workers("sshd")[0].note == "wall of the test"
+        await enforcer.close(["sshd"], Op.STOP)
+        assert world.kernel == {"192.0.2.1", "192.0.2.2"}
+
+    asyncio.run(story())
+
+
+def test_what_comes_while_the_action_is_busy_is_one_batch() -> None:
+    async def story() -> None:
+        world = Range()
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: bool(world.calls))
+        for number in range(100):
+            world.decide(enforcer, jail, f"192.0.2.{number}")
+        world.gate.set()
+        await until(lambda: len(world.told) == 100)
+        assert [(op, len(ids)) for _, op, ids in world.calls] == [(Op.START, 0), (Op.BAN, 100)]
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_a_ban_that_failed_is_failing_and_in_force_only_when_the_action_says_so() -> None:
+    async def story() -> None:
+        world = Range()
+        world.gate.set()
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: enforcer.workers("sshd")[0].state is ActionState.ACTIVE)
+        world.broken = {"wall"}
+        world.decide(enforcer, jail, "192.0.2.1")
+        await until(lambda: enforcer.workers("sshd")[0].state is ActionState.FAILING)
+        assert enforcer.state("sshd", "192.0.2.1") == "failing"
+        assert enforcer.workers("sshd")[0].reason == "the set is full"
+        assert world.told == []
+        world.broken = set()
+        await until(lambda: world.told == [(Op.BAN, "192.0.2.1")])
+        assert enforcer.state("sshd", "192.0.2.1") == "active"
+        assert world.kernel == {"192.0.2.1"}
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_a_ban_is_told_when_all_actions_have_done_it() -> None:
+    async def story() -> None:
+        world = Range(broken={"mail"})
+        world.gate.set()
+        jail = Jail("sshd", actions=(WALL, MAIL))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        world.decide(enforcer, jail, "192.0.2.1")
+        await until(lambda: "192.0.2.1" in world.kernel and enforcer.state("sshd", "192.0.2.1") == "failing")
+        assert world.told == []
+        world.broken = set()
+        await until(lambda: world.told == [(Op.BAN, "192.0.2.1")])
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("unserved", "state"), [({"mail"}, "active"), ({"wall", "mail"}, "failing")])
+def test_an_action_that_nobody_serves_is_not_waited_for_unless_it_is_the_only_one(
+    unserved: set[str], state: str
+) -> None:
+    async def story() -> None:
+        world = Range(unserved=unserved)
+        world.gate.set()
+        jail = Jail("sshd", actions=(WALL, MAIL))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: all(w.state is not ActionState.STARTING for w in enforcer.workers("sshd")))
+        world.decide(enforcer, jail, "192.0.2.1")
+        await until(lambda: enforcer.state("sshd", "192.0.2.1") == state)
+        assert "no plugin serves action" in enforcer.workers("sshd")[1].reason
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_a_python_action_of_fail2ban_is_refused_with_the_way_out() -> None:
+    async def story() -> None:
+        world = Range(unserved={"smtp.py"})
+        world.gate.set()
+        enforcer = world.enforcer()
+        enforcer.open(Jail("sshd", actions=(ActionSpec("smtp.py", "smtp"),)))
+        await until(lambda: enforcer.workers("sshd")[0].state is ActionState.UNSERVED)
+        assert "docs/plugins.md" in enforcer.workers("sshd")[0].reason
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_a_ban_that_is_lifted_before_it_was_enforced_never_reaches_the_firewall() -> None:
+    async def story() -> None:
+        world = Range()
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: bool(world.calls))
+        world.decide(enforcer, jail, "192.0.2.1")
+        enforcer.unban(jail, world.due.pop("192.0.2.1"))
+        world.gate.set()
+        await until(lambda: len(world.calls) == 2)
+        assert world.calls[1] == ("wall", Op.UNBAN, ["192.0.2.1"])
+        await enforcer.close(["sshd"], Op.STOP)
+        assert world.kernel == set()
+        assert world.told == []
+
+    asyncio.run(story())
+
+
+def test_a_banned_id_that_is_seen_again_makes_the_action_look_and_repair() -> None:
+    async def story() -> None:
+        world = Range()
+        world.gate.set()
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer(reconcile=0.05)
+        enforcer.open(jail)
+        world.decide(enforcer, jail, "192.0.2.1")
+        await until(lambda: world.kernel == {"192.0.2.1"})
+        world.kernel = {"203.0.113.9"}
+        await until(lambda: world.kernel == {"192.0.2.1"})
+        await until(lambda: enforcer.workers("sshd")[0].repairs == 1)
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_changed_actions_take_over_before_the_old_ones_go() -> None:
+    async def story() -> None:
+        world = Range()
+        world.gate.set()
+        world.due = {"192.0.2.1": ban("192.0.2.1")}
+        enforcer = world.enforcer()
+        enforcer.open(Jail("sshd", actions=(WALL, MAIL)))
+        await until(lambda: len(world.told) == 1)
+        world.calls.clear()
+        wider = ActionSpec("wall", "wall", {"name": "sshd", "port": "0:65535"})
+        await enforcer.replace(Jail("sshd", actions=(wider,)))
+        await until(lambda: len(world.calls) == 3)
+        assert sorted((name, str(op)) for name, op, _ in world.calls) == [
+            ("mail", "flush"),
+            ("wall", "start"),
+            ("wall", "stop"),
+        ]
+        assert [worker.action for worker in enforcer.workers("sshd")] == [wider]
+        await enforcer.close(["sshd"], Op.FLUSH)
+        assert world.kernel == set()
+
+    asyncio.run(story())
+
+
+def test_a_ban_does_not_wait_for_an_action_that_a_reload_took_away() -> None:
+    async def story() -> None:
+        world = Range(broken={"mail"})
+        world.gate.set()
+        jail = Jail("sshd", actions=(WALL, MAIL))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        world.decide(enforcer, jail, "192.0.2.1")
+        await until(lambda: "192.0.2.1" in world.kernel and enforcer.state("sshd", "192.0.2.1") == "failing")
+        await enforcer.replace(Jail("sshd", actions=(WALL,)))
+        await until(lambda: world.told == [(Op.BAN, "192.0.2.1")])
+        assert enforcer.state("sshd", "192.0.2.1") == "active"
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_a_jail_without_actions_still_tells_its_bans() -> None:
+    async def story() -> None:
+        world = Range()
+        jail = Jail("sshd")
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        world.decide(enforcer, jail, "192.0.2.1")
+        await until(lambda: world.told == [(Op.BAN, "192.0.2.1")])
+        assert enforcer.state("sshd", "192.0.2.1") == "active"
+
+    asyncio.run(story())
+
+
+def test_the_bans_that_fit_are_in_force_and_the_others_are_failing_until_there_is_room() -> None:
+    async def story() -> None:
+        world = Range(room=2)
+        world.gate.set()
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: enforcer.workers("sshd")[0].state is ActionState.ACTIVE)
+        for number in (1, 2, 3):
+            world.decide(enforcer, jail, f"192.0.2.{number}")
+        await until(lambda: enforcer.state("sshd", "192.0.2.3") == "failing")
+        assert [enforcer.state("sshd", f"192.0.2.{number}") for number in (1, 2)] == ["active", "active"]
+        assert enforcer.workers("sshd")[0].state is ActionState.ACTIVE
+        assert enforcer.reason("sshd", "192.0.2.3") == "the set is full"
+        assert enforcer.failing("sshd") == 1
+        await until(lambda: len(world.told) == 2)
+        world.calls.clear()
+        enforcer.unban(jail, world.due.pop("192.0.2.1"))
+        await until(lambda: enforcer.state("sshd", "192.0.2.3") == "active")
+        assert world.calls == [("wall", Op.UNBAN, ["192.0.2.1"]), ("wall", Op.BAN, ["192.0.2.3"])]
+        assert world.kernel == {"192.0.2.2", "192.0.2.3"}
+        assert enforcer.failing("sshd") == 0
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_bans_that_do_not_fit_at_the_start_are_failing_and_a_lifted_one_is_forgotten() -> None:
+    async def story() -> None:
+        world = Range(room=1)
+        world.gate.set()
+        world.due = {id: ban(id) for id in ("192.0.2.1", "192.0.2.2")}
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: enforcer.state("sshd", "192.0.2.2") == "failing")
+        await until(lambda: world.told == [(Op.BAN, "192.0.2.1")])
+        enforcer.unban(jail, world.due.pop("192.0.2.2"))
+        await until(lambda: ("wall", Op.UNBAN, ["192.0.2.2"]) in world.calls)
+        assert enforcer.failing("sshd") == 0
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_what_an_action_found_is_adopted_and_enforced_by_the_others_save_what_must_not_be() -> None:
+    async def story() -> None:
+        world = Range(kernel={"192.0.2.9", "192.0.2.1"}, spared={"192.0.2.1"})
+        world.gate.set()
+        world.found = [ban("192.0.2.9"), ban("192.0.2.1")]
+        jail = Jail("sshd", actions=(WALL, MAIL))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: world.told == [(Op.BAN, "192.0.2.9")])
+        assert enforcer.state("sshd", "192.0.2.9") == "active"
+        await until(lambda: ("wall", Op.UNBAN, ["192.0.2.1"]) in world.calls)
+        assert ("mail", Op.BAN, ["192.0.2.9"]) in world.calls
+        assert list(world.due) == ["192.0.2.9"]
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_what_was_lifted_while_the_action_looked_is_not_adopted() -> None:
+    async def story() -> None:
+        world = Range()
+        world.gate.set()
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        world.decide(enforcer, jail, "192.0.2.1")
+        await until(lambda: enforcer.state("sshd", "192.0.2.1") == "active")
+        world.gate.clear()
+        world.found = [world.due.pop("192.0.2.1")]
+        enforcer.check_now("sshd", "wall")
+        await until(lambda: world.calls[-1][1] is Op.CHECK)
+        enforcer.unban(jail, world.found[0])
+        world.gate.set()
+        await until(lambda: world.calls[-1] == ("wall", Op.UNBAN, ["192.0.2.1"]))
+        assert world.due == {}
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_a_flood_of_changes_asks_for_few_checks_and_one_follows_the_last() -> None:
+    async def story() -> None:
+        world = Range()
+        world.gate.set()
+        jail = Jail("sshd", actions=(WALL, MAIL))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: all(worker.state is ActionState.ACTIVE for worker in enforcer.workers("sshd")))
+        world.calls.clear()
+        enforcer.check_now("sshd", "wall")
+        await until(lambda: bool(world.calls))
+        world.gate.clear()
+        for _ in range(1000):
+            enforcer.check_now("sshd", "wall")
+        await until(lambda: len(world.calls) == 2)
+        world.kernel = {"203.0.113.9"}
+        enforcer.check_now("sshd", "wall")  # the check that is under way may have looked before
+        world.gate.set()
+        await until(lambda: len(world.calls) == 3)
+        assert {name for name, _, _ in world.calls} == {"wall"}
+        await enforcer.close(["sshd"], Op.STOP)
+        assert world.kernel == set()
+
+    asyncio.run(story())
+
+
+def test_what_others_change_while_an_action_starts_is_looked_at_when_it_has_started() -> None:
+    async def story() -> None:
+        world = Range()
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: bool(world.calls))
+        enforcer.check_now("sshd", "wall")
+        world.gate.set()
+        await until(lambda: [op for _, op, _ in world.calls] == [Op.START, Op.CHECK])
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_a_ban_that_comes_while_it_is_not_known_that_nobody_serves_the_action() -> None:
+    async def story() -> None:
+        world = Range(unserved={"mail"})
+        jail = Jail("sshd", actions=(MAIL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: bool(world.calls))
+        world.decide(enforcer, jail, "192.0.2.1")
+        enforcer.check_now("sshd")
+        world.gate.set()
+        await until(lambda: enforcer.state("sshd", "192.0.2.1") == "failing")
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
