@@ -171,9 +171,12 @@ SPELLINGS = ("<x>", '"<x>"', "'<x>'", '"$(printf %s <x>)"', '"`printf %s "<x>"`"
 @example("'; echo pwned; '", "'<x>'")
 @example('"; echo pwned; "', '"<x>"')
 @example("-n", "<x>")
+@example("a\n", '"$(printf %s <x>)"')
 def test_a_value_arrives_as_it_is_however_it_is_quoted(value: str, spelling: str):
     dash = "_" if value.startswith("-") and not spelling.startswith('"a"') else ""
     lead = b"a" if spelling.startswith('"a"') else b""
+    if "printf" in spelling:  # a command substitution drops newlines at the end of what it yields (POSIX sh, 2.6.3)
+        value = value.rstrip("\n")
     assert said(f"printf '[%s]' {spelling}", value) == b"[" + lead + (dash + value).encode() + b"]"
 
 
