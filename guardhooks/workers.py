@@ -112,8 +112,8 @@ class SurveyingMatcher(LineMatcher, Protocol):
     """A matcher that can also tell testers the outcome of a whole log fast. Only if you like; `trace` does for all."""
 
     @property
-    def costly(self) -> Mapping[str, Sequence[str]]:
-        """By jail name, what in its filter makes every line pay the full price, one sentence each."""
+    def unfiltered(self) -> Mapping[str, Sequence[str]]:
+        """By jail name, why some of its regexes are tried on every line without a prefilter, one sentence each."""
         ...
 
     def survey(self, chunk: Chunk, *, every: bool = True) -> Iterable[LineTrace | MissedLines]:

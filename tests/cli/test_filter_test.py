@@ -357,5 +357,5 @@ def test_lines_that_nothing_matches_are_told_of_alike_however_fast_they_are_pass
 
 
 def test_a_regex_that_no_prefilter_serves_is_named(site: Site) -> None:
-    assert "! failregex 1 makes every line pay" in run(site, "x 1 192.0.2.1", r"^\w \d <HOST>$").stdout
-    assert "every line pay" not in run(site, "x 1 192.0.2.1", r"^word \d <HOST>$").stdout
+    assert "! failregex 1 requires no word" in run(site, "x 1 192.0.2.1", r"^\w \d <HOST>$").stdout
+    assert "requires no word" not in run(site, "x 1 192.0.2.1", r"^word \d <HOST>$").stdout

@@ -93,7 +93,7 @@ FAULTS: Final = (
     rules("bad-regex", "[Definition]\nfailregex = ^x <HOST>$\n  ^(y <HOST>$\n", "{filter}: [bad-regex] failregex: ",
           "failregex 2 does not compile: missing )", "left out: ^(y <HOST>$", at="failregex"),
     rules("no-group", "[Definition]\nfailregex = ^x <HOST>$\n  ^y$\n", "{filter}: [no-group] failregex: ",
-          "failregex 2 names nobody: it needs <HOST>", at="failregex"),
+          "failregex 2 names no offender: it needs <HOST>", at="failregex"),
     rules("include", "[INCLUDES]\nbefore = gone.conf\n[Definition]\nfailregex = ^x <HOST>$\n",
           "{filter}: [INCLUDES] before: ", "gone.conf does not exist; the rest is used", at="before"),
     rules("binary", bytes(range(256)), "{filter}: is not a text file (it holds NUL bytes)", state="broken"),

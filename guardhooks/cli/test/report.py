@@ -107,7 +107,7 @@ def _report(trial: Trial, tally: Tally, took: float, listed: Listed) -> Iterator
     yield f"{paint(safe_text(trial.made_from), 'strong')} on {safe_text(trial.lines.origin)}"
     for problem in trial.problems:
         yield f"{paint('!', 'bad')} {safe_text(str(problem))}"
-    for reason in trial.costly:
+    for reason in trial.unfiltered:
         yield f"{paint('!', 'warn')} {safe_text(reason)}"
     yield ""
     yield from _hits("failregex", spec.failregex, tally.failregex)

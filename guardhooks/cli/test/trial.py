@@ -48,7 +48,7 @@ class Trial:
         self.problems: list[Problem] = [*self.jail.problems, *self._matcher.problems.get(self.jail.name, ())]
         # Asked once: to see whether it is one means to ask for all its properties.
         self._surveyor = self._matcher if isinstance(self._matcher, SurveyingMatcher) else None
-        self.costly: Sequence[str] = self._surveyor.costly.get(self.jail.name, ()) if self._surveyor else ()
+        self.unfiltered: Sequence[str] = self._surveyor.unfiltered.get(self.jail.name, ()) if self._surveyor else ()
 
     def _match(self, config: Path | None) -> LineMatcher:
         matchers = load_plugins(config).line_matcher(_TestedLog(self.lines.origin), [self.jail])

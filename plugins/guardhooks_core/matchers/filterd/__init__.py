@@ -1,4 +1,4 @@
-"""Finds failures in lines, by the filters of `filter.d`."""
+"""Finds failures in log lines with the filters of `filter.d`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class GuardView(Protocol):
-    """What is asked of the guard."""
+    """What this plugin uses of the guard."""
 
     jails: Mapping[str, Jail]
     ledger_file: Path | None
 
 
 class Filterd:
-    """The plugin. Knows where each jail's guard keeps its state, so that several guards in one process keep apart."""
+    """The plugin. Knows the cache of each guard's jails, so that several guards in one process stay separate."""
 
     def __init__(self) -> None:
         self._caches: dict[int, Cache] = {}
@@ -28,7 +28,7 @@ class Filterd:
 
     @hookimpl
     def on_start(self, guard: GuardView) -> None:
-        """Find the cache of compiled regexes beside the guard's state."""
+        """Use the cache of compiled regexes in the guard's state folder."""
         if guard.ledger_file is None:
             return
         from guardhooks_core.matchers.filterd.cache import FOLDER, Cache
@@ -40,7 +40,7 @@ class Filterd:
 
     @hookimpl
     def on_stop(self, guard: GuardView) -> None:
-        """Throw away what no source of this guard has used."""
+        """Remove the cache entries that no source of this guard has used."""
         if cache := self._forget(guard):
             cache.sweep()
 

@@ -1,8 +1,9 @@
-"""What was compiled for a source, kept in a folder beside the state, so that a restart need not compile it again.
+"""Stores what was compiled for a source in a folder beside the state, so that a restart need not compile it again.
 
-An entry is one file: a magic text, the SHA-256 of its content, the content. It is named after the engine that made it
-and after what it was made from. Nothing in a file is believed unless folder and file are the running user's alone and
-the digest holds: the content goes to a deserialiser that trusts its input. An entry that cannot be used is made anew.
+An entry is one file: a magic text, the SHA-256 of its content, the content. Its name is made of digests of the code
+that wrote it and of what it was made from. The content goes to a deserialiser that trusts its input; therefore a file
+is used only if the folder and the file belong to the running user, no one else may write them, and the digest matches.
+Otherwise the entry is recompiled.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from typing import Final
 
 FOLDER: Final = "cache"
 _MAGIC: Final = b"guardhooks cache 1\n"
-_DIGEST_LENGTH: Final = 32
-_LARGEST: Final = 64 << 20
+HEADER_LENGTH: Final = len(_MAGIC) + 32
+"""Bytes before an entry's content: the magic text and the digest."""
+_MAX_SIZE: Final = 64 << 20
 """Bytes. A database of all stock filters takes about one million."""
 _SUFFIX: Final = ".compiled"
-_log = logging.getLogger("guardhooks.filterd")
+logger = logging.getLogger("guardhooks.filterd")
 
 
 class Cache:
@@ -36,43 +38,43 @@ class Cache:
         self._used: set[str] = set()
 
     def read(self, key: str) -> bytes | None:
-        """The content kept under `key`, None where there is none that can be believed."""
+        """The content stored under `key`; None if there is none that can be trusted."""
         path = self._path(key)
         try:
-            _refuse_foreign(os.lstat(self._folder), folder=True)
+            _require_private(os.lstat(self._folder), folder=True)
             whole = _read(path)
         except FileNotFoundError:
             return None
         except OSError as error:
-            _log.debug("cache entry %s is not used, and made anew: %s", path, error)
+            self.reject(key, str(error))
             return None
-        content = whole[len(_MAGIC) + _DIGEST_LENGTH :]
-        if whole != _sealed(content):
+        content = whole[HEADER_LENGTH:]
+        if whole != sealed(content):
             self.reject(key, "it is damaged")
             return None
         return content
 
     def reject(self, key: str, why: str) -> None:
-        """Say that an entry cannot be used."""
-        _log.debug("cache entry %s is not used, and made anew: %s", self._path(key), why)
+        """Log that an entry cannot be used."""
+        logger.debug("cache entry %s cannot be used; recompiling: %s", self._path(key), why)
 
     def write(self, key: str, content: bytes) -> None:
-        """Keep `content`, whole or not at all. Where that cannot be done, nothing is kept."""
+        """Store `content`, whole or not at all. If that fails, nothing is stored."""
         path = self._path(key)
         unfinished = path.with_suffix(f".{os.getpid()}")
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            _refuse_foreign(os.lstat(self._folder), folder=True)
+            _require_private(os.lstat(self._folder), folder=True)
             unfinished.unlink(missing_ok=True)
             descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(_sealed(content))
+                file.write(sealed(content))
             unfinished.replace(path)
         except OSError as error:
-            _log.debug("cache entry %s cannot be kept: %s", path, error)
+            logger.debug("cache entry %s cannot be written: %s", path, error)
 
     def sweep(self) -> None:
-        """Remove the entries that this process has not asked for."""
+        """Remove the entries that this process has not used."""
         try:
             stale = [path for path in self._folder.iterdir() if path.name not in self._used]
             for path in stale:
@@ -80,7 +82,7 @@ class Cache:
         except FileNotFoundError:
             return
         except OSError as error:
-            _log.debug("stale cache entries cannot be removed: %s", error)
+            logger.debug("stale cache entries cannot be removed: %s", error)
 
     def _path(self, key: str) -> Path:
         name = f"{engine()[:16]}-{key}{_SUFFIX}"
@@ -100,17 +102,17 @@ def digest(parts: Iterable[str | bytes]) -> str:
 
 @cache
 def engine() -> str:
-    """A digest of all that decides what is compiled from a regex, save the regex: this code, Python, Hyperscan, CPU."""
+    """A digest of what determines the compiled form of a regex besides the regex: this code, Python, Hyperscan, CPU."""
     try:
         hyperscan = version("hyperscan")
     except PackageNotFoundError:
         hyperscan = "none"
-    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py"))]
     return digest([hyperscan, sys.version, platform.machine(), _cpu(), *sources])
 
 
 def _cpu() -> str:
-    """The processor's features; a database that was made for others would be refused, or worse."""
+    """The processor's features; a database compiled for others would be refused at best."""
     try:
         with Path("/proc/cpuinfo").open() as file:
             return next((line for line in file if line.startswith(("flags", "Features"))), "")
@@ -118,7 +120,8 @@ def _cpu() -> str:
         return platform.processor()
 
 
-def _sealed(content: bytes) -> bytes:
+def sealed(content: bytes) -> bytes:
+    """The content of an entry's file: `content` behind the magic text and its digest."""
     return _MAGIC + hashlib.sha256(content).digest() + content
 
 
@@ -127,15 +130,16 @@ def _read(path: Path) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
-        _refuse_foreign(status, folder=False)
-        if status.st_size > _LARGEST:
+        _require_private(status, folder=False)
+        if status.st_size > _MAX_SIZE:
             raise OSError(f"it has {status.st_size} bytes")
-        return file.read(_LARGEST)
+        return file.read(_MAX_SIZE)
 
 
-def _refuse_foreign(status: os.stat_result, *, folder: bool) -> None:
+def _require_private(status: os.stat_result, *, folder: bool) -> None:
+    """:raises OSError: unless it is a folder (or a regular file) of ours that only we can write."""
     if not (stat.S_ISDIR if folder else stat.S_ISREG)(status.st_mode):
-        raise OSError("the folder is none" if folder else "it is not a regular file")
+        raise OSError("its folder is not a folder" if folder else "it is not a regular file")
     if status.st_uid != os.geteuid():
         raise OSError(f"it belongs to uid {status.st_uid}")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

@@ -1,4 +1,4 @@
-"""What a regex captured: alternatives and tuples combined, and whom the result names (section "From groups to ID")."""
+"""From the groups that a regex captured to the offender they name: alternatives and tuples are combined first."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Combiner:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom a match counts against.
+    """The offender that a match counts against.
 
-    `id` is empty where nobody can be named yet; then `resolve` may hold the host name to look up. `genuine` is False
-    where an address tag captured what is no address (`999.1.1.1`): `id` is then that text, fit for testers only.
+    `id` is empty if none can be named yet; `resolve` may then contain the host name to look up. `genuine` is False if
+    an address tag captured something that is not an address (`999.1.1.1`): `id` is then that text, for traces only.
     """
 
     id: str = ""
@@ -57,9 +57,9 @@ NOBODY: Final = Identity()
 
 
 def identify(groups: Mapping[str, Value], usedns: str, *, keep_names: bool = False) -> Identity:
-    """Whom merged `groups` name under the jail's `usedns`.
+    """The offender named by merged `groups`, under the jail's `usedns`.
 
-    `keep_names` leaves host names as ids, as testers show them.
+    `keep_names` uses host names as ids, as traces show them.
     """
     offender = _offender(groups, usedns, keep_names=keep_names)
     fid = groups.get("fid")
@@ -96,6 +96,6 @@ def _address(text: str, cidr: str) -> Identity:
 
 
 def _network(text: str, cidr: str) -> str:
-    """The network; nothing where the prefix is impossible. A /0 would be everybody: only its zero address is left."""
+    """The network; empty if the prefix is invalid. A /0 would ban everyone, so only its address is used."""
     network = canonical(f"{text}/{cidr}") if cidr else ""
     return network.removesuffix("/0")

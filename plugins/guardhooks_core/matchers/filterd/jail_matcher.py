@@ -1,4 +1,4 @@
-"""One jail on one source: from a decoded line to the failures in it."""
+"""One jail on one source: finds the failures in decoded lines, and builds the `Failure` objects cheaply."""
 
 from __future__ import annotations
 
@@ -8,28 +8,20 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from guardhooks import ConfigError, Failure, Jail, LineTrace, Problem, safe_text
-from guardhooks_core.matchers.filterd.deferred_lines import LONGEST, HelperLine, HelperLines, process_numbers
+from guardhooks_core.matchers.filterd.deferred_lines import LONGEST, DeferredLine, DeferredLines, process_numbers
 from guardhooks_core.matchers.filterd.groups import Groups, Identity, identify
 from guardhooks_core.matchers.filterd.rules import Candidates, Hit, Note, Rule, Rules
 from guardhooks_core.matchers.filterd.sessions import Session, Sessions
-from guardhooks_core.matchers.filterd.timestamps import Ages, SharedDetector
+from guardhooks_core.matchers.filterd.timestamps import AgeRules, SharedDetector
 
-_log = logging.getLogger("guardhooks.filterd")
-
-
-class _Event(NamedTuple):
-    """A hit, merged with its session if it has one."""
-
-    groups: Groups
-    lines: Sequence[str]
-    session: Session | None
+logger = logging.getLogger("guardhooks.filterd")
 
 
-class Watch:
+class JailMatcher:
     """Finds the failures of one jail. Lines go in by `feed` or, for testers, by `trace`."""
 
     def __init__(self, jail: Jail, detector: SharedDetector, report: Callable[[Problem], None]) -> None:
-        """`report` receives what goes wrong later, such as a regex that ran out of its time.
+        """`report` receives problems that arise later, such as a regex that exceeds its time limit.
 
         :raises ConfigError: if the filter cannot be used at all.
         """
@@ -37,24 +29,24 @@ class Watch:
             raise ConfigError(f"jail {jail.name!r} has no filter")
         self.jail = jail
         self.detector = detector
-        self.rules = Rules(jail, jail.filter, self._out_of_budget)
+        self.rules = Rules(jail, jail.filter, self._report_timeout)
         self._report = report
         self._exhausted: set[str] = set()
-        self._ages = Ages(jail.name, jail.findtime)
-        self._helpers = HelperLines()
+        self._age_rules = AgeRules(jail.name, jail.findtime)
+        self._deferred = DeferredLines()
         self._sessions = Sessions()
 
     def feed(
         self, line: str, known: float | None, now: float, *, live: bool, only: Candidates | None
     ) -> Sequence[Failure]:
-        """The failures in `line`. `known` is its time where the source knows it, `now` when it was received.
+        """The failures in `line`. `known` is its time if the source knows it, `now` the time when it was received.
 
-        Where the prefilter has ruled out some failregexes, `only` are the others.
+        `only` are the failregexes that the prefilter has not ruled out; None: all.
         """
         if only is not None and only.helper:
-            helper = HelperLine(line, known, now, live, only)
+            helper = DeferredLine(line, known, now, live, only)
             numbers = () if len(line) > LONGEST else process_numbers(line)
-            if numbers and not self._sessions.may_hold(numbers) and self._helpers.keep(helper, numbers):
+            if numbers and not self._sessions.may_contain(numbers) and self._deferred.defer(helper, numbers):
                 return ()
         return self._read(line, known, now, live=live, only=only)
 
@@ -62,18 +54,18 @@ class Watch:
         self, line: str, known: float | None, now: float, *, live: bool, only: Candidates | None
     ) -> Sequence[Failure]:
         text, dated = self._cut(line, known, now)
-        time = self._ages.in_production(dated, now, live=live)
+        time = self._age_rules.effective_time(dated, now, live=live)
         if time is None and dated is not None:
-            self._ages.warn("old", now, "lines older than findtime are left out while catching up")
+            self._age_rules.warn("old", now, "lines older than findtime are skipped while catching up")
             return ()
         hit = self._hit(text, line, only)
         if hit is None:
             return ()
         if dated is None and known is None and not self.detector.detector.none:
-            self._ages.warn("undated", now, f"a failure has no valid date: {safe_text(line, 200)}")
+            self._age_rules.warn("undated", now, f"a failure has no valid date: {safe_text(line, 200)}")
         if time is None:
             return ()
-        found = self._read_helpers(hit) if self._helpers else []
+        found = self._read_deferred(hit) if self._deferred else []
         failure = self._failure(hit, time, now)
         if failure is not None:
             found.append(failure)
@@ -88,12 +80,12 @@ class Watch:
         first = next(self.rules.judge(view, line, every=False, note=None), None)
         return first if isinstance(first, Hit) else None
 
-    def _read_helpers(self, hit: Hit) -> list[Failure]:
-        """Read now what was laid aside of the session of `hit`."""
+    def _read_deferred(self, hit: Hit) -> list[Failure]:
+        """Read the deferred lines of the session of `hit`."""
         key = hit.groups.get("mlfid")
         if not isinstance(key, str):
             return []
-        helpers = self._helpers.take(process_numbers(key))
+        helpers = self._deferred.take(process_numbers(key))
         return [
             failure
             for helper in helpers
@@ -105,14 +97,14 @@ class Watch:
     def trace(
         self, line: str, known: float | None, now: float, *, every: bool, only: Sequence[Rule] | None = None
     ) -> LineTrace:
-        """What happens to `line`, age rules off; its failures include helper lines (`nofail`).
+        """What happens to `line`, with the age rules off; the failures include helper lines (`nofail`).
 
-        `only` are the failregexes that can match, if that is known.
+        `only` are the failregexes that can match, where that is known.
         """
         steps: list[str] = []
         date = None if known is not None else self.detector.find(line, now)
         text, dated = self._cut(line, known, now, steps.append)
-        time = dated if dated is not None else self._ages.recent(now)
+        time = dated if dated is not None else self._age_rules.recent(now)
         failures, ignored = [], -1
         view = self.rules.view(text, line, steps.append)
         note = steps.append
@@ -134,10 +126,10 @@ class Watch:
             steps=tuple(steps),
         )
 
-    def pass_over(self, lines: Sequence[str], now: float) -> Iterator[tuple[int, str]]:
-        """Learn from the dates of lines that no regex can match, as `trace` would.
+    def skim_dates(self, lines: Sequence[str], now: float) -> Iterator[tuple[int, str]]:
+        """Read only the dates of lines that no regex can match, as `trace` would.
 
-        How many in a row have a date that the same pattern found, and that pattern (empty: they have none).
+        Yields how many consecutive lines have a date found by the same pattern, and that pattern (empty: no date).
         """
         find, time, count, pattern = self.detector.detector.find, None, 0, ""
         for line in lines:
@@ -151,7 +143,7 @@ class Watch:
                 count = 0
             pattern, count = found, count + 1
         if time is not None:
-            self._ages.saw(time)
+            self._age_rules.remember(time)
         if count:
             yield count, pattern
 
@@ -162,19 +154,19 @@ class Watch:
         date = self.detector.find(line, now)
         if date is None:
             if note:
-                note("No date is found.")
+                note("No date was found.")
             return line, None
         text = line[: date.start] + line[date.end :]
         if date.time is None:
-            recent = self._ages.recent(now)
+            recent = self._age_rules.recent(now)
             if self.detector.detector.none:
                 return line, recent or now
             if note:
                 cut = line[date.start : date.end]
-                note(f"The date {cut!r} is impossible: undated." if cut else "The datepattern finds no date: undated.")
-            # fail2ban matches the whole line where a recent date stands in for the impossible one.
+                note(f"The date {cut!r} is invalid: undated." if cut else "The datepattern found no date: undated.")
+            # fail2ban matches the whole line where a recent date replaces the invalid one.
             return (text if recent is None else line), None
-        self._ages.saw(date.time)
+        self._age_rules.remember(date.time)
         if note:
             note(f"The date {line[date.start : date.end]!r} is cut out; the regexes see {text!r}.")
         return text, date.time
@@ -197,12 +189,12 @@ class Watch:
         event = self._merged(hit, now)
         groups, _, session = event
         who = identify(groups, self.jail.usedns, keep_names=True)
-        # Testers take <F-NOFAIL> for a helper line even without a session; in production it then counts.
+        # A trace shows <F-NOFAIL> as a helper line even without a session; in the daemon it then counts.
         helper = session.nofail if session else bool(groups.get("nofail"))
         if helper:
             note("It is a helper line: nothing to report." if session else "<F-NOFAIL> without <F-MLFID>: it counts.")
         elif not who.id:
-            note("Nobody is named yet: the failure waits for a line of its session that does.")
+            note("No offender is named yet: the failure waits for a line of its session that names one.")
             if session:
                 session.pending = True
         else:
@@ -218,26 +210,36 @@ class Watch:
 
     def _build(self, hit: Hit, who: Identity, event: _Event, time: float, *, nofail: bool = False) -> Failure:
         groups, lines, session = event
-        fields = groups.copy()  # a session's own go on changing
+        fields = groups.copy()  # The groups of a session keep changing.
         fields.pop("mlfforget", None)
         if session and session.users:
             fields["users"] = tuple(sorted(session.users))
         most = self.jail.maxmatches
         matches = tuple(lines[-most:]) if most > 0 else ()
-        return failure(self.jail.name, who.id, time, who.address, matches, fields, hit.rule.index, who.resolve, nofail)
+        return _new_failure(
+            self.jail.name, who.id, time, who.address, matches, fields, hit.rule.index, who.resolve, nofail
+        )
 
-    def _out_of_budget(self, rule: Rule, text: str) -> None:
+    def _report_timeout(self, rule: Rule, text: str) -> None:
         if rule.label in self._exhausted:
             return
         self._exhausted.add(rule.label)
         message = f"{rule.label} takes too long on a line, which counts as not matched: {safe_text(text, 120)}"
-        _log.warning("[%s] %s", self.jail.name, message)
+        logger.warning("[%s] %s", self.jail.name, message)
         self._report(Problem(message, section=self.jail.name, key=rule.label.split()[0]))
+
+
+class _Event(NamedTuple):
+    """A hit, merged with its session if it has one."""
+
+    groups: Groups
+    lines: Sequence[str]
+    session: Session | None
 
 
 @dataclass(slots=True)
 class _Draft:
-    """A `Failure` that is not frozen yet: the same slots, so that it can become one.
+    """A `Failure` that is not frozen yet, with the same slots, so that its class can be changed.
 
     A frozen dataclass sets each field through `object.__setattr__`, which takes five times as long.
     """
@@ -254,7 +256,7 @@ class _Draft:
     notes: dict[str, str]
 
 
-def failure(  # noqa: PLR0917 -- one for each field; keywords would take longer
+def _new_failure(  # noqa: PLR0917 -- one argument for each field; keywords would take longer
     jail: str,
     id: str,
     time: float,
@@ -263,9 +265,8 @@ def failure(  # noqa: PLR0917 -- one for each field; keywords would take longer
     fields: Mapping[str, object],
     failregex: int,
     resolve: str,
-    nofail: bool = False,
+    nofail: bool,
 ) -> Failure:
-    """A `Failure` with these fields."""
     draft = _Draft(jail, id, time, address, matches, fields, failregex, resolve, nofail, {})
     draft.__class__ = Failure  # type: ignore[assignment]  # equal slots
     return cast("Failure", draft)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 
 class LineBuffer:
-    """At most `size` lines: the text to match (date removed) beside the line as it was."""
+    """At most `size` lines: for each the text to match (date removed) and the original line."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -14,7 +14,7 @@ class LineBuffer:
 
     @property
     def text(self) -> str:
-        """All matching texts, each ended by a newline."""
+        """The texts to match, each with a newline at its end."""
         return "".join(f"{text}\n" for text, _ in self._lines)
 
     def add(self, text: str, original: str) -> None:
@@ -22,7 +22,7 @@ class LineBuffer:
         del self._lines[: -self._size]
 
     def take(self, start: int, end: int, skipped: Sequence[str]) -> Taken:
-        """Remove the lines that a match from `start` to `end` of `text` covers, save those that were `skipped`."""
+        """Remove the lines that a match from `start` to `end` of `text` covers, except the `skipped` ones."""
         whole = self.text
         first = whole.count("\n", 0, start + 1 if whole[start : start + 1] == "\n" else start)
         last = max(first + 1, whole.count("\n", 0, max(end - 1, 0)) + 1)
@@ -46,6 +46,6 @@ class Taken:
 
 
 def skipped_lines(groups: Mapping[str, object]) -> list[str]:
-    """The lines that `<SKIPLINES>` swallowed, from the groups of a match."""
-    swallowed = [value for name, value in groups.items() if name.startswith("skiplines")]
-    return [line for text in swallowed if isinstance(text, str) for line in text.split("\n")[:-1]]
+    """The lines that `<SKIPLINES>` matched, from the groups of a match."""
+    skipped = [value for name, value in groups.items() if name.startswith("skiplines")]
+    return [line for text in skipped if isinstance(text, str) for line in text.split("\n")[:-1]]

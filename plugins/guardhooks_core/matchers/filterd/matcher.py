@@ -9,20 +9,20 @@ from functools import cached_property
 
 from guardhooks import Chunk, ConfigError, Failure, Jail, LineTrace, MissedLines, Problem
 from guardhooks_core.matchers.filterd.cache import Cache
-from guardhooks_core.matchers.filterd.cache_entry import Entry
+from guardhooks_core.matchers.filterd.cache_entry import CacheEntry
 from guardhooks_core.matchers.filterd.dates import DateDetector
 from guardhooks_core.matchers.filterd.decoding import Decoder
-from guardhooks_core.matchers.filterd.jail_matcher import Watch
+from guardhooks_core.matchers.filterd.jail_matcher import JailMatcher
 from guardhooks_core.matchers.filterd.layout import lay_out
 from guardhooks_core.matchers.filterd.plan import Plan
 from guardhooks_core.matchers.filterd.survey import Survey
 from guardhooks_core.matchers.filterd.timestamps import SharedDetector
 
-_log = logging.getLogger("guardhooks.filterd")
+logger = logging.getLogger("guardhooks.filterd")
 
 
 class FilterMatcher:
-    """Serves every jail of a source that has a filter."""
+    """Serves all jails of one source that have a filter."""
 
     def __init__(
         self,
@@ -32,19 +32,19 @@ class FilterMatcher:
         prefilter: bool = True,
         cache: Cache | None = None,
     ) -> None:
-        """`clock` gives now, in seconds, where a date must be judged and no chunk has come yet.
+        """`clock` returns the current time in seconds, for dates that are read before the first chunk.
 
-        Without `prefilter`, every line is matched in full: slow, and by definition right. `cache` keeps what is
+        Without `prefilter`, every line is matched in full: slow, but the reference for tests. `cache` stores what was
         compiled.
         """
-        self._entry = Entry(cache, jails) if cache else None
+        self._entry = CacheEntry(cache, jails) if cache else None
         self._prefilter = prefilter
         self._clock = clock
         self._now: float | None = None
         self._problems: dict[str, list[Problem]] = {jail.name: [] for jail in jails if jail.filter}
         self._detectors: dict[tuple[tuple[str, ...], str], SharedDetector] = {}
         self._decoders: dict[str, Decoder] = {}
-        self._watches: list[tuple[Watch, Decoder]] = []
+        self._jail_matchers: list[tuple[JailMatcher, Decoder]] = []
         for jail in jails:
             if jail.filter:
                 self._add(jail)
@@ -64,18 +64,18 @@ class FilterMatcher:
         try:
             detector = self._detector(jail)
             key = "prefregex"
-            watch = Watch(jail, detector, problems.append)
+            jail_matcher = JailMatcher(jail, detector, problems.append)
         except ConfigError as fault:
             message = f"{fault}; without it the jail cannot find anything"
             problems.append(Problem(message, section=jail.name, key=key, fatal=True))
             return
-        problems.extend(watch.rules.problems)
-        if not watch.rules.failregexes:
+        problems.extend(jail_matcher.rules.problems)
+        if not jail_matcher.rules.failregexes:
             name = jail.filter.name if jail.filter else ""
             message = f"no failregex of filter {name!r} can be used: the jail cannot find anything"
             problems.append(Problem(message, section=jail.name, key="filter", fatal=True))
             return
-        self._watches.append((watch, decoder))
+        self._jail_matchers.append((jail_matcher, decoder))
 
     def _detector(self, jail: Jail) -> SharedDetector:
         patterns = jail.filter.datepattern if jail.filter else ()
@@ -106,41 +106,41 @@ class FilterMatcher:
                 counted = start
                 known = chunk.times[number]
             decoded, text = None, ""
-            for watch, decoder, only in calls:
+            for jail_matcher, decoder, only in calls:
                 if decoder is not decoded:
                     decoded, text = decoder, decoder.decode(data[start:end])
-                yield from watch.feed(text, known, now, live=live, only=only)
+                yield from jail_matcher.feed(text, known, now, live=live, only=only)
 
     @cached_property
     def _plan(self) -> Plan:
-        """Made when the first chunk comes: testers and bisecting need none."""
-        plan = Plan(self._watches, plain=not self._prefilter, entry=self._entry)
-        for jail, reasons in plan.costly.items():
+        """Made at the first chunk: traces and bisecting do not need it."""
+        plan = Plan(self._jail_matchers, plain=not self._prefilter, entry=self._entry)
+        for jail, reasons in plan.unfiltered.items():
             for reason in reasons:
-                _log.info("[%s] %s", jail, reason)
+                logger.info("[%s] %s", jail, reason)
         return plan
 
     @cached_property
-    def costly(self) -> Mapping[str, Sequence[str]]:
-        """By jail, the regexes and settings that no prefilter can serve, so that every line is matched."""
-        return self._plan.costly if "_plan" in vars(self) else lay_out(self._watches).costly
+    def unfiltered(self) -> Mapping[str, Sequence[str]]:
+        """By jail, why the prefilter cannot be used for some regexes, so that they are tried on every line."""
+        return self._plan.unfiltered if "_plan" in vars(self) else lay_out(self._jail_matchers).unfiltered
 
     def time_of(self, line: bytes) -> float | None:
-        """The time written in the line, as the first jail that finds one reads it."""
+        """The time written in the line, as read by the first jail that finds a date."""
         now = self._now if self._now is not None else self._clock()
-        for watch, decoder in self._watches:
-            date = watch.detector.detector.peek(decoder.decode(line), now)
+        for jail_matcher, decoder in self._jail_matchers:
+            date = jail_matcher.detector.detector.peek(decoder.decode(line), now)
             if date is not None and date.time is not None:
                 return date.time
         return None
 
     def trace(self, chunk: Chunk, *, every: bool = True) -> Iterator[LineTrace]:
-        """What happens to each line in the first jail that can run."""
+        """What happens to each line in the first usable jail."""
         self._now = chunk.received
         for number, raw in enumerate(_lines(chunk.data)):
             known = chunk.times[number] if chunk.times else None
-            for watch, decoder in self._watches[:1]:
-                yield watch.trace(decoder.decode(raw), known, chunk.received, every=every)
+            for jail_matcher, decoder in self._jail_matchers[:1]:
+                yield jail_matcher.trace(decoder.decode(raw), known, chunk.received, every=every)
 
     def survey(self, chunk: Chunk, *, every: bool = True) -> Iterator[LineTrace | MissedLines]:
         """As `trace`, with the lines that no regex can match summed up."""
@@ -149,7 +149,7 @@ class FilterMatcher:
 
     @cached_property
     def _survey(self) -> Survey | None:
-        return Survey(*self._watches[0]) if self._watches else None
+        return Survey(*self._jail_matchers[0]) if self._jail_matchers else None
 
 
 def _lines(data: bytes) -> list[bytes]:

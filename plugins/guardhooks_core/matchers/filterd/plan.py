@@ -1,4 +1,4 @@
-"""Who must look at which line: the prefilter of all jails of one source, and the jails that read every line."""
+"""Which jails must read which line: the prefilter of all jails of one source, and the jails that read every line."""
 
 from __future__ import annotations
 
@@ -8,37 +8,42 @@ from operator import itemgetter
 from typing import Final, TypeAlias
 
 from guardhooks_core.matchers.filterd import prefilter
-from guardhooks_core.matchers.filterd.cache_entry import Entry
+from guardhooks_core.matchers.filterd.cache_entry import CacheEntry
 from guardhooks_core.matchers.filterd.decoding import Decoder
-from guardhooks_core.matchers.filterd.jail_matcher import Watch
+from guardhooks_core.matchers.filterd.jail_matcher import JailMatcher
 from guardhooks_core.matchers.filterd.layout import Layout, lay_out, plain_layout
 from guardhooks_core.matchers.filterd.prefilter import Prefilter
 from guardhooks_core.matchers.filterd.rules import Candidates
 
-Call: TypeAlias = tuple[Watch, Decoder, Candidates | None]
-"""A jail that must look at a line, and the failregexes that can match (None: all)."""
+Call: TypeAlias = tuple[JailMatcher, Decoder, Candidates | None]
+"""A jail that must read a line, and the failregexes that can match (None: all)."""
 
 _END: Final = itemgetter(0)
-_REMEMBERED: Final = 4096
+_CACHED_CALLS: Final = 4096
+"""Combinations of hits whose calls are cached."""
 
 
 class Plan:
-    """Finds the lines of a block that somebody must look at."""
+    """Finds the lines of a block that at least one jail must read."""
 
     def __init__(
-        self, watches: Sequence[tuple[Watch, Decoder]], *, plain: bool = False, entry: Entry | None = None
+        self,
+        jail_matchers: Sequence[tuple[JailMatcher, Decoder]],
+        *,
+        plain: bool = False,
+        entry: CacheEntry | None = None,
     ) -> None:
-        """With `plain`, everybody looks at every line, as a check of the prefilter. `entry` is the cache's."""
-        self._watches = list(watches)
+        """With `plain`, every jail reads every line. `entry` is the cache's entry for these jails."""
+        self._jail_matchers = list(jail_matchers)
         self._calls: dict[tuple[int, ...], list[Call]] = {}
-        layout, self._filter = _prepared(self._watches, plain=plain, entry=entry)
-        self.costly, self._always, self._targets = layout.costly, layout.always, layout.targets
-        for number, places in self._always.items():
-            if places is None and not plain:
-                self._watches[number][0].rules.prepare()
+        layout, self._filter = _prepared(self._jail_matchers, plain=plain, entry=entry)
+        self.unfiltered, self._always, self._targets = layout.unfiltered, layout.always, layout.targets
+        for number, indexes in self._always.items():
+            if indexes is None and not plain:
+                self._jail_matchers[number][0].rules.prepare()
 
     def lines(self, data: bytes) -> Iterator[tuple[int, int, list[Call]]]:
-        """Start and end of each line that must be looked at, in order, and by whom."""
+        """Start and end of each line that must be read, in order, and by which jails."""
         hits = self._filter.scan(data) if self._filter else []
         if self._always:
             yield from self._every_line(data, hits)
@@ -59,36 +64,36 @@ class Plan:
             start = end
 
     def _call(self, numbers: tuple[int, ...]) -> list[Call]:
-        """Who looks at a line with these hits; remembered, as the combinations are few."""
-        places: dict[int, set[int] | None] = {
-            number: None if always is None else set(always) for number, always in self._always.items()
+        """The jails that read a line with these hits; cached, as there are few combinations."""
+        indexes: dict[int, set[int] | None] = {
+            jail: None if always is None else set(always) for jail, always in self._always.items()
         }
         for hit in numbers:
-            for watch, place in self._targets[hit]:
-                known = places.setdefault(watch, set())
+            for jail, index in self._targets[hit]:
+                known = indexes.setdefault(jail, set())
                 if known is not None:
-                    known.add(place)
+                    known.add(index)
         calls: list[Call] = []
-        for watch in sorted(places):
-            only = places[watch]
-            rules = self._watches[watch][0].rules
-            calls.append((*self._watches[watch], None if only is None else rules.candidates(sorted(only))))
-        if len(self._calls) >= _REMEMBERED:
+        for jail, only in sorted(indexes.items(), key=itemgetter(0)):
+            jail_matcher, decoder = self._jail_matchers[jail]
+            candidates = None if only is None else jail_matcher.rules.candidates(sorted(only))
+            calls.append((jail_matcher, decoder, candidates))
+        if len(self._calls) >= _CACHED_CALLS:
             self._calls.clear()
         self._calls[numbers] = calls
         return calls
 
 
 def _prepared(
-    watches: Sequence[tuple[Watch, Decoder]], *, plain: bool, entry: Entry | None
+    jail_matchers: Sequence[tuple[JailMatcher, Decoder]], *, plain: bool, entry: CacheEntry | None
 ) -> tuple[Layout, Prefilter | None]:
-    """As the cache has it, else worked out and left to the cache."""
+    """The layout and prefilter as stored in the cache, else computed and stored there."""
     if plain:
-        return plain_layout(watches), None
-    if entry and (kept := entry.restored(len(watches))):
-        return kept
-    layout = lay_out(watches)
-    engine = prefilter.build(layout.sought) if layout.sought else None
+        return plain_layout(jail_matchers), None
+    if entry and (stored := entry.restore(len(jail_matchers))):
+        return stored
+    layout = lay_out(jail_matchers)
+    scanner = prefilter.build(layout.patterns) if layout.patterns else None
     if entry:
-        entry.keep(watches, layout, engine)
-    return layout, engine
+        entry.store(jail_matchers, layout, scanner)
+    return layout, scanner

@@ -1,7 +1,7 @@
-"""Which lines of a block can match which regexes: one pass over the bytes, no object per innocent line.
+"""Which lines of a block can match which regexes: one pass over the bytes, no object for a line that none can match.
 
-The answer may hold too much, never too little. Hyperscan does it where it is installed, plain search for one literal
-of each regex elsewhere.
+The result may contain false positives, never false negatives. Hyperscan scans where it is installed; elsewhere each
+regex is represented by one literal, found by plain search.
 """
 
 from __future__ import annotations
@@ -10,28 +10,32 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from guardhooks_core.matchers.filterd.regex.literals import AllOf, AnyOf, Factor, Word
+from guardhooks_core.matchers.filterd.regex.literals import AllOf, AnyOf, RequiredLiteral, Word
 
 Hits = list[tuple[int, int]]
-"""Pairs of the offset behind a line's newline and the number of a factor that the line may hold, sorted."""
+"""Pairs (offset behind a line's newline, number of a search pattern that the line may contain), sorted."""
 
 
-class Sought(NamedTuple):
-    """One factor as engines look for it: a Hyperscan pattern, and literals of which the line holds at least one."""
+class SearchPattern(NamedTuple):
+    """A required literal as engines search for it.
 
-    pattern: bytes
+    `expression` is the Hyperscan pattern. The line contains at least one of the `needles` (lower-case); without any,
+    every line counts as a hit.
+    """
+
+    expression: bytes
     needles: tuple[bytes, ...]
 
 
 class Compiled(NamedTuple):
-    """A Hyperscan database, serialized, and the places of the factors that it holds no pattern of."""
+    """A serialized Hyperscan database, and the numbers of the search patterns that it does not contain."""
 
     database: bytes
     refused: tuple[int, ...]
 
 
 class DamagedError(Exception):
-    """A serialized database that Hyperscan does not take."""
+    """Hyperscan does not accept the serialized database."""
 
 
 class Prefilter(Protocol):
@@ -40,56 +44,59 @@ class Prefilter(Protocol):
     def scan(self, data: bytes) -> Hits: ...
 
 
-def sought(factor: Factor) -> Sought:
-    """What to look for so that no line with `factor` is missed."""
-    return Sought(expression(factor), literals(factor))
+def search_pattern(literal: RequiredLiteral) -> SearchPattern:
+    """What to search for so that no line that contains `literal` is missed."""
+    return SearchPattern(expression(literal), needles(literal))
 
 
-def build(factors: Sequence[Sought], compiled: Compiled | None = None) -> Prefilter:
-    """The best prefilter that this machine has; a hit names the place of the factor in `factors`.
+def build(patterns: Sequence[SearchPattern], compiled: Compiled | None = None) -> Prefilter:
+    """The fastest prefilter available on this machine; a hit gives the index in `patterns`.
 
-    `compiled` is what a `HyperscanPrefilter` of the same factors once gave.
+    `compiled` is the result of `HyperscanPrefilter.compiled` for the same patterns.
 
     :raises DamagedError: if `compiled` cannot be used.
     """
     try:
-        return HyperscanPrefilter(factors, compiled)
+        return HyperscanPrefilter(patterns, compiled)
     except ImportError:
-        return LiteralPrefilter(factors)
+        return LiteralPrefilter(patterns)
 
 
 # --- Hyperscan -------------------------------------------------------------------------------------------------------
 
 
-def expression(factor: Factor) -> bytes:
-    """`factor` as a Hyperscan pattern that ends with its line, so that each line is reported once."""
-    return _pattern(factor) + rb"[^\n]*\n"
+def expression(literal: RequiredLiteral) -> bytes:
+    """`literal` as a Hyperscan pattern that ends with its line, so that each line is reported once."""
+    return _unterminated(literal) + rb"[^\n]*\n"
 
 
-def _pattern(factor: Factor) -> bytes:
-    if isinstance(factor, Word):
-        return b"".join(_place(spellings) for spellings in factor.places)
-    parts = [_pattern(part) for part in factor.parts]
-    if isinstance(factor, AllOf):
+def _unterminated(literal: RequiredLiteral) -> bytes:
+    if isinstance(literal, Word):
+        return b"".join(_character(spellings) for spellings in literal.places)
+    parts = [_unterminated(part) for part in literal.parts]
+    if isinstance(literal, AllOf):
         return rb"[^\n]*".join(parts)
     return b"(?:" + b"|".join(parts) + b")"
 
 
-def _place(spellings: frozenset[bytes]) -> bytes:
+def _character(spellings: frozenset[bytes]) -> bytes:
     forms = sorted(b"".join(b"\\x%02x" % byte for byte in spelling) for spelling in spellings)
     return forms[0] if len(forms) == 1 else b"(?:" + b"|".join(forms) + b")"
 
 
 class HyperscanPrefilter:
-    """All factors in one database, scanned once. Patterns that Hyperscan finds too large are searched by literal."""
+    """All patterns in one database, scanned once. Those that Hyperscan refuses as too large are searched by needle."""
 
-    def __init__(self, factors: Sequence[Sought], compiled: Compiled | None = None) -> None:
-        """:raises ImportError: where Hyperscan is not installed. :raises DamagedError: if `compiled` is no database."""
+    def __init__(self, patterns: Sequence[SearchPattern], compiled: Compiled | None = None) -> None:
+        """:raises ImportError: where Hyperscan is not installed.
+
+        :raises DamagedError: if Hyperscan does not accept `compiled`.
+        """
         if compiled is None:
-            self._database, self._refused = _compiled_all([factor.pattern for factor in factors])
+            self._database, self._refused = _compiled_all([pattern.expression for pattern in patterns])
         else:
             self._database, self._refused = _loaded(compiled.database), compiled.refused
-        refused = [factors[number] for number in self._refused]
+        refused = [patterns[number] for number in self._refused]
         self._by_literal = LiteralPrefilter(refused) if refused else None
 
     def compiled(self) -> Compiled:
@@ -108,13 +115,13 @@ class HyperscanPrefilter:
         if self._database:
             self._database.scan(data, match_event_handler=on_match)
         if self._by_literal:
-            hits.extend((end, self._refused[place]) for end, place in self._by_literal.scan(data))
+            hits.extend((end, self._refused[index]) for end, index in self._by_literal.scan(data))
         hits.sort()
         return hits
 
 
 def _compiled_all(patterns: Sequence[bytes]) -> tuple[Any, tuple[int, ...]]:
-    """A database, and the places of the patterns that Hyperscan refuses."""
+    """A database, and the numbers of the patterns that Hyperscan refuses."""
     import hyperscan
 
     numbers = list(range(len(patterns)))
@@ -135,7 +142,7 @@ def _loaded(database: bytes) -> Any:  # noqa: ANN401 -- an untyped library
         loaded = hyperscan.loadb(database, hyperscan.HS_MODE_BLOCK)
         loaded.scratch = hyperscan.Scratch(loaded)
     except hyperscan.error as fault:
-        raise DamagedError(f"Hyperscan does not take it: {fault}") from fault
+        raise DamagedError(f"Hyperscan does not accept it: {fault}") from fault
     return loaded
 
 
@@ -159,32 +166,32 @@ def _accepted(pattern: bytes) -> bool:
     return True
 
 
-# --- without it ------------------------------------------------------------------------------------------------------
+# --- without Hyperscan -----------------------------------------------------------------------------------------------
 
 _LETTER: Final = re.compile(rb"[a-z0-9_]")
 
 
 class LiteralPrefilter:
-    """Searches for one literal, or one of a few, that each factor cannot be without, in any case."""
+    """Searches for the needles of each pattern, ignoring case."""
 
-    def __init__(self, factors: Sequence[Sought]) -> None:
+    def __init__(self, patterns: Sequence[SearchPattern]) -> None:
         self._always: list[int] = []
         self._numbers: dict[bytes, list[int]] = {}
-        for number, factor in enumerate(factors):
-            if not factor.needles:
+        for number, pattern in enumerate(patterns):
+            if not pattern.needles:
                 self._always.append(number)
-            for needle in factor.needles:
+            for needle in pattern.needles:
                 self._numbers.setdefault(needle, []).append(number)
 
     def scan(self, data: bytes) -> Hits:
         hits: set[tuple[int, int]] = set()
         lowered = data.lower()
         for needle, numbers in self._numbers.items():
-            place = lowered.find(needle)
-            while place >= 0:
-                end = lowered.find(b"\n", place) + 1
+            start = lowered.find(needle)
+            while start >= 0:
+                end = lowered.find(b"\n", start) + 1
                 hits.update((end, number) for number in numbers)
-                place = lowered.find(needle, end)
+                start = lowered.find(needle, end)
         if self._always:
             end = data.find(b"\n") + 1
             while end:
@@ -193,14 +200,14 @@ class LiteralPrefilter:
         return sorted(hits)
 
 
-def literals(factor: Factor) -> tuple[bytes, ...]:
-    """Lower-case literals of which any text with `factor` holds at least one; empty if there are none."""
-    if isinstance(factor, Word):
-        return _longest_run(factor)
-    found = [literals(part) for part in factor.parts]
-    if isinstance(factor, AnyOf):
-        return tuple(dict.fromkeys(needle for needles in found for needle in needles)) if all(found) else ()
-    return max(found, key=lambda needles: min(map(len, needles), default=0), default=())
+def needles(literal: RequiredLiteral) -> tuple[bytes, ...]:
+    """Lower-case byte strings; any text that contains `literal` contains at least one of them. Empty: none is known."""
+    if isinstance(literal, Word):
+        return _longest_run(literal)
+    found = [needles(part) for part in literal.parts]
+    if isinstance(literal, AnyOf):
+        return tuple(dict.fromkeys(needle for part in found for needle in part)) if all(found) else ()
+    return max(found, key=lambda part: min(map(len, part), default=0), default=())
 
 
 def _longest_run(word: Word) -> tuple[bytes, ...]:

@@ -1,4 +1,4 @@
-"""One filter: its regexes compiled, and what they say about a text."""
+"""The regexes of one filter: compiles them and applies them to a line."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from guardhooks_core.matchers.filterd.regex.timed import Budget, Match, OutOfBud
 from guardhooks_core.matchers.filterd.tags import ID_GROUPS, expand
 
 Note = Callable[[str], None]
-"""Receives one sentence on what happened to a line, for testers."""
+"""Receives one sentence about what happened to a line, for `guardhooks test`."""
 
 NO_PREFIX = -1
-"""Stands for "the prefregex does not match" where the index of an ignoreregex could stand."""
+"""Means "the prefregex does not match" where the index of an ignoreregex is expected."""
 
 
 class Rule:
-    """One regex of a filter. `index` is its place in the list it came from."""
+    """One regex of a filter. `index` is its index in its list."""
 
     def __init__(self, kind: str, index: int, text: str, *, usedns: str, multiline: bool = False) -> None:
         """:raises re.error: if `text` does not compile."""
@@ -33,12 +33,12 @@ class Rule:
         self.combiner = combiner if combiner.needed else None
 
     @cached_property
-    def helps(self) -> bool:
+    def is_helper(self) -> bool:
         """Whether each match is a helper line (`<F-NOFAIL>`, `<F-MLFGAINED>`)."""
         return always_captures(self.regex.expression, ("nofail", "mlfgained"))
 
     @cached_property
-    def forgets(self) -> bool:
+    def ends_session(self) -> bool:
         """Whether each match ends its session (`<F-MLFFORGET>`)."""
         return always_captures(self.regex.expression, ("mlfforget",), text=False)
 
@@ -52,19 +52,19 @@ class Rule:
 class Candidates:
     """The failregexes that can match a line, in order.
 
-    `helper`: the line can only be a helper of its session; then `forgets` tells whether it ends the session for certain
-    and `names_user` whether it may name the user.
+    `helper`: the line can only be a helper of its session. Then `ends_session` tells whether it certainly ends the
+    session, and `names_user` whether it may name the user.
     """
 
     rules: Sequence[Rule]
     helper: bool = False
-    forgets: bool = False
+    ends_session: bool = False
     names_user: bool = False
 
 
 @dataclass(slots=True)
 class Hit:
-    """A failregex that matched. `groups` are those with a value, the prefregex's included, `lines` the log lines."""
+    """A failregex that matched. `groups` are all with a value, including the prefregex's; `lines` are the log lines."""
 
     rule: Rule
     groups: Groups
@@ -73,7 +73,7 @@ class Hit:
 
 @dataclass(slots=True)
 class View:
-    """What the failregexes see: `text` begins at `offset` of the `whole`, `base` are the prefregex's groups."""
+    """What the failregexes see: `text` begins at `offset` of `whole`; `base` are the groups of the prefregex."""
 
     base: Groups
     text: str
@@ -83,10 +83,10 @@ class View:
 
 
 class Rules:
-    """The regexes of one jail's filter and, with `maxlines` > 1, the lines that they look back on."""
+    """The regexes of one jail's filter and, with `maxlines` > 1, the previous lines that they match against."""
 
     def __init__(self, jail: Jail, spec: FilterSpec, report: Callable[[Rule, str], None]) -> None:
-        """`report(rule, text)` is called when a rule ran out of its budget on `text`.
+        """`report(rule, text)` is called when a rule exceeds its time budget on `text`.
 
         :raises ConfigError: if the prefregex does not compile: without it the failregexes would match too much.
         """
@@ -98,18 +98,18 @@ class Rules:
         multiline = spec.maxlines > 1
         self.failregexes = compile_all("failregex", spec.failregex, multiline=multiline, wants_id=not named_before)
         self._ignoreregexes = compile_all("ignoreregex", spec.ignoreregex)
-        # fail2ban's order: few ignoreregexes are asked first, on the whole line; about a match all are.
+        # fail2ban's order: a few ignoreregexes are tried first, on the whole line; many are tried on a match only.
         self._ignore_first = len(spec.ignoreregex) < len(spec.failregex) - 2
         self.buffer = LineBuffer(spec.maxlines) if multiline else None
 
     def prepare(self) -> None:
-        """Compile now what long texts need, where long texts are the rule."""
+        """Compile all regexes for long texts now, for a jail whose texts usually are long."""
         for rule in self.all:
             rule.regex.prepare()
 
     @property
-    def asked_of_every_line(self) -> Sequence[Rule]:
-        """The ignoreregexes whose verdict does not wait for a failregex to match."""
+    def tried_on_every_line(self) -> Sequence[Rule]:
+        """The ignoreregexes that are tried before the failregexes."""
         return self._ignoreregexes if self._ignore_first else ()
 
     @property
@@ -126,23 +126,23 @@ class Rules:
         except (re.error, RecursionError, OverflowError) as fault:
             raise ConfigError(f"prefregex of filter {spec.name!r} does not compile: {fault}") from fault
 
-    def candidates(self, places: Sequence[int]) -> Candidates:
-        """The failregexes at these places of `failregexes`, where the prefilter has ruled out the others."""
-        rules = tuple([self.failregexes[place] for place in places])
-        if not self._has_sessions or not all(rule.helps for rule in rules):
+    def candidates(self, indexes: Sequence[int]) -> Candidates:
+        """The failregexes at these indexes; the prefilter has ruled out the others."""
+        rules = tuple([self.failregexes[index] for index in indexes])
+        if not self._has_sessions or not all(rule.is_helper for rule in rules):
             return Candidates(rules)
         names_user = any(rule.names_user for rule in (*rules, *([self.prefix] if self.prefix else ())))
-        return Candidates(rules, True, all(rule.forgets for rule in rules), names_user)
+        return Candidates(rules, True, all(rule.ends_session for rule in rules), names_user)
 
     @cached_property
     def _has_sessions(self) -> bool:
-        """Whether every line that the prefregex lets through belongs to the session that it names."""
+        """Whether the prefregex names a session for every line that it matches."""
         if self.prefix is None or any("mlfid" in rule.regex.groups for rule in self.failregexes):
             return False
         return always_captures(self.prefix.regex.expression, ("mlfid",), text=False)
 
     def view(self, text: str, original: str, note: Note | None = None) -> View | int:
-        """What the failregexes see of a line; else the index of the ignoreregex that drops it, or NO_PREFIX.
+        """What the failregexes see of a line, or the index of the ignoreregex that drops it, or NO_PREFIX.
 
         `text` is the line without its date.
         """
@@ -196,7 +196,7 @@ class Rules:
         match = self._search(self.prefix, whole, budget)
         if match is None:
             if note:
-                note("The prefregex does not match: no failregex is asked.")
+                note("The prefregex does not match: no failregex is tried.")
             return NO_PREFIX
         base = _merged(self.prefix, match, {})
         content = base.get("content")
@@ -208,7 +208,7 @@ class Rules:
         return View(base, f"{content}\n", match.start("content"), whole, budget)
 
     def _ignored_late(self, view: View, text: str, note: Note | None) -> int:
-        """The ignoreregex that drops a match in `text`, else -1. The very text asked about before is passed by."""
+        """The index of the ignoreregex that drops a match in `text`, else -1. No text is tested twice."""
         if not self._ignoreregexes or (self._ignore_first and view.text == view.whole and self.buffer is None):
             return -1
         return self._ignored(text, view.budget, note)
@@ -240,7 +240,7 @@ class Rules:
 
 
 def _merged(rule: Rule, match: Match, base: Groups) -> Groups:
-    """The groups of a match that have a value, added to those of the prefregex."""
+    """The groups of a match that have a value, merged over those of the prefregex."""
     found: Groups = match.groupdict()  # type: ignore[assignment]  # every str is a Value
     if rule.combiner:
         rule.combiner.combine(found)
@@ -249,7 +249,7 @@ def _merged(rule: Rule, match: Match, base: Groups) -> Groups:
 
 
 class _Compiler:
-    """Compiles one list of regexes after the other; those that do not compile become problems."""
+    """Compiles lists of regexes; those that do not compile are reported as problems."""
 
     def __init__(self, jail: Jail, problems: list[Problem]) -> None:
         self._jail = jail
@@ -266,7 +266,7 @@ class _Compiler:
                 self._complain(kind, index, f"does not compile: {fault}", text)
                 continue
             if wants_id and not ID_GROUPS.intersection(rule.regex.groups):
-                self._complain(kind, index, "names nobody: it needs <HOST>, <ADDR>, <F-ID> or <F-MLFID>", text)
+                self._complain(kind, index, "names no offender: it needs <HOST>, <ADDR>, <F-ID> or <F-MLFID>", text)
                 continue
             rules.append(rule)
         return rules

@@ -11,20 +11,20 @@ from guardhooks_core.matchers.filterd.deferred_lines import process_numbers
 from guardhooks_core.matchers.filterd.groups import Groups
 
 LIMIT: Final = 100
-"""Sessions kept at most; the oldest gives way."""
+"""Open sessions at most; beyond that the oldest is dropped."""
 LIFETIME: Final = 300.0
-"""Seconds that a session lives from its first line, however busy it is."""
+"""Seconds from the first line of a session to its end, however busy it is."""
 LINES: Final = 100
-"""Log lines of one session kept at most; the oldest give way."""
+"""Log lines stored per session at most; beyond that the oldest are dropped."""
 _MARKS: Final = ("nofail", "mlfgained", "mlfforget")
 
 
 @dataclass(slots=True)
 class Session:
-    """What is known of one connection.
+    """What is known about one connection.
 
-    `helpers` are lines that count only if a failure follows, `lines` those of the failure so far. `pending` is a
-    failure that waits for an id. `number` is the process number in its key, if there is one.
+    `helpers` are lines that count only if a failure follows, `lines` those of the failure so far. `pending`: there is a
+    failure without an id yet. `number` is the process number in the key, if it contains one.
     """
 
     groups: Groups
@@ -45,13 +45,13 @@ class Sessions:
         self._open: OrderedDict[str, Session] = OrderedDict()
         self._numbers: dict[str, int] = {}
 
-    def may_hold(self, numbers: Iterable[str]) -> bool:
-        """Whether a line with these process numbers may belong to a session that is open."""
+    def may_contain(self, numbers: Iterable[str]) -> bool:
+        """Whether a line with these process numbers may belong to an open session."""
         known = self._numbers
         return "" in known or any(number in known for number in numbers)
 
     def merge(self, key: str, groups: Groups, lines: Sequence[str], now: float) -> Session:
-        """The session of `key` with this match added; `groups`, all with a value, become its own.
+        """The session of `key` with this match added. It takes over `groups`, all of which have a value.
 
         `lines` are the log lines of the match.
         """
@@ -75,7 +75,7 @@ class Sessions:
         if session.pending or len(session.users) > 1:
             nofail = gained = False
         session.pending, session.nofail, session.gained = False, nofail, gained
-        _take(session, lines, nofail=nofail, forget=forget)
+        _add_lines(session, lines, nofail=nofail, forget=forget)
         return session
 
     def _find(self, key: str, now: float) -> Session | None:
@@ -87,16 +87,16 @@ class Sessions:
 
     def _store(self, key: str, session: Session) -> None:
         while len(self._open) >= LIMIT:
-            self._forget(self._open.popitem(last=False)[1])
+            self._release_number(self._open.popitem(last=False)[1])
         numbers = process_numbers(key)
         number = session.number = numbers[0] if numbers else ""
         self._numbers[number] = self._numbers.get(number, 0) + 1
         self._open[key] = session
 
     def _drop(self, key: str) -> None:
-        self._forget(self._open.pop(key))
+        self._release_number(self._open.pop(key))
 
-    def _forget(self, session: Session) -> None:
+    def _release_number(self, session: Session) -> None:
         left = self._numbers[session.number] - 1
         if left:
             self._numbers[session.number] = left
@@ -112,8 +112,8 @@ class Sessions:
         session.groups.update(values)
 
 
-def _take(session: Session, lines: Sequence[str], *, nofail: bool, forget: bool) -> None:
-    """Add the log lines of a match to those that count, or to those that only help."""
+def _add_lines(session: Session, lines: Sequence[str], *, nofail: bool, forget: bool) -> None:
+    """Add the log lines of a match to the lines that count, or to the helpers."""
     if not nofail:
         if session.helpers or session.lines:
             session.lines = [*session.helpers, *session.lines, *lines][-LINES:]

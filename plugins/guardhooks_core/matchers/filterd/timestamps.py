@@ -1,4 +1,4 @@
-"""The time that a line counts at: its date, now, or the last date that was seen ("in operation" or catching up)."""
+"""The effective time of a line: its date, now, or the last known date, depending on whether the source is live."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Final
 from guardhooks_core.matchers.filterd.dates import DateDetector, DateMatch
 
 TOLERANCE: Final = 60.0
-"""Seconds that a line's date may differ from now while the source is live, and that a last known date stays good."""
-_SILENCE: Final = 86400.0
-_log = logging.getLogger("guardhooks.filterd")
+"""Seconds that a line's date may differ from now while the source is live, and that a last known date stays valid."""
+_WARNING_INTERVAL: Final = 86400.0
+"""Seconds between two warnings about the same kind of fault."""
+_OLDEST_LATENCY: Final = 3300.0
+"""Seconds; a live line that is older than this hints at a wrong timezone instead of a delay."""
+logger = logging.getLogger("guardhooks.filterd")
 
 
-class Ages:
-    """Applies one jail's age rules. Warns at most once a day about each kind of fault."""
+class AgeRules:
+    """The rules of one jail on how old a line may be. Warns at most once a day about each kind of fault."""
 
     def __init__(self, jail: str, findtime: float) -> None:
         self._jail = jail
@@ -23,38 +26,39 @@ class Ages:
         self._warned: dict[str, float] = {}
 
     def recent(self, now: float) -> float | None:
-        """The last known date if it is not older than a minute."""
+        """The last known date, unless it is older than a minute."""
         return self._last if self._last is not None and self._last > now - TOLERANCE else None
 
-    def saw(self, time: float) -> None:
+    def remember(self, time: float) -> None:
         self._last = time
 
-    def in_production(self, time: float | None, now: float, *, live: bool) -> float | None:
-        """When a line of this `time` (None: undated) counts; None: not at all."""
+    def effective_time(self, time: float | None, now: float, *, live: bool) -> float | None:
+        """The time at which a line dated `time` (None: undated) counts; None if it does not count."""
         if time is None:
             return self.recent(now) or (now if live else None)
         if live:
             if abs(time - now) <= TOLERANCE:
                 return min(time, now)
-            fault = "latency" if -3300 <= time - now < 0 else "timezone"
-            if self._due(fault, now):
-                self.warn(fault, now, f"a line is dated {time - now:+.0f} s from now ({fault} problem?); now counts")
+            fault = "latency" if -_OLDEST_LATENCY <= time - now < 0 else "timezone"
+            if self._may_warn(fault, now):
+                text = f"a line is dated {time - now:+.0f} s from now ({fault} problem?); the current time is used"
+                self.warn(fault, now, text)
             return now
         if time < now - self._findtime:
             return None
         return min(time, now)
 
     def warn(self, kind: str, now: float, message: str) -> None:
-        if self._due(kind, now):
+        if self._may_warn(kind, now):
             self._warned[kind] = now
-            _log.warning("[%s] %s", self._jail, message)
+            logger.warning("[%s] %s", self._jail, message)
 
-    def _due(self, kind: str, now: float) -> bool:
-        return now - self._warned.get(kind, -_SILENCE) >= _SILENCE
+    def _may_warn(self, kind: str, now: float) -> bool:
+        return now - self._warned.get(kind, -_WARNING_INTERVAL) >= _WARNING_INTERVAL
 
 
 class SharedDetector:
-    """A date detector that several jails of one source share: each line is looked at once."""
+    """A date detector shared by several jails of one source, so that each line is searched once."""
 
     def __init__(self, detector: DateDetector) -> None:
         self.detector = detector

@@ -1,4 +1,4 @@
-"""What is kept of compiled regexes spares a restart the work, and is never trusted when it is not ours or not whole."""
+"""The cache of compiled regexes saves a restart the work, and is not trusted if it is foreign or damaged."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def failures(matcher: FilterMatcher) -> list[Failure]:
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What had to be made: a line for each layout worked out."""
+    """One item for each layout that had to be computed."""
     made: list[str] = []
     real = layout.lay_out
 
-    def counted(watches: Sequence[object]) -> layout.Layout:
+    def counted(jail_matchers: Sequence[object]) -> layout.Layout:
         made.append("layout")
-        return real(watches)  # type: ignore[arg-type]
+        return real(jail_matchers)  # type: ignore[arg-type]
 
     monkeypatch.setattr("guardhooks_core.matchers.filterd.plan.lay_out", counted)
     return made
@@ -57,7 +57,7 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def test_a_second_start_works_out_nothing_and_finds_the_same(
+def test_a_second_start_computes_nothing_and_finds_the_same(
     tmp_path: Path, work: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = failures(FilterMatcher(JAILS, cache=Cache(tmp_path / "cache")))
@@ -65,12 +65,13 @@ def test_a_second_start_works_out_nothing_and_finds_the_same(
     parsing.parsed.cache_clear()
     monkeypatch.setattr(parsing, "checked", None)
     again = FilterMatcher(JAILS, cache=Cache(tmp_path / "cache"))
-    assert again.costly == {"j": ["failregex 2 makes every line pay"]}
+    (reason,) = again.unfiltered["j"]
+    assert reason.startswith("failregex 2 requires no word")
     assert failures(again) == first
     assert work == ["layout"]
 
 
-def test_folder_and_entry_are_for_nobody_else(tmp_path: Path) -> None:
+def test_folder_and_entry_are_private(tmp_path: Path) -> None:
     failures(FilterMatcher(JAILS, cache=Cache(tmp_path / "cache")))
     (entry,) = files(tmp_path / "cache")
     assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
@@ -114,10 +115,10 @@ def grow(entry: Path) -> None:
 
 
 def other_database(entry: Path) -> None:
-    """Sealed as it should be, but nothing that Hyperscan takes: as if another release had made it."""
-    content = entry.read_bytes()[len(cache._MAGIC) + 32 :]
+    """A valid file whose content Hyperscan does not accept, as if another release had written it."""
+    content = entry.read_bytes()[cache.HEADER_LENGTH :]
     length = 8 + int.from_bytes(content[:8], "big")
-    entry.write_bytes(cache._sealed(content[:length] + b"no database"))
+    entry.write_bytes(cache.sealed(content[:length] + b"no database"))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def other_database(entry: Path) -> None:
     [shorten, flip, empty, open_to_all, open_folder, link, pipe, grow, other_database],
     ids=lambda f: f.__name__,
 )
-def test_an_entry_that_cannot_be_trusted_is_made_anew_and_told_of(
+def test_an_entry_that_cannot_be_trusted_is_recompiled_and_logged(
     damage: object, tmp_path: Path, work: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     if damage is other_database:
@@ -136,9 +137,9 @@ def test_an_entry_that_cannot_be_trusted_is_made_anew_and_told_of(
     with caplog.at_level(logging.DEBUG, "guardhooks.filterd"):
         assert failures(FilterMatcher(JAILS, cache=Cache(tmp_path / "cache"))) == expected
     assert work == ["layout"] * 2
-    told = [record for record in caplog.records if "cache" in record.message]
-    assert any("is not used, and made anew" in record.message for record in told)
-    assert {record.levelno for record in told} == {logging.DEBUG}
+    logged = [record for record in caplog.records if "cache" in record.message]
+    assert any("cannot be used; recompiling" in record.message for record in logged)
+    assert {record.levelno for record in logged} == {logging.DEBUG}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -158,13 +159,15 @@ def test_an_entry_of_another_user_is_not_read(tmp_path: Path, work: list[str]) -
         jail(*JAILS[0].filter.failregex, name="other"),  # type: ignore[union-attr]
     ],
 )
-def test_what_was_made_for_other_filters_is_not_used(changed: Jail, tmp_path: Path, work: list[str]) -> None:
+def test_an_entry_for_other_filters_is_not_used(changed: Jail, tmp_path: Path, work: list[str]) -> None:
     failures(FilterMatcher([JAILS[0]], cache=Cache(tmp_path / "cache")))
     failures(FilterMatcher([changed], cache=Cache(tmp_path / "cache")))
     assert work == ["layout"] * 2
 
 
-def test_what_another_engine_made_is_not_used(tmp_path: Path, work: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_of_another_engine_is_not_used(
+    tmp_path: Path, work: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     failures(FilterMatcher(JAILS, cache=Cache(tmp_path / "cache")))
     monkeypatch.setattr(cache, "engine", lambda: "f" * 64)
     failures(FilterMatcher(JAILS, cache=Cache(tmp_path / "cache")))
@@ -180,12 +183,12 @@ def test_a_bad_regex_is_named_at_every_start(tmp_path: Path) -> None:
         failures(matcher)
 
 
-def test_where_nothing_can_be_kept_matching_goes_on(tmp_path: Path) -> None:
+def test_matching_works_without_a_usable_cache(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("in the way")
     assert len(failures(FilterMatcher(JAILS, cache=Cache(tmp_path / "cache")))) == 3
 
 
-def test_the_plugin_keeps_it_beside_the_state_and_removes_what_is_stale(tmp_path: Path) -> None:
+def test_the_plugin_stores_entries_beside_the_state_and_removes_stale_ones(tmp_path: Path) -> None:
     def run(*jails: Jail) -> None:
         plugin = Filterd()
         guard = SimpleNamespace(ledger_file=tmp_path / "ledger.sqlite3", jails={jail.name: jail for jail in jails})
@@ -205,7 +208,7 @@ def test_the_plugin_keeps_it_beside_the_state_and_removes_what_is_stale(tmp_path
     assert left in both
 
 
-def test_without_a_state_folder_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_state_folder_nothing_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     plugin = Filterd()
     plugin.on_start(SimpleNamespace(ledger_file=None, jails={"j": JAILS[0]}))
@@ -213,4 +216,4 @@ def test_without_a_state_folder_nothing_is_kept(tmp_path: Path, monkeypatch: pyt
     assert matcher is not None
     assert len(list(matcher.feed(LOG))) == 2
     assert list(tmp_path.iterdir()) == []
-    assert cache_entry.Entry(Cache(tmp_path / "none"), [JAILS[0]]).restored(1) is None
+    assert cache_entry.CacheEntry(Cache(tmp_path / "none"), [JAILS[0]]).restore(1) is None

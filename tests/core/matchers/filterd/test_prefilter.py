@@ -12,23 +12,30 @@ from hypothesis import strategies as st
 from guardhooks import Chunk, FilterSpec, Jail
 from guardhooks_core.matchers.filterd.layout import keeps_words
 from guardhooks_core.matchers.filterd.matcher import FilterMatcher
-from guardhooks_core.matchers.filterd.prefilter import HyperscanPrefilter, LiteralPrefilter, Prefilter, sought
-from guardhooks_core.matchers.filterd.regex.literals import AllOf, AnyOf, Factor, Word, heaviest, required
+from guardhooks_core.matchers.filterd.prefilter import HyperscanPrefilter, LiteralPrefilter, Prefilter, search_pattern
+from guardhooks_core.matchers.filterd.regex.literals import (
+    AllOf,
+    AnyOf,
+    RequiredLiteral,
+    Word,
+    heaviest,
+    required_literals,
+)
 
 NOW = 1_700_000_000.0
 ENGINES = [HyperscanPrefilter, LiteralPrefilter]
 
 
-def engine(kind: type[Prefilter], factors: list[Factor]) -> Prefilter:
+def engine(kind: type[Prefilter], literals: list[RequiredLiteral]) -> Prefilter:
     if kind is HyperscanPrefilter:
         pytest.importorskip("hyperscan", reason="no Hyperscan on this machine")
-    return kind([sought(factor) for factor in factors])  # type: ignore[call-arg]
+    return kind([search_pattern(literal) for literal in literals])  # type: ignore[call-arg]
 
 
 def lines_hit(kind: type[Prefilter], regex: str, data: bytes, encoding: str = "utf-8") -> list[bytes]:
-    kept = heaviest(required(regex, encoding))
-    assert kept, "this regex needs no word"
-    ends = [end for end, _ in engine(kind, [AllOf(kept)]).scan(data)]
+    chosen = heaviest(required_literals(regex, encoding))
+    assert chosen, "this regex requires no word"
+    ends = [end for end, _ in engine(kind, [AllOf(chosen)]).scan(data)]
     assert ends == sorted(set(ends)), "each line once, in order"
     return [data[data.rfind(b"\n", 0, end - 1) + 1 : end] for end in ends]
 
@@ -55,21 +62,21 @@ def test_a_line_that_matches_is_hit(kind: type[Prefilter], regex: str, line: str
 
 
 @pytest.mark.parametrize("kind", ENGINES)
-def test_innocent_lines_are_not_hit(kind: type[Prefilter]) -> None:
+def test_other_lines_are_not_hit(kind: type[Prefilter]) -> None:
     data = b"session opened\nFailed password for x\nsession closed\nFailed password for y\n"
     assert lines_hit(kind, "^Failed password for", data) == [b"Failed password for x\n", b"Failed password for y\n"]
 
 
 @pytest.mark.parametrize("regex", [r"\d+ \S+", "a|", "(?:word)?", "(?!word)", "(?:word|\\d+)", "a.b"])
-def test_a_regex_may_need_no_word(regex: str) -> None:
-    assert required(regex, "utf-8") == []
+def test_a_regex_may_require_no_word(regex: str) -> None:
+    assert required_literals(regex, "utf-8") == []
 
 
 def test_patterns_that_hyperscan_refuses_are_searched_by_literal() -> None:
     pytest.importorskip("hyperscan", reason="no Hyperscan on this machine")
     words = [Word(tuple(frozenset({b"%c" % c}) for c in b"word%03d" % n)) for n in range(120)]
     huge = AnyOf(tuple(AllOf((one, words[n - 1], words[n - 2])) for n, one in enumerate(words)))
-    both = HyperscanPrefilter([sought(huge), sought(words[5])])
+    both = HyperscanPrefilter([search_pattern(huge), search_pattern(words[5])])
     assert both.scan(b"x word007 word006 word005\nword005\n")[0] == (26, 0)
     assert (34, 1) in both.scan(b"x word007 word006 word005\nword005\n")
 
@@ -90,11 +97,11 @@ def test_patterns_that_hyperscan_refuses_are_searched_by_literal() -> None:
         (r"%Y-%m-%d\.", False),
     ],
 )
-def test_where_a_date_may_break_a_word(pattern: str, expected: bool) -> None:
+def test_which_date_patterns_may_split_a_word(pattern: str, expected: bool) -> None:
     assert keeps_words([pattern]) is expected
 
 
-def test_a_date_inside_the_only_word_is_no_way_round() -> None:
+def test_a_date_inside_the_only_word_does_not_hide_a_line() -> None:
     spec = FilterSpec("f", failregex=("password from <HOST>",), datepattern=("{UNB}@%Y-%m-%d %H:%M:%S@",))
     stamp = time.strftime("@%Y-%m-%d %H:%M:%S@", time.localtime(NOW))
     data = "".join(f"{word[:n]}{stamp}{word[n:]} from 192.0.2.1\n" for word in ("password",) for n in range(9)).encode()

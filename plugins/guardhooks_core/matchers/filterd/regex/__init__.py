@@ -1,1 +1,1 @@
-"""What is known of a regex before it runs: literals, groups, cost."""
+"""What is known about a regex before it runs (literals, groups, complexity), and running it under a time limit."""

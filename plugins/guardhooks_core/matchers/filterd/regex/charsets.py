@@ -1,4 +1,4 @@
-"""Sets of characters that one item of a parsed regex can match, as bit masks: ASCII by code, bit 128 for all others."""
+"""The characters that one item of a parsed regex can match, as bit masks: ASCII by code, bit 128 for all others."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
 Argument: TypeAlias = Any
-"""What a node of the parse tree carries; the parser's types are private."""
+"""The argument of a node of the parse tree; the parser's types are private."""
 
 OTHERS: Final = 1 << 128
 EVERYTHING: Final = (1 << 129) - 1
 NEWLINE: Final = 1 << 10
 
-# Characters outside ASCII that IGNORECASE takes for an ASCII letter: dotted and dotless i, Kelvin sign, long s.
+# Characters outside ASCII that IGNORECASE equates with an ASCII letter: dotted and dotless i, Kelvin sign, long s.
 FOLDED: Final = {"i": "\u0130\u0131", "k": "\u212a", "s": "\u017f"}
 
 
@@ -60,7 +60,7 @@ def of_class(items: Iterable[tuple[Argument, Argument]], flags: int) -> int:
             negated = True
         else:
             mask |= _CLASS_ITEM[str(operation)](argument, flags)
-    # Beyond ASCII the mask cannot tell which characters are meant, so the complement holds them all.
+    # Beyond ASCII the mask cannot tell which characters are meant, so the complement contains them all.
     return (EVERYTHING & ~mask) | OTHERS if negated else mask
 
 

@@ -1,7 +1,7 @@
-"""The words that a text must hold, in order, for a regex to match: what a prefilter can look for in raw bytes.
+"""The literals that a text must contain, in order, for a regex to match: what a prefilter searches for in raw bytes.
 
-Only runs of word characters are taken. What stands between them is forgotten, and with it anchors, look-arounds,
-classes and the place of the date, which is cut out of the text before it is matched but still stands in the bytes.
+Only runs of word characters are used. Whatever is between them is dropped: anchors, look-arounds, classes and the date,
+which is cut out of the text before matching but is still there in the bytes.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from guardhooks_core.matchers.filterd.regex.parsing import parsed
 _CHOICES: Final = 4
 """A class of more characters than this ends a word."""
 _MOST: Final = 3
-"""Factors of one sequence that are kept, the weightiest: more make the engine's database slow to build."""
+"""Literals of one sequence that are used, the heaviest: more make Hyperscan's database slow to build."""
 _CHOICE_COSTS: Final = 3
 """Characters by which a choice of words must be longer than a single word to be preferred."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Bytes in a row; each place holds the spellings of one character."""
+    """Consecutive characters; each of `places` holds the byte spellings of one of them."""
 
     places: tuple[frozenset[bytes], ...]
 
@@ -35,9 +35,9 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """All parts, in this order, anything between them."""
+    """All parts, in this order, with anything between them."""
 
-    parts: tuple[Factor, ...]
+    parts: tuple[RequiredLiteral, ...]
 
     @property
     def weight(self) -> int:
@@ -48,7 +48,7 @@ class AllOf:
 class AnyOf:
     """At least one of the parts."""
 
-    parts: tuple[Factor, ...]
+    parts: tuple[RequiredLiteral, ...]
 
     @property
     def weight(self) -> int:
@@ -56,58 +56,60 @@ class AnyOf:
 
 
 Node: TypeAlias = tuple[charsets.Argument, charsets.Argument]
-Factor: TypeAlias = Word | AllOf | AnyOf
+RequiredLiteral: TypeAlias = Word | AllOf | AnyOf
 
 
-def required(expression: str, encoding: str, flags: int = 0) -> list[Factor]:
-    """What any text that `expression` matches holds, in order; empty if nothing is certain."""
-    tree = parsed(expression, flags)
+def required_literals(expression: str, encoding: str) -> list[RequiredLiteral]:
+    """What any text that `expression` matches contains, in order; empty if nothing is certain."""
+    tree = parsed(expression)
     return _Collector(tree.state.flags, encoding).collect(list(tree))
 
 
-def around_group(expression: str, group: str, encoding: str) -> tuple[list[Factor], list[Factor]] | None:
-    """What must stand before and behind `group`; None unless the group always matches something."""
+def around_group(
+    expression: str, group: str, encoding: str
+) -> tuple[list[RequiredLiteral], list[RequiredLiteral]] | None:
+    """What must come before and after `group`; None unless the group always matches something."""
     tree = parsed(expression)
     number = tree.state.groupdict.get(group)
     items = list(tree)
     for place, (operation, argument) in enumerate(items):
         if str(operation) == "SUBPATTERN" and argument[0] == number and argument[3].getwidth()[0] > 0:
             flags = tree.state.flags
-            before, behind = items[:place], items[place + 1 :]
-            return _Collector(flags, encoding).collect(before), _Collector(flags, encoding).collect(behind)
+            before, after = items[:place], items[place + 1 :]
+            return _Collector(flags, encoding).collect(before), _Collector(flags, encoding).collect(after)
     return None
 
 
-def heaviest(factors: Sequence[Factor], most: int = _MOST) -> tuple[Factor, ...]:
-    """The `most` weightiest of them, still in order."""
+def heaviest(found: Sequence[RequiredLiteral], most: int = _MOST) -> tuple[RequiredLiteral, ...]:
+    """The `most` heaviest of them, still in order."""
 
     def rank(number: int) -> int:
-        factor = factors[number]
-        return factor.weight - (_CHOICE_COSTS if isinstance(factor, AnyOf) else 0)
+        literal = found[number]
+        return literal.weight - (_CHOICE_COSTS if isinstance(literal, AnyOf) else 0)
 
-    return tuple(factors[n] for n in sorted(sorted(range(len(factors)), key=rank, reverse=True)[:most]))
+    return tuple(found[n] for n in sorted(sorted(range(len(found)), key=rank, reverse=True)[:most]))
 
 
-def one_may_miss(factors: Sequence[Factor]) -> Factor | None:
-    """What remains certain if a date may stand inside any one of the factors, which breaks it."""
-    if len(factors) == 1 and isinstance(factors[0], Word) and factors[0].weight >= 4:
-        places, half = factors[0].places, factors[0].weight // 2
+def one_may_miss(found: Sequence[RequiredLiteral]) -> RequiredLiteral | None:
+    """What remains certain if a date may split any one of the literals."""
+    if len(found) == 1 and isinstance(found[0], Word) and found[0].weight >= 4:
+        places, half = found[0].places, found[0].weight // 2
         return AnyOf((Word(places[: len(places) - half]), Word(places[half:])))
-    if len(factors) < 2:
+    if len(found) < 2:
         return None
-    return AnyOf(tuple(AllOf((*factors[:n], *factors[n + 1 :])) for n in range(len(factors))))
+    return AnyOf(tuple(AllOf((*found[:n], *found[n + 1 :])) for n in range(len(found))))
 
 
 class _Collector:
-    """Walks a sequence and gathers words; anything that is not a certain word character ends the current one."""
+    """Walks a sequence and collects words; whatever is not a definite word character ends the current one."""
 
     def __init__(self, flags: int, encoding: str) -> None:
         self._flags = flags
         self._encoding = encoding
-        self._found: list[Factor] = []
+        self._found: list[RequiredLiteral] = []
         self._places: list[frozenset[bytes]] = []
 
-    def collect(self, items: Sequence[Node]) -> list[Factor]:
+    def collect(self, items: Sequence[Node]) -> list[RequiredLiteral]:
         self._walk(items)
         self._end_word()
         return self._found
@@ -133,7 +135,7 @@ class _Collector:
             self._end_word()
 
     def _spellings(self, kind: str, argument: charsets.Argument) -> Iterator[bytes]:
-        """The byte spellings of a word character or small class of them; none if it is anything else."""
+        """The byte spellings of a word character or a small class of them; nothing for anything else."""
         codes = [argument] if kind == "LITERAL" else [value for _, value in argument]
         if kind == "IN" and any(str(operation) != "LITERAL" for operation, _ in argument):
             return
@@ -159,8 +161,8 @@ class _Collector:
         self._walk(list(body))
         self._flags = outer
 
-    def _composite(self, kind: str, argument: charsets.Argument) -> list[Factor]:
-        """Factors of a repeat, branch or conditional, which stand for themselves."""
+    def _composite(self, kind: str, argument: charsets.Argument) -> list[RequiredLiteral]:
+        """Literals of a repeat, branch or conditional."""
         if kind in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}:
             return self._inner(argument[2]) if argument[0] > 0 else []
         if kind == "BRANCH":
@@ -169,8 +171,8 @@ class _Collector:
             return self._either([list(argument[1]), list(argument[2] or ())])
         return []
 
-    def _either(self, branches: Sequence[Sequence[Node]]) -> list[Factor]:
-        """One word of each branch; deeper alternatives would cost the engine more than they keep out."""
+    def _either(self, branches: Sequence[Sequence[Node]]) -> list[RequiredLiteral]:
+        """One word of each branch; deeper alternatives would cost the engine more than they exclude."""
         words: dict[Word, None] = {}
         for branch in branches:
             best = heaviest(self._inner(branch), 1)
@@ -179,7 +181,7 @@ class _Collector:
             words.update(dict.fromkeys(best[0].parts if isinstance(best[0], AnyOf) else best))  # type: ignore[arg-type]
         return [next(iter(words)) if len(words) == 1 else AnyOf(tuple(words))]
 
-    def _inner(self, items: Sequence[Node]) -> list[Factor]:
+    def _inner(self, items: Sequence[Node]) -> list[RequiredLiteral]:
         return _Collector(self._flags, self._encoding).collect(list(items))
 
     def _end_word(self) -> None:

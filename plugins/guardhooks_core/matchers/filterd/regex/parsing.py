@@ -1,4 +1,7 @@
-"""Regexes from configuration, compiled and parsed without Python's warnings about questionable syntax."""
+"""The parse trees of configured regexes, and what they tell: whether they compile, which groups a match always has.
+
+Python's warnings about questionable syntax are silenced: the regexes come from the configuration, not from code.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,17 @@ from typing import Any, Final, TypeAlias
 Tree: TypeAlias = Any
 """A parse tree; the parser's types are private."""
 
-# What the parser leaves to the compiler: whether a look-behind is of one length (obvious for one character), and the
-# depth of what is nested.
+REPEATS: Final = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
+"""The names of the parser's operations that repeat a part."""
+
+# The parser leaves two checks to the compiler: that a look-behind has a fixed width (obvious for one character), and
+# how deep groups are nested.
 _LOOK_BEHIND: Final = re.compile(r"\(\?<[=!](?![\w:]\))")
 _MANY_GROUPS: Final = 100
 
 
 def compiled(expression: str, flags: int = 0) -> re.Pattern[str]:
-    """:raises re.error: if `expression` is no regex."""
+    """:raises re.error: if `expression` is not a valid regex."""
     with warnings.catch_warnings(action="ignore"):
         return re.compile(expression, flags)
 
@@ -31,9 +37,9 @@ def parsed(expression: str, flags: int = 0) -> Tree:
 
 
 def checked(expression: str, flags: int = 0) -> tuple[str, ...]:
-    """The names of the groups of `expression`, which is sure to compile, though it seldom is compiled here.
+    """Check that `expression` compiles, usually by parsing alone, and return the names of its groups.
 
-    :raises re.error: if `expression` is no regex.
+    :raises re.error: if `expression` is not a valid regex.
     """
     tree = parsed(expression, flags)
     if _LOOK_BEHIND.search(expression) or expression.count("(") > _MANY_GROUPS:
@@ -41,11 +47,8 @@ def checked(expression: str, flags: int = 0) -> tuple[str, ...]:
     return tuple(tree.state.groupdict)
 
 
-_REPEATS = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
-
-
 def always_captures(expression: str, names: Iterable[str], *, text: bool = True) -> bool:
-    """Whether any match of `expression` has one of the groups `names`; with `text`, it then holds some characters."""
+    """Whether every match of `expression` captures one of the groups `names`; with `text`, a non-empty string."""
     tree = parsed(expression)
     wanted = {number for name, number in tree.state.groupdict.items() if name in names}
     return bool(wanted) and _captures(tree, wanted, text=text)
@@ -63,5 +66,5 @@ def _item_captures(operation: str, argument: Tree, wanted: set[int], *, text: bo
         return all(_captures(branch, wanted, text=text) for branch in argument[1])
     if operation == "ATOMIC_GROUP":
         return _captures(argument, wanted, text=text)
-    # A group in a repeat keeps what the last round captured, which is some round if there must be one.
-    return operation in _REPEATS and argument[0] > 0 and _captures(argument[2], wanted, text=text)
+    # A group inside a repeat keeps what the last round captured; there is a last round if at least one is required.
+    return operation in REPEATS and argument[0] > 0 and _captures(argument[2], wanted, text=text)

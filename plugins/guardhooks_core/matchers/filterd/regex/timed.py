@@ -1,7 +1,7 @@
-"""Regex search that a hostile line cannot hold up: the standard engine where it is safe, else one with a time limit.
+"""Regex searches with a time limit: the standard engine where it is safe, else one that can be interrupted.
 
-The standard `re` cannot be interrupted and holds the interpreter, so it only sees short texts, and none at all for a
-regex whose cost can explode. The rest goes to the `regex` module, whose searches end when the line's budget is spent.
+The standard `re` cannot be interrupted and holds the GIL, so it only gets short texts, and never a regex of exponential
+complexity. All other searches use the `regex` module and end when the line's budget is spent.
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ from time import perf_counter
 from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
-from guardhooks_core.matchers.filterd.regex.complexity import EXPONENTIAL, growth
+from guardhooks_core.matchers.filterd.regex.complexity import EXPONENTIAL, complexity
 from guardhooks_core.matchers.filterd.regex.parsing import checked, compiled
 
 SHORT: Final = 256
 """Texts up to this length are searched by `re` unless the regex is exponential."""
 LINE_BUDGET: Final = 0.04
-"""Seconds of CPU that the long or dangerous searches on one line may use together."""
-
+"""Seconds of CPU that the long or dangerous searches on one line may use in total."""
 SLOW: Final = 0.01
-"""Seconds after which a search by `re` was too slow; the regex then loses its trust for texts of that length."""
-
+"""Seconds after which a search by `re` counts as slow; texts of that length then go to the other engine."""
 _TICK: Final = 0.001
+"""Seconds charged at least for a search that timed out."""
 
-# Syntax that the `regex` module reads in another way than `re`, escapes removed: fuzzy counts and POSIX classes.
+# Syntax that the `regex` module interprets differently from `re`, escapes removed: fuzzy counts, POSIX classes.
 _ESCAPE: Final = re.compile(r"\\.", re.DOTALL)
 _FOREIGN: Final = re.compile(r"\{[a-z<]|\[:\^?\w+:\]")
 
@@ -46,7 +45,7 @@ class OutOfBudgetError(Exception):
 
 
 class Budget:
-    """CPU seconds that are left for one line."""
+    """The CPU time left for one line, in seconds."""
 
     __slots__ = ("left",)
 
@@ -54,11 +53,11 @@ class Budget:
         self.left = seconds
 
 
-class BoundedRegex:
-    """A regex whose `search` costs no more than the budget it is given. Compiled when it is first searched for."""
+class TimedRegex:
+    """A regex whose `search` takes no longer than the given budget. It is compiled at the first search."""
 
     def __init__(self, expression: str, flags: int = 0, *, groups: Sequence[str] | None = None) -> None:
-        """`groups` are the names of its groups where it is known from before, and known to compile.
+        """`groups` are the names of its groups, given where it is already known to compile.
 
         :raises re.error: if `expression` does not compile.
         """
@@ -76,19 +75,19 @@ class BoundedRegex:
 
     @cached_property
     def exponential(self) -> bool:
-        """Whether a hostile text could hold up the standard engine however short it is."""
+        """Whether even a short hostile text could block the standard engine."""
         try:
-            return growth(self.expression, self.flags).degree >= EXPONENTIAL
+            return complexity(self.expression, self.flags) >= EXPONENTIAL
         except RecursionError:
             return True
 
     @cached_property
     def _short(self) -> int:
-        """Texts up to this length are left to the standard engine; lowered when it proves slow."""
+        """The longest text that goes to the standard engine; lowered when that turns out to be slow."""
         return -1 if self.exponential else SHORT
 
     def prepare(self) -> None:
-        """Compile now what a dangerous or long text needs, instead of when the first one comes."""
+        """Compile now for the interruptible engine, instead of at the first long text."""
         _ = self._interruptible
 
     def search(self, text: str, budget: Budget) -> Match | None:
@@ -98,42 +97,42 @@ class BoundedRegex:
         """
         if len(text) > self._short:
             return self._search_long(text, budget)
-        begun = perf_counter()
+        started = perf_counter()
         found = self._search(text)
-        if perf_counter() - begun > SLOW:
+        if perf_counter() - started > SLOW:
             self._distrust(text)
         return found
 
     def _distrust(self, text: str) -> None:
-        """Leave texts like this one to the other engine, if it was the search that was slow and not the machine."""
-        begun = time.thread_time()
+        """Send texts of this length to the other engine, provided that the search was slow and not the machine."""
+        started = time.thread_time()
         self._compiled.search(text)
-        if time.thread_time() - begun > SLOW:
+        if time.thread_time() - started > SLOW:
             self._short = len(text) // 2
 
     def _search_long(self, text: str, budget: Budget) -> Match | None:
         engine = self._interruptible
         if engine is None:
             raise OutOfBudgetError
-        # Half of what is left: a regex that runs away leaves the others something to match with.
+        # Half of the rest, so that a regex that uses all of its share leaves time for the others.
         share = budget.left / 2
         while share > 0:
-            begun = time.thread_time()
+            started = time.thread_time()
             try:
                 found: Match | None = engine.search(text, timeout=share)
             except TimeoutError:
-                # The engine's clock counts all threads; only what this one used is charged.
-                used = max(time.thread_time() - begun, _TICK)
+                # The engine's clock counts all threads; only this thread's time is charged.
+                used = max(time.thread_time() - started, _TICK)
                 budget.left -= used
                 share -= used
             else:
-                budget.left -= time.thread_time() - begun
+                budget.left -= time.thread_time() - started
                 return found
         raise OutOfBudgetError
 
     @cached_property
     def _interruptible(self) -> Any:  # noqa: ANN401 -- an untyped library
-        """The same regex for the `regex` module; None where that would read it differently."""
+        """The same regex for the `regex` module; None where that would interpret it differently."""
         import regex
 
         if _FOREIGN.search(_ESCAPE.sub("", self.expression)):
@@ -145,16 +144,16 @@ class BoundedRegex:
             return None
 
 
-_known: WeakValueDictionary[tuple[str, int], BoundedRegex] = WeakValueDictionary()
+_shared: WeakValueDictionary[tuple[str, int], TimedRegex] = WeakValueDictionary()
 
 
-def shared(expression: str, flags: int = 0, *, groups: Sequence[str] | None = None) -> BoundedRegex:
-    """The one `BoundedRegex` of this expression, for all jails that use it.
+def shared(expression: str, flags: int = 0, *, groups: Sequence[str] | None = None) -> TimedRegex:
+    """The one `TimedRegex` of this expression, for all jails that use it.
 
     :raises re.error: if `expression` does not compile.
     """
     key = (expression, flags)
-    regex = _known.get(key)
+    regex = _shared.get(key)
     if regex is None:
-        regex = _known[key] = BoundedRegex(expression, flags, groups=groups)
+        regex = _shared[key] = TimedRegex(expression, flags, groups=groups)
     return regex

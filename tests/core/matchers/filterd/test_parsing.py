@@ -1,4 +1,4 @@
-"""Which groups every match has, as the sessions rely on."""
+"""Which groups every match captures; sessions rely on it."""
 
 import pytest
 
