@@ -13,7 +13,7 @@ from guardhooks.model import ActionSpec, Problem
 from guardhooks.settings.brackets import parse_brackets, split_words
 from guardhooks.settings.definitions import Definition, Library
 from guardhooks.settings.ini import Value
-from guardhooks.settings.layers import Store
+from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.options import Options
 from guardhooks.settings.problems import SettingError, as_problem
 
@@ -23,7 +23,7 @@ COMMANDS: Final = (
 )  # fmt: skip
 """What `[Definition]` of an action gives to those who execute it; its other keys only feed the substitution."""
 
-_LEFT_FOR_THE_BAN: Final = frozenset({"matches", "ipmatches", "ipjailmatches", "timeout", "bantime"})
+_RUNTIME_TAGS: Final = frozenset({"matches", "ipmatches", "ipjailmatches", "timeout", "bantime"})
 _KNOWN = re.compile(r"<known/([^ <>]+)>")
 
 
@@ -92,15 +92,15 @@ def build_action(
     options["actname"] += _suffix(options["name"], jail) if "actname" not in given else ""
     if name.endswith(".py"):
         return ActionSpec(name, options["actname"], options, file=library.python_file(name)), []
-    store = library.store("action.d", name)
-    if store is None:
+    config = library.find("action.d", name)
+    if config is None:
         return ActionSpec(name, options["actname"], _without_known(options)), []
-    fatal = next((problem for problem in store.problems if problem.fatal), None)
+    fatal = next((problem for problem in config.problems if problem.fatal), None)
     if fatal:
         raise SettingError(fatal)
-    definition = Definition(store, options, visible, _LEFT_FOR_THE_BAN)
-    spec = ActionSpec(name, options["actname"], _options(definition), _properties(definition), str(_file(store, name)))
-    return spec, list(store.problems)
+    definition = Definition(config, options, visible, _RUNTIME_TAGS)
+    spec = ActionSpec(name, options["actname"], _options(definition), _properties(definition), str(_file(config, name)))
+    return spec, list(config.problems)
 
 
 def _suffix(name: str, jail: str) -> str:
@@ -132,5 +132,5 @@ def _without_known(options: Mapping[str, str]) -> dict[str, str]:
     return {key: text for key, text in options.items() if not _KNOWN.fullmatch(text)}
 
 
-def _file(store: Store, name: str) -> Path:
-    return next((path for path in store.files if path.stem == name), store.files[-1])
+def _file(config: MergedConfig, name: str) -> Path:
+    return next((path for path in config.files if path.stem == name), config.files[-1])

@@ -11,7 +11,8 @@ from guardhooks.errors import ConfigError
 from guardhooks.model import Problem
 from guardhooks.settings import options as read
 from guardhooks.settings.interpolation import Scope
-from guardhooks.settings.layers import Reader, Store
+from guardhooks.settings.layers import Reader
+from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.model import Settings
 from guardhooks.settings.options import Options
 from guardhooks.settings.problems import did_you_mean, problem_at
@@ -42,17 +43,17 @@ class DaemonSettings:
 def read_daemon(reader: Reader, directory: Path) -> DaemonSettings:
     """Read `guardhooks.conf`, else `fail2ban.conf`, else take the defaults. Wrong values become problems."""
     try:
-        own = reader.store(directory / "guardhooks")
-        store = own or reader.store(directory / "fail2ban") or Store()
+        own = reader.read(directory / "guardhooks")
+        config = own or reader.read(directory / "fail2ban") or MergedConfig()
     except ConfigError as error:
-        return _settings(Store(), Store(), [Problem(str(error), fatal=True)])
-    problems = list(store.problems)
-    return _settings(own, store, problems) if own else _settings(Store(), store, problems)
+        return _settings(MergedConfig(), MergedConfig(), [Problem(str(error), fatal=True)])
+    problems = list(config.problems)
+    return _settings(own, config, problems) if own else _settings(MergedConfig(), config, problems)
 
 
-def _settings(own: Store, store: Store, problems: list[Problem]) -> DaemonSettings:
+def _settings(own: MergedConfig, config: MergedConfig, problems: list[Problem]) -> DaemonSettings:
     host = Options(Scope(own, "Guardhooks"), problems)
-    former = Options(Scope(store, "Definition"), problems)
+    former = Options(Scope(config, "Definition"), problems)
     default = Settings(Path())
     history_age = former.value("dbpurgeage", read.duration, default.history_age)
     loglevel = former.value("loglevel", _loglevel, default.loglevel)
@@ -68,8 +69,8 @@ def _settings(own: Store, store: Store, problems: list[Problem]) -> DaemonSettin
     )
 
 
-def _unknown(store: Store) -> Iterator[Problem]:
-    for name, section in store.sections.items():
+def _unknown(config: MergedConfig) -> Iterator[Problem]:
+    for name, section in config.sections.items():
         if name in ("DEFAULT", "INCLUDES"):
             continue
         for key, value in section.items():

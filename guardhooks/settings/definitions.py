@@ -10,12 +10,13 @@ import guardhooks
 from guardhooks.errors import ConfigError
 from guardhooks.settings.ini import Value
 from guardhooks.settings.interpolation import Scope
-from guardhooks.settings.layers import Reader, Store
+from guardhooks.settings.layers import Reader
+from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.problems import SettingError, as_problem
 from guardhooks.settings.tags import Substitution
 
 PACKAGED: Final = Path(guardhooks.__file__).parent / "config"
-"""The configuration in the box; it lends filters and actions that a directory has not got."""
+"""The packaged configuration: the fallback for filters and actions that a directory does not have."""
 
 _LONGEST_NAME: Final = 200
 
@@ -25,32 +26,32 @@ class Definition:
 
     :param options: bracket options; the strongest.
     :param visible: options of the jail that the file may refer to.
-    :param untouched: tags that are left for the time of a ban.
+    :param runtime_tags: tags that are replaced only when a ban is made.
     """
 
     def __init__(
         self,
-        store: Store,
+        config: MergedConfig,
         options: Mapping[str, str],
         visible: Mapping[str, str],
-        untouched: frozenset[str] = frozenset(),
+        runtime_tags: frozenset[str] = frozenset(),
     ) -> None:
-        self.store = store
+        self.config = config
         self.options = options
-        init = Scope(store, "Init")
-        self.init = {key: init.text(value) for key, value in store.sections.get("Init", {}).items()}
+        init = Scope(config, "Init")
+        self.init = {key: init.text(value) for key, value in config.sections.get("Init", {}).items()}
         for name in options:  # a plain bracket option speaks for every family
             self._drop_variants(name)
-        self._scope = Scope(store, "Definition", {**visible, **{key.lower(): text for key, text in options.items()}})
+        self._scope = Scope(config, "Definition", {**visible, **{key.lower(): text for key, text in options.items()}})
         self._conditional = {key.partition("?")[0] for key in (*self.init, *options) if "?" in key}
-        self._untouched = untouched
+        self._runtime_tags = runtime_tags
         self._substitute = Substitution(self._lookup)
 
     def __contains__(self, key: str) -> bool:
         return key in self.options or key in self.init or self._scope.find(key) is not None
 
     def __iter__(self) -> Iterator[str]:
-        return iter({*self.options, *self.init, *self.store.sections.get("Definition", {}), *self.store.defaults})
+        return iter({*self.options, *self.init, *self.config.sections.get("Definition", {}), *self.config.defaults})
 
     def get(self, key: str) -> str | None:
         """The final value of `key`, None where nobody sets it. Raises ConfigError naming where it is written."""
@@ -62,7 +63,7 @@ class Definition:
 
     def place(self, key: str) -> Value | None:
         """Where `key` is written, without the bracket options."""
-        return self.store.sections.get("Init", {}).get(key) or self._scope.find(key)
+        return self.config.sections.get("Init", {}).get(key) or self._scope.find(key)
 
     @property
     def missing(self) -> list[str]:
@@ -85,7 +86,7 @@ class Definition:
         return self.init[key] if key in self.init else self._scope.get(key)
 
     def _lookup(self, tag: str) -> str | None:
-        if tag in self._untouched or tag in self._conditional:
+        if tag in self._runtime_tags or tag in self._conditional:
             return None
         if tag in self.options:
             return self.options[tag]
@@ -94,8 +95,8 @@ class Definition:
         section, slash, option = tag.partition("/")
         if slash and section == "known":
             return self.known(option)
-        if slash and section in self.store.sections:
-            return Scope(self.store, section).get(option.lower())
+        if slash and section in self.config.sections:
+            return Scope(self.config, section).get(option.lower())
         return self._scope.get(tag.lower())
 
     def _drop_variants(self, name: str) -> None:
@@ -114,14 +115,14 @@ class Library:
         self._directory = directory
         self._filters = filters
 
-    def store(self, kind: str, name: str) -> Store | None:
+    def find(self, kind: str, name: str) -> MergedConfig | None:
         """The files of `kind` (`filter.d`, `action.d`) and name; None where nobody has any. Raises ConfigError."""
         if not _is_file_name(name):
             return None
         for folder in self._folders(kind):
-            store = self._reader.store(folder / name)
-            if store is not None:
-                return store
+            config = self._reader.read(folder / name)
+            if config is not None:
+                return config
         return None
 
     def names(self, kind: str) -> list[str]:

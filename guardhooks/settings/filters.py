@@ -64,19 +64,19 @@ def find_filter(library: Library, text: str, logtype: str, visible: Mapping[str,
     :param visible: options of the jail that the filter may refer to.
     """
     name, options = parse_brackets(text)
-    store = library.store("filter.d", name)
-    if store is None:
+    config = library.find("filter.d", name)
+    if config is None:
         hint = "; one filter only is possible" if "\n" in name else did_you_mean(name, library.names("filter.d"))
         raise ConfigError(f"there is no filter {name!r} in filter.d{hint}")
-    fatal = next((problem for problem in store.problems if problem.fatal), None)
+    fatal = next((problem for problem in config.problems if problem.fatal), None)
     if fatal:
         raise SettingError(fatal)
-    if "Definition" not in store.sections:
-        raise ConfigError(f"{store.files[-1]}: has no section [Definition], so it is not a filter")
+    if "Definition" not in config.sections:
+        raise ConfigError(f"{config.files[-1]}: has no section [Definition], so it is not a filter")
     given = dict(options)
-    if "logtype" not in store.sections["Definition"]:
+    if "logtype" not in config.sections["Definition"]:
         given.setdefault("logtype", logtype)
-    return Filter(name, options, Definition(store, given, visible), tuple(store.problems))
+    return Filter(name, options, Definition(config, given, visible), tuple(config.problems))
 
 
 def filter_spec(

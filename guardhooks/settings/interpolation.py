@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from guardhooks.settings.ini import Value
+from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.problems import did_you_mean, error_at
-
-if TYPE_CHECKING:
-    from guardhooks.settings.layers import Store
 
 MAX_DEPTH: Final = 40
 """References that may lead from one value to the next."""
@@ -31,12 +29,12 @@ class Scope:
 
     def __init__(
         self,
-        store: Store,
+        config: MergedConfig,
         section: str,
         overrides: Mapping[str, str] = _NOTHING,
         known: Mapping[str, str] = _NOTHING,
     ) -> None:
-        self.store = store
+        self.config = config
         self.section = section
         self.overrides = overrides
         self.known = known
@@ -44,7 +42,7 @@ class Scope:
 
     def find(self, key: str) -> Value | None:
         """Where `key` is written, without the overrides."""
-        return self.store.find(self.section, key)
+        return self.config.find(self.section, key)
 
     def get(self, key: str) -> str | None:
         """The evaluated value of `key`, None where nobody sets it. Raises ConfigError if it cannot be evaluated."""
@@ -107,7 +105,7 @@ class Scope:
 
     def _target(self, name: str, referrer: Value) -> Value | None:
         """The value that a reference means: a plain name, else `known/x`, else `section/x`."""
-        plain = self.store.find(self.section, name)
+        plain = self.config.find(self.section, name)
         parts = _SECTION_AND_OPTION.fullmatch(name)
         if plain is not None or parts is None:
             return plain
@@ -115,18 +113,18 @@ class Scope:
         if section == "known":
             return self._earlier(option, referrer)
         if section == "default":
-            return self.store.defaults.get(option)
-        return self.store.find(section, option) if section in self.store.sections else None
+            return self.config.defaults.get(option)
+        return self.config.find(section, option) if section in self.config.sections else None
 
     def _earlier(self, option: str, referrer: Value | None) -> Value | None:
         """What `option` said before the value that refers to it, or before the last one that replaced it."""
-        default = self.store.defaults.get(option)
+        default = self.config.defaults.get(option)
         if referrer is not None and referrer.key == option and referrer.section == "DEFAULT":
             return referrer.previous
         if referrer is not None and referrer.key == option and referrer.section == self.section:
             return referrer.previous or default
-        own = self.store.sections.get(self.section, {}).get(option)
+        own = self.config.sections.get(self.section, {}).get(option)
         return (own.previous if own and self.section != "DEFAULT" else None) or default
 
     def _names(self) -> set[str]:
-        return {*self.store.sections.get(self.section, {}), *self.store.defaults, *self.overrides}
+        return {*self.config.sections.get(self.section, {}), *self.config.defaults, *self.overrides}

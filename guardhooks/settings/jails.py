@@ -16,7 +16,7 @@ from guardhooks.settings.brackets import parse_options
 from guardhooks.settings.definitions import Library
 from guardhooks.settings.filters import FILTER_OPTIONS, MOST_LINES, Filter, Known, filter_spec, find_filter
 from guardhooks.settings.interpolation import Scope
-from guardhooks.settings.layers import Store
+from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.options import Options
 from guardhooks.settings.problems import SettingError, as_problem, did_you_mean, problem_at
 from guardhooks.settings.sources import any_file, file_sources, journal_source, read_backend
@@ -38,7 +38,7 @@ _LIKE_ADDRESS: Final = re.compile(
 class JailFiles:
     """What all jails of a directory are built from. `journal` tells whether this machine keeps a journal."""
 
-    store: Store
+    config: MergedConfig
     library: Library
     referred: frozenset[str]
     journal: bool
@@ -46,13 +46,13 @@ class JailFiles:
 
 def is_enabled(files: JailFiles, name: str) -> bool:
     """Whether the jail is switched on. Raises ConfigError if that cannot be told."""
-    scope = Scope(files.store, name)
+    scope = Scope(files.config, name)
     return _at(scope, "enabled", lambda: read.boolean(scope.get("enabled") or "false"))
 
 
 def build_jail(files: JailFiles, name: str, problems: list[Problem]) -> Jail:
     """The jail of this name; what is wrong in it is added to `problems`. Raises ConfigError if it cannot run at all."""
-    first = Options(Scope(files.store, name), problems)
+    first = Options(Scope(files.config, name), problems)
     backend = first.value("backend", read_backend, "auto")
     found = _filter(files, first, backend)
     options = _options_with(files, name, found, problems)
@@ -65,7 +65,7 @@ def build_jail(files: JailFiles, name: str, problems: list[Problem]) -> Jail:
         sources = (journal_source(spec.journalmatch if spec else (), backend),)
     texts = options.texts()
     actions = build_actions(files.library, name, options, {key: texts[key] for key in read.RECOGNISED & texts.keys()})
-    problems += read.unknown_options(files.store.sections.get(name, {}), files.referred)
+    problems += read.unknown_options(files.config.sections.get(name, {}), files.referred)
     if found is None and sources:
         problems.append(Problem("no filter is set, so nothing can be found in its logs", section=name, key="filter"))
     jail = _numbers(options, Jail(name, filter=spec, sources=sources, actions=actions, options=texts))
@@ -92,9 +92,9 @@ def _filter(files: JailFiles, options: Options, backend: str) -> Filter | None:
 def _options_with(files: JailFiles, name: str, found: Filter | None, problems: list[Problem]) -> Options:
     """The jail's options, in which `%(known/x)s` means what the filter says for x."""
     if found is None:
-        return Options(Scope(files.store, name), problems)
+        return Options(Scope(files.config, name), problems)
     problems += found.problems
-    return Options(Scope(files.store, name, known=Known(found.definition)), problems)
+    return Options(Scope(files.config, name, known=Known(found.definition)), problems)
 
 
 def _filter_spec(options: Options, found: Filter | None) -> FilterSpec | None:

@@ -6,8 +6,7 @@ after itself. Later files win, key by key, and a value remembers what it replace
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ from guardhooks.errors import ConfigError
 from guardhooks.model import Problem
 from guardhooks.settings.ini import IniFile, Value, read_ini
 from guardhooks.settings.interpolation import Scope
+from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.problems import SettingError, as_problem, problem_at
 
 MAX_FILES: Final = 500
@@ -22,91 +22,62 @@ MAX_FILES: Final = 500
 MAX_CHAIN: Final = 30
 """Files that may include one another in a row."""
 
-Sections = dict[str, dict[str, Value]]
-
-
-@dataclass(slots=True)
-class Store:
-    """The merged sections of one base name. `files` are what was read, in order; `problems` what was wrong in them."""
-
-    sections: Sections = field(default_factory=dict)
-    files: list[Path] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-
-    @property
-    def defaults(self) -> Mapping[str, Value]:
-        return self.sections.get("DEFAULT", {})
-
-    def find(self, section: str, key: str) -> Value | None:
-        """The value of `key` in the section, else in `[DEFAULT]`."""
-        return self.sections.get(section, {}).get(key) or self.defaults.get(key)
-
-    def merge(self, file: IniFile) -> None:
-        """Lay a file over what is there."""
-        self.files.append(file.path)
-        self.problems += file.problems
-        for name, values in file.sections.items():
-            section = self.sections.setdefault(name, {})
-            for key, value in values.items():
-                old = section.get(key)
-                section[key] = replace(value, previous=old) if old else value
-
 
 class Reader:
     """Reads base names; every file is read once, however often it is included.
 
-    :param lenders: configuration directories whose `filter.d` and `action.d` lend included files that are missing.
+    :param fallbacks: configuration directories; a missing included file is looked for in their `filter.d` or `action.d`.
     """
 
-    def __init__(self, *lenders: Path) -> None:
-        self._lenders = lenders
+    def __init__(self, *fallbacks: Path) -> None:
+        self._fallbacks = fallbacks
         self._parsed: dict[Path, IniFile] = {}
-        self._stores: dict[Path, Store] = {}
+        self._merged: dict[Path, MergedConfig] = {}
 
-    def store(self, base: Path) -> Store | None:
+    def read(self, base: Path) -> MergedConfig | None:
         """All files of a base name, merged; None where there is none.
 
         Raises ConfigError when every file of it is unreadable.
         """
-        if base not in self._stores:
-            self._stores[base] = self._read(base)
-        return self._stores[base] if self._stores[base].files else None
+        if base not in self._merged:
+            self._merged[base] = self._read_all(base)
+        return self._merged[base] if self._merged[base].files else None
 
-    def _read(self, base: Path) -> Store:
-        store = Store()
+    def _read_all(self, base: Path) -> MergedConfig:
+        config = MergedConfig()
         try:
             paths = list(candidates(base))
         except OSError as error:
             raise ConfigError(f"{base}.conf: cannot be read: {error.strerror or error}") from None
         for path in paths:
-            self._try_include(store, path, ())
-        if paths and not store.files:
-            raise SettingError(store.problems[0])
-        return store
+            self._try_include(config, path, ())
+        if paths and not config.files:
+            raise SettingError(config.problems[0])
+        return config
 
-    def _try_include(self, store: Store, path: Path, chain: tuple[Path, ...]) -> None:
+    def _try_include(self, config: MergedConfig, path: Path, chain: tuple[Path, ...]) -> None:
         try:
-            self._include(store, path, chain)
+            self._include(config, path, chain)
         except ConfigError as error:
             message = str(error).removeprefix(f"{path}: ")
-            store.problems.append(Problem(message, str(path), fatal=True))
+            config.problems.append(Problem(message, str(path), fatal=True))
 
-    def _include(self, store: Store, path: Path, chain: tuple[Path, ...]) -> None:
-        if len(store.files) >= MAX_FILES or len(chain) >= MAX_CHAIN:
+    def _include(self, config: MergedConfig, path: Path, chain: tuple[Path, ...]) -> None:
+        if len(config.files) >= MAX_FILES or len(chain) >= MAX_CHAIN:
             raise ConfigError(f"{path}: too many files are included, one from another")
         file = self._parse(path)
         chain = (*chain, path)
-        for target in self._targets(file, "before", store.problems):
-            self._include_target(store, target, chain)
-        store.merge(file)
-        for target in self._targets(file, "after", store.problems):
-            self._include_target(store, target, chain)
+        for target in self._targets(file, "before", config.problems):
+            self._include_target(config, target, chain)
+        config.merge(file)
+        for target in self._targets(file, "after", config.problems):
+            self._include_target(config, target, chain)
 
     def _targets(self, file: IniFile, key: str, problems: list[Problem]) -> Iterator[Path]:
         """The files that `before` or `after` names; a missing one is reported unless optional by custom."""
         value = file.sections.get("INCLUDES", {}).get(key)
         for name in _included(file, value, problems) if value else ():
-            target = self._lent(file.path.parent / name, name)
+            target = self._or_fallback(file.path.parent / name, name)
             optional = target.suffix == ".local" or target.name.startswith("paths-overrides")
             if value and not optional and not _exists(target):
                 problems.append(
@@ -114,18 +85,19 @@ class Reader:
                 )
             yield target
 
-    def _lent(self, target: Path, name: str) -> Path:
-        """The same file of a lender where the target itself is missing."""
+    def _or_fallback(self, target: Path, name: str) -> Path:
+        """The same file of a fallback directory where the target itself is missing."""
         kind = target.parent.name
         if kind not in ("filter.d", "action.d") or _exists(target):
             return target
-        return next((lender / kind / name for lender in self._lenders if _exists(lender / kind / name)), target)
+        places = (folder / kind / name for folder in self._fallbacks)
+        return next((place for place in places if _exists(place)), target)
 
-    def _include_target(self, store: Store, target: Path, chain: tuple[Path, ...]) -> None:
+    def _include_target(self, config: MergedConfig, target: Path, chain: tuple[Path, ...]) -> None:
         sibling = target.parent / f"{target.stem}.local"
         for path in dict.fromkeys((target, sibling)):
             if path not in chain and _exists(path):
-                self._try_include(store, path, chain)
+                self._try_include(config, path, chain)
 
     def _parse(self, path: Path) -> IniFile:
         if path not in self._parsed:
@@ -156,7 +128,7 @@ def _included(file: IniFile, value: Value, problems: list[Problem]) -> list[str]
     """The file names in an `[INCLUDES]` value; they may refer to other keys of that file alone."""
     own = {name: dict(file.sections[name]) for name in ("DEFAULT", "INCLUDES") if name in file.sections}
     try:
-        names = Scope(Store(own), "INCLUDES").text(value)
+        names = Scope(MergedConfig(own), "INCLUDES").text(value)
     except ConfigError as error:
         problems.append(as_problem(error, value, fatal=True))
         return []

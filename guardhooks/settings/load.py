@@ -15,7 +15,8 @@ from guardhooks.settings.definitions import PACKAGED, Library
 from guardhooks.settings.filters import filter_spec, find_filter
 from guardhooks.settings.ini import Value
 from guardhooks.settings.jails import JailFiles, build_jail, is_enabled
-from guardhooks.settings.layers import Reader, Store
+from guardhooks.settings.layers import Reader
+from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.model import Settings
 from guardhooks.settings.options import mistyped_defaults, references, unknown_options
 from guardhooks.settings.problems import SettingError, as_problem, did_you_mean
@@ -68,14 +69,14 @@ def load(directory: Path, *, journal: bool | None = None) -> Settings:
 def load_jail(directory: Path, name: str) -> Jail:
     """One jail, switched on or not. Raises ConfigError if there is none of that name or it cannot run."""
     files = _jail_files(Reader(PACKAGED), directory, journal=None)
-    if name not in _names(files.store):
-        raise ConfigError(f"{directory}: there is no jail {name!r}{did_you_mean(name, _names(files.store))}")
-    return build_jail(files, name, list(_by_section(files.store, []).get(name, [])))
+    if name not in _names(files.config):
+        raise ConfigError(f"{directory}: there is no jail {name!r}{did_you_mean(name, _names(files.config))}")
+    return build_jail(files, name, list(_by_section(files.config, []).get(name, [])))
 
 
 def jail_names(directory: Path) -> list[str]:
     """Names of all jails, switched on or not, in file order. Raises ConfigError."""
-    return _names(_jail_files(Reader(), directory, journal=False).store)
+    return _names(_jail_files(Reader(), directory, journal=False).config)
 
 
 def load_filter(directory: Path, text: str, *, logtype: str = "file") -> FilterSpec:
@@ -89,24 +90,24 @@ def load_filter(directory: Path, text: str, *, logtype: str = "file") -> FilterS
 
 
 def _jail_files(reader: Reader, directory: Path, *, journal: bool | None) -> JailFiles:
-    store = reader.store(directory / "jail")
-    if store is None:
+    config = reader.read(directory / "jail")
+    if config is None:
         raise ConfigError(f"{directory}: holds neither jail.conf nor jail.local, so there is no jail to run")
-    defaults = store.sections.setdefault("DEFAULT", {})
+    defaults = config.sections.setdefault("DEFAULT", {})
     for key, text in (("fail2ban_version", DIALECT), ("fail2ban_confpath", str(directory.absolute()))):
         defaults[key] = Value(text.replace("%", "%%"), section="DEFAULT", key=key)
     journal = has_journal() if journal is None else journal
-    return JailFiles(store, Library(reader, directory), references(store), journal)
+    return JailFiles(config, Library(reader, directory), references(config), journal)
 
 
-def _names(store: Store) -> list[str]:
-    return [name for name in store.sections if name not in ("DEFAULT", "INCLUDES")]
+def _names(config: MergedConfig) -> list[str]:
+    return [name for name in config.sections if name not in ("DEFAULT", "INCLUDES")]
 
 
-def _by_section(store: Store, problems: list[Problem]) -> Mapping[str, list[Problem]]:
+def _by_section(config: MergedConfig, problems: list[Problem]) -> Mapping[str, list[Problem]]:
     """What was wrong in the jail files: sorted by jail where it names one, else added to `problems`."""
     by_section: dict[str, list[Problem]] = {}
-    for problem in store.problems:
+    for problem in config.problems:
         if problem.fatal and not problem.section:
             problems.append(replace(problem, message=f"{problem.message}; the rest is used without this file"))
         elif problem.section in ("", "DEFAULT", "INCLUDES"):
@@ -120,7 +121,7 @@ def _load_jails(files: JailFiles, problems: list[Problem]) -> tuple[list[Jail], 
     """All enabled jails that can run and those that cannot; what belongs to neither is added to `problems`."""
     jails: list[Jail] = []
     broken: dict[str, tuple[Problem, ...]] = {}
-    by_section = _by_section(files.store, problems)
+    by_section = _by_section(files.config, problems)
 
     def switched_on(name: str) -> bool:
         try:
@@ -131,14 +132,14 @@ def _load_jails(files: JailFiles, problems: list[Problem]) -> tuple[list[Jail], 
             problems.append(error.problem)  # once for all jails, not once for each
             return False
 
-    problems += mistyped_defaults(files.store, files.referred)
-    for name in _names(files.store):
+    problems += mistyped_defaults(files.config, files.referred)
+    for name in _names(files.config):
         own = by_section.get(name, [])
         try:
             if switched_on(name):
                 jails.append(build_jail(files, name, own))
             else:
-                problems += [*own, *unknown_options(files.store.sections[name], files.referred)]
+                problems += [*own, *unknown_options(files.config.sections[name], files.referred)]
         except ConfigError as error:
             broken[name] = (as_problem(error, fatal=True), *own)
     return jails, broken

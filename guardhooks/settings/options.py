@@ -12,7 +12,7 @@ from guardhooks.errors import ConfigError
 from guardhooks.model import PERMANENT, Problem
 from guardhooks.settings.ini import Value
 from guardhooks.settings.interpolation import Scope
-from guardhooks.settings.layers import Store
+from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.problems import as_problem, did_you_mean, problem_at
 from guardhooks.settings.times import parse_duration
 
@@ -76,8 +76,8 @@ class Options:
     def texts(self) -> dict[str, str]:
         """Every option that has a value here, `[DEFAULT]` included; what cannot be evaluated is left out."""
         texts: dict[str, str] = {}
-        store, name = self.scope.store, self.scope.section
-        for key, value in {**store.defaults, **store.sections.get(name, {})}.items():
+        config, name = self.scope.config, self.scope.section
+        for key, value in {**config.defaults, **config.sections.get(name, {})}.items():
             try:
                 texts[key] = self.scope.text(value)
             except ConfigError:
@@ -161,10 +161,10 @@ def encoding(text: str) -> str:
     return text.lower() if text.lower() == "auto" else text
 
 
-def references(store: Store) -> frozenset[str]:
+def references(config: MergedConfig) -> frozenset[str]:
     """Every name that any value of the jail files refers to, in lower case."""
     names: set[str] = set()
-    for section in store.sections.values():
+    for section in config.sections.values():
         for value in section.values():
             names.update((match[1] or match[2]).lower() for match in _REFERENCE.finditer(value.text))
     return frozenset(names)
@@ -185,13 +185,13 @@ def unknown_options(section: Mapping[str, Value], referred: frozenset[str]) -> I
             yield problem_at(value, f"no such option{near}")
 
 
-def mistyped_defaults(store: Store, referred: frozenset[str]) -> Iterator[Problem]:
+def mistyped_defaults(config: MergedConfig, referred: frozenset[str]) -> Iterator[Problem]:
     """A problem for each key of `[DEFAULT]` that nothing refers to and that is almost the name of an option.
 
     Other unknown keys there are variables that no jail happens to use.
     """
     known = RECOGNISED | OWN
-    for key, value in store.defaults.items():
+    for key, value in config.defaults.items():
         near = "" if key in known | referred | _VARIABLES else did_you_mean(key, sorted(known), likeness=0.85)
         if near:
             yield problem_at(value, f"no such option{near}")

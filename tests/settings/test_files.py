@@ -14,8 +14,8 @@ from tests.settings.conftest import Write
 
 
 def read(directory: Path, key: str = "a") -> str | None:
-    store = Reader().store(directory / "b")
-    value = store.find("s", key) if store else None
+    config = Reader().read(directory / "b")
+    value = config.find("s", key) if config else None
     return value.text if value else None
 
 
@@ -61,19 +61,19 @@ def test_includes_that_multiply_end(write: Write) -> None:
     files = {
         f"i{n}.conf": f"[INCLUDES]\nbefore = i{n + 1}.conf\nafter = i{n + 1}.conf\n[s]\na = {n}\n" for n in range(20)
     }
-    store = Reader().store(write({**files, "b.conf": "[INCLUDES]\nbefore = i0.conf\n[s]\na = 1\n"}) / "b")
-    assert store is not None
-    assert len(store.files) <= MAX_FILES + MAX_CHAIN
-    assert any("too many files" in str(problem) for problem in store.problems)
+    config = Reader().read(write({**files, "b.conf": "[INCLUDES]\nbefore = i0.conf\n[s]\na = 1\n"}) / "b")
+    assert config is not None
+    assert len(config.files) <= MAX_FILES + MAX_CHAIN
+    assert any("too many files" in str(problem) for problem in config.problems)
 
 
 def test_a_missing_include_is_told_unless_it_is_optional(write: Write) -> None:
     directory = write(
         {"b.conf": "[INCLUDES]\nbefore = gone.conf\nafter = x.local\n  paths-overrides.conf\n[s]\na = 1\n"}
     )
-    store = Reader().store(directory / "b")
-    assert store is not None
-    [problem] = store.problems
+    config = Reader().read(directory / "b")
+    assert config is not None
+    [problem] = config.problems
     missing = f"the included file {directory}/gone.conf does not exist; the rest is used without it"
     assert str(problem) == f"{directory}/b.conf:2: [INCLUDES] before: {missing}"
 

@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from guardhooks import ConfigError
 from guardhooks.settings.ini import parse_ini
 from guardhooks.settings.interpolation import MAX_SIZE, Scope
-from guardhooks.settings.layers import Store
+from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.tags import Substitution
 
 
-def store(*layers: str) -> Store:
-    merged = Store()
+def merge(*layers: str) -> MergedConfig:
+    merged = MergedConfig()
     for number, text in enumerate(layers):
         merged.merge(parse_ini(text.encode(), Path(f"{number}.conf")))
     return merged
 
 
 def evaluate(key: str, *layers: str, section: str = "s") -> str | None:
-    return Scope(store(*layers), section).get(key)
+    return Scope(merge(*layers), section).get(key)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_known_extends_a_default_by_itself_and_falls_back_to_the_default() -> No
 
 
 def test_overrides_and_known_texts_are_final() -> None:
-    scope = Scope(store("[s]\na = %(b)s %(known/c)s\nb = 1\n"), "s", {"b": "50%"}, {"c": "%Y"})
+    scope = Scope(merge("[s]\na = %(b)s %(known/c)s\nb = 1\n"), "s", {"b": "50%"}, {"c": "%Y"})
     assert scope.get("a") == "50% %Y"
 
 
@@ -149,7 +149,7 @@ def test_any_tags_end(values: dict[str, str], text: str) -> None:
 @given(st.dictionaries(st.sampled_from(["a", "b", "ab", "k"]), TEXT, min_size=1), TEXT)
 def test_any_references_end(values: dict[str, str], default: str) -> None:
     lines = "".join(f"{key} = {value}\n" for key, value in values.items())
-    scope = Scope(store(f"[DEFAULT]\na = {default}\n[s]\n{lines}", f"[s]\n{lines}"), "s")
+    scope = Scope(merge(f"[DEFAULT]\na = {default}\n[s]\n{lines}", f"[s]\n{lines}"), "s")
     for key in values:
         with suppress(ConfigError):
             assert isinstance(scope.get(key), str)

@@ -74,7 +74,7 @@ def _filter_file(directory: Path, name: str) -> Path | None:
 
 
 def _is_filter(directory: Path, name: str) -> bool:
-    return Library(Reader(), directory).store("filter.d", name) is not None
+    return Library(Reader(), directory).find("filter.d", name) is not None
 
 
 def _jail_names(directory: Path) -> list[str]:
