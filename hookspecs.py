@@ -160,7 +160,7 @@ def diagnose(
     """Called when an administrator asks why somebody does or does not get through (`guardhooks doctor`). May be async.
 
     Look at what really is there (the kernel, a file, a remote service) and change nothing. For an address, end with one
-    finding that decides: `keeps_out` True or False. A plain function runs in a worker thread. Without a daemon it is
+    finding that decides: `blocks` True or False. A plain function runs in a worker thread. Without a daemon it is
     asked too, by a process of its own in which `on_start` was never called. None: "not my action".
 
     Stops at the first result that is not None.

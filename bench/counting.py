@@ -95,7 +95,7 @@ async def started(folder: Path, *, kernel: bool) -> Guard:
     guard = Guard(Settings(Path("/nowhere"), jails), plugins, ledger_file=folder / "ledger.sqlite3")
     await guard.start()
     await asyncio.sleep(0.2)
-    memory.settle()
+    memory.freeze_gc()
     return guard
 
 
@@ -171,7 +171,7 @@ async def banned(guard: Guard, jail: Jail, number: int) -> None:
     while guard.enforcer.state(jail.name, last) != "active":  # noqa: ASYNC110 -- nothing tells
         await asyncio.sleep(0.01)
     await guard.ledger.flush()
-    await guard.supervisor.settle("report")
+    await guard.supervisor.wait_for("report")
     say("ban, until in force, on disk and told", (time.process_time() - began - source.spent) / number * 1e6, "µs")
 
 
@@ -180,7 +180,7 @@ async def stages(guard: Guard, jail: Jail, number: int) -> None:
     every = [failure for chunk in failures(jail, min(number, 50_000), 2) for failure in chunk]
     gc.collect()
     each("step: asked whether it is ignored", every, lambda failure: guard.plugins.on_failure(jail, failure))
-    each("step: counted", every, lambda f: guard.ledger.note(jail, f.id, f.time, f.matches))
+    each("step: counted", every, lambda f: guard.ledger.record_failure(jail, f.id, f.time, f.matches))
     records = [guard.ledger.count(jail, failure) for failure in every]
     pairs = list(zip(every, records, strict=True))
     each("step: decided, where somebody must be asked", pairs, lambda pair: guard.plugins.decide_ban(jail, *pair))

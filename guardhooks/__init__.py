@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from guardhooks.errors import PluginError as PluginError
     from guardhooks.errors import StateError as StateError
     from guardhooks.marker import hookimpl as hookimpl
-    from guardhooks.marker import skip_newcomers as skip_newcomers
+    from guardhooks.marker import skip_first_time_offenders as skip_first_time_offenders
     from guardhooks.model import NO_FIELDS as NO_FIELDS
     from guardhooks.model import NO_OPTIONS as NO_OPTIONS
     from guardhooks.model import PERMANENT as PERMANENT
@@ -56,7 +56,7 @@ _HOME = {
     "guardhooks.net.addresses": ("canonical", "own_addresses", "prefix_of", "widen"),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
     "guardhooks.engine.guard": ("Guard",),
-    "guardhooks.marker": ("hookimpl", "skip_newcomers"),
+    "guardhooks.marker": ("hookimpl", "skip_first_time_offenders"),
     "guardhooks.model": (
         "NO_FIELDS", "NO_OPTIONS", "PERMANENT", "ActionSpec", "Ban", "Chunk", "Escalation", "Failure", "FilterSpec",
         "Finding", "Ignore", "Jail", "Level", "Op", "Outcome", "Position", "Problem", "Record", "SourceSpec",

@@ -320,11 +320,11 @@ class Level(StrEnum):
 class Finding:
     """One thing that `diagnose` found: a sentence without its full stop, and what to do about it.
 
-    `keeps_out` is the last word about an address: True if this keeps its packets out, False if they get through, None
+    `blocks` is the last word about an address: True if this keeps its packets out, False if they get through, None
     where the finding does not decide that. The words of others in `text` must have gone through `safe_text`.
     """
 
     text: str
     level: Level = Level.NOTE
     remedy: str = ""
-    keeps_out: bool | None = None
+    blocks: bool | None = None

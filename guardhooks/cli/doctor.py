@@ -50,11 +50,11 @@ def _without_daemon(address: str, config: Path | None, state: Path | None) -> di
 
     from guardhooks.cli.plugin_set import load_plugins
     from guardhooks.doctor.examination import examine
-    from guardhooks.doctor.offline import dormant_guard
+    from guardhooks.doctor.offline import offline_guard
 
     async def look() -> dict[str, Any]:
-        guard = await dormant_guard(load_plugins(config), config, state)
-        return (await examine(guard, address, running=False)).told()
+        guard = await offline_guard(load_plugins(config), config, state)
+        return (await examine(guard, address, running=False)).to_dict()
 
     return asyncio.run(look())
 

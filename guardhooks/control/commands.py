@@ -52,7 +52,7 @@ class ControlledGuard(Protocol):
         length: float | None = None,
         reason: str = "by hand",
         force: bool = False,
-        spared: Collection[str] = (),
+        protected: Collection[str] = (),
     ) -> Ban: ...
     async def unban(self, id: str, jail: str | None = None) -> list[Ban]: ...
     async def unban_all(self, jail: str | None = None) -> int: ...
@@ -160,12 +160,12 @@ class _Commands:
             raise RequestError('ban needs a "jail"', "usage")
         for each in ids:
             _refuse_everybody(each)
-        spared = frozenset() if force else await asyncio.to_thread(claims_of, client_pid.get())
+        protected = frozenset() if force else await asyncio.to_thread(claims_of, client_pid.get())
         bans = await self._ban_all(
-            [self._guard.ban(jail, each, length=length, force=force, spared=spared) for each in ids]
+            [self._guard.ban(jail, each, length=length, force=force, protected=protected) for each in ids]
         )
         states = await self._settled(bans)
-        told = [{**_told(ban), "state": state} for ban, state in zip(bans, states, strict=True)]
+        told = [{**_ban_to_dict(ban), "state": state} for ban, state in zip(bans, states, strict=True)]
         return {"banned": told, "observing": self._guard.observing}
 
     async def _ban_all(self, asked: Sequence[Awaitable[Ban]]) -> list[Ban]:
@@ -198,7 +198,7 @@ class _Commands:
             lifted += bans
             if not bans:
                 absent.append(each)
-        return {"unbanned": [_told(ban) for ban in lifted], "absent": absent}
+        return {"unbanned": [_ban_to_dict(ban) for ban in lifted], "absent": absent}
 
     async def unban_all(self, arguments: Mapping[str, object]) -> object:
         _only(arguments, "jail")
@@ -289,7 +289,7 @@ def _refuse_everybody(text: str) -> None:
         raise RequestError(f"{text} is everybody, you too; name a smaller network", "refused")
 
 
-def _told(ban: Ban) -> dict[str, object]:
+def _ban_to_dict(ban: Ban) -> dict[str, object]:
     permanent = math.isinf(ban.length)
     return {
         "id": ban.id,

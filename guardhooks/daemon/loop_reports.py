@@ -8,10 +8,10 @@ import math
 import threading
 from typing import Any, Final
 
-from guardhooks.plugins.faults import cause_of, shortage
+from guardhooks.plugins.faults import cause_of, resource_exhaustion
 
 _PAUSE: Final = 60.0
-"""Seconds between two lines about one want: a socket that cannot be accepted is tried a hundred times a second."""
+"""Seconds between two lines about one cause: a socket that cannot be accepted is tried a hundred times a second."""
 
 logger = logging.getLogger("guardhooks.daemon")
 
@@ -20,16 +20,16 @@ class LoopReports:
     """An exception handler for `loop.set_exception_handler`."""
 
     def __init__(self) -> None:
-        self._told: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        want = shortage(error) if error is not None else ""
-        if not want:
+        cause = resource_exhaustion(error) if error is not None else ""
+        if not cause:
             loop.default_exception_handler(context)
-        elif loop.time() - self._told.get(want, -math.inf) >= _PAUSE:
-            self._told[want] = loop.time()
-            logger.error("%s", want)
+        elif loop.time() - self._logged.get(cause, -math.inf) >= _PAUSE:
+            self._logged[cause] = loop.time()
+            logger.error("%s", cause)
 
 
 def thread_died(what: threading.ExceptHookArgs) -> None:

@@ -24,15 +24,15 @@ def share_arenas() -> None:
         mallopt(_ARENA_MAX, 2)
 
 
-def load() -> None:
-    """Call it when the loading begins: until `settle`, garbage is not searched for.
+def pause_gc() -> None:
+    """Call it when the loading begins: until `freeze_gc`, garbage is not searched for.
 
     Nearly all that is made meanwhile stays; a hundred thousand bans would be looked through again and again.
     """
     gc.disable()
 
 
-def settle(*, search: bool = True) -> None:
+def freeze_gc(*, search: bool = True) -> None:
     """Call it when everything has been loaded, or loaded anew: no search for garbage need look at it again.
 
     A full search stops everything, and most of what it looks at stays for ever.

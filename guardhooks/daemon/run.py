@@ -43,7 +43,7 @@ def run(options: RunOptions) -> None:
     """
     logs.set_up(options.loglevel or "INFO")
     memory.share_arenas()
-    memory.load()
+    memory.pause_gc()
     directory = find_directory(options.config)
     settings = load(directory)
     logs.set_up(options.loglevel or settings.loglevel)
@@ -93,14 +93,14 @@ class Daemon:
             self._folders.socket,
             commands(guard, reload=self.reload, stop=self.stop, doctor=self.examine),
             allowed_uids=frozenset({0, os.geteuid()}),
-            admit=guard.door.admit,
+            admit=guard.ban_guard.protect_session_of,
         )
         self._handle_signals()  # before anything is built that a signal's default action would leave behind
         await control.start()
         try:
             async with self._reloading:
                 await guard.start()
-            memory.settle(search=False)
+            memory.freeze_gc(search=False)
             self._say_ready(guard)
             guard.supervisor.spawn(self._reload_by_signals(), "reload")
             guard.supervisor.spawn(_keep_open(control), "control socket")
@@ -157,7 +157,7 @@ class Daemon:
         from guardhooks.doctor.examination import examine
 
         assert self._guard is not None  # the control socket opens after the guard is made
-        return (await examine(self._guard, address)).told()
+        return (await examine(self._guard, address)).to_dict()
 
     async def reload(self) -> Mapping[str, object]:
         """Read the configuration again and go over to it; the running one is kept when the new one cannot be used.
@@ -169,7 +169,7 @@ class Daemon:
             settings = await asyncio.to_thread(self._read_again)
             plugins = await asyncio.to_thread(self._load_plugins, settings)
             await self._guard.reload(settings, plugins)
-            memory.settle()
+            memory.freeze_gc()
             if self._options.loglevel is None:
                 logs.set_up(settings.loglevel)
         logger.info("reloaded: jails: %s", ", ".join(self._guard.jails))

@@ -24,11 +24,11 @@ _SHOWN: Final = 5
 async def examine_address(guard: Guard, diagnosis: Diagnosis) -> None:
     """Look at everything that has to do with `diagnosis.address`."""
     address, running = diagnosis.address, diagnosis.running
-    diagnosis.add("daemon", whole.daemon(guard, running=running))
+    diagnosis.add("daemon", whole.check_daemon(guard, running=running))
     if guard.state_problem:
         diagnosis.add("ledger", [bad(guard.state_problem)])
-    if guard.door.hit(address):
-        diagnosis.add("address", [note(f"{address} is {guard.door.what(address)}: bans of it are refused")])
+    if guard.ban_guard.protected_address_in(address):
+        diagnosis.add("address", [note(f"{address} is {guard.ban_guard.role_of(address)}: bans of it are refused")])
     banned = []
     for jail in guard.jails.values():
         bans = guard.ledger.find(address, jail.name)
@@ -42,9 +42,9 @@ async def examine_address(guard: Guard, diagnosis: Diagnosis) -> None:
 def _jail(guard: Guard, jail: Jail, address: str, bans: Sequence[Ban], *, running: bool) -> Iterator[Finding]:
     for ban in bans:
         yield _ban(guard, ban, running=running)
-    refused = guard.door.hit(address) or guard.plugins.refuse_ban(jail, address)
+    refused = guard.ban_guard.protected_address_in(address) or guard.plugins.refuse_ban(jail, address)
     if refused:
-        why = guard.door.refusal(jail, address)
+        why = guard.ban_guard.refusal(jail, address)
         if not bans:
             yield note(f"bans of it are refused: {why}")
         elif all(ban.notes.keys() >= FORCED.keys() for ban in bans):
@@ -89,7 +89,7 @@ async def _actions(guard: Guard, jail: Jail, bans: Sequence[Ban], diagnosis: Dia
         found = await guard.diagnose(jail, spec, bans, diagnosis.address)
         if found is None and bans:
             found = [note("whether it keeps this address out cannot be looked at: no plugin has a way to")]
-        if bans or any(each.level is Level.BAD or each.keeps_out for each in found or ()):
+        if bans or any(each.level is Level.BAD or each.blocks for each in found or ()):
             diagnosis.add(f"action {jail.name}/{spec.actname}", found or [])
 
 
@@ -102,10 +102,10 @@ def _connections(found: Sequence[Open]) -> Iterator[Finding]:
 
 
 def _conclude(diagnosis: Diagnosis, bans: Sequence[Ban]) -> None:
-    words = [finding for _, finding in diagnosis.findings if finding.keeps_out is not None]
-    kept = "; ".join(finding.text for finding in words if finding.keeps_out)
-    through = "; ".join(finding.text for finding in words if finding.keeps_out is False)
-    amiss = "; ".join(each.text for each in words if each.keeps_out is False and each.level is Level.BAD)
+    words = [finding for _, finding in diagnosis.findings if finding.blocks is not None]
+    kept = "; ".join(finding.text for finding in words if finding.blocks)
+    through = "; ".join(finding.text for finding in words if finding.blocks is False)
+    amiss = "; ".join(each.text for each in words if each.blocks is False and each.level is Level.BAD)
     address = diagnosis.address
     if kept:
         although = "" if bans else ", although no ban is due"

@@ -30,7 +30,7 @@ class Diagnosis:
         """Whether all is as it should be."""
         return not any(finding.level is Level.BAD for _, finding in self.findings)
 
-    def told(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """The same as JSON-able values."""
         return {
             "address": self.address or None,

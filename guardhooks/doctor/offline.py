@@ -15,7 +15,7 @@ from guardhooks.system import state_folders
 _LEDGER_FILE: Final = "ledger.sqlite3"
 
 
-async def dormant_guard(plugins: Plugins, config: Path | None, state: Path | None) -> Guard:
+async def offline_guard(plugins: Plugins, config: Path | None, state: Path | None) -> Guard:
     """A guard over the configuration and the ledger that the daemon would have. Nothing of it is started or taken.
 
     :raises ConfigError: when the configuration cannot be used. :raises StateError: when the ledger cannot be read.
@@ -24,5 +24,5 @@ async def dormant_guard(plugins: Plugins, config: Path | None, state: Path | Non
     guard = Guard(settings, plugins)
     guard.ledger_file = state_folders.folders(state or settings.state).state / _LEDGER_FILE
     guard.ledger = Ledger.snapshot(guard.ledger_file, clock=time.time)
-    await guard.door.open()
+    await guard.ban_guard.open()
     return guard

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RUN = "start it: `guardhooks run`, or the service"
 
 
-def daemon(guard: Guard, *, running: bool) -> Iterator[Finding]:
+def check_daemon(guard: Guard, *, running: bool) -> Iterator[Finding]:
     """Whether it runs, and does more than to watch."""
     if not running:
         yield bad(
@@ -46,7 +46,7 @@ def _observing() -> Iterator[Finding]:
         )
 
 
-def configuration(guard: Guard) -> Iterator[Finding]:
+def check_configuration(guard: Guard) -> Iterator[Finding]:
     """What is wrong with the configuration as a whole."""
     settings = guard.settings
     for problem in [*settings.problems, *guard.plugins.problems]:
@@ -60,7 +60,7 @@ def configuration(guard: Guard) -> Iterator[Finding]:
         yield good(f"{safe_text(str(settings.directory))}: jails {', '.join(guard.jails)}")
 
 
-async def ledger(guard: Guard) -> list[Finding]:
+async def check_ledger(guard: Guard) -> list[Finding]:
     """Whether what must survive is written down."""
     found = await asyncio.to_thread(lambda: list(look_at(guard.ledger_file)))
     found += [bad(safe_text(each), "bans were begun afresh; restart the daemon to be rid of this note")
@@ -70,7 +70,7 @@ async def ledger(guard: Guard) -> list[Finding]:
     return found
 
 
-def jail(guard: Guard, of: Jail, *, running: bool) -> Iterator[Finding]:
+def check_jail(guard: Guard, of: Jail, *, running: bool) -> Iterator[Finding]:
     """Whether a jail runs whole."""
     problems = guard.problems(of)
     for problem in problems:
@@ -89,13 +89,13 @@ def jail(guard: Guard, of: Jail, *, running: bool) -> Iterator[Finding]:
         yield good(f"{totals.tracked} offenders watched, {totals.banned} banned")
 
 
-async def action(guard: Guard, of: Jail, spec: ActionSpec) -> list[Finding]:
+async def check_action(guard: Guard, of: Jail, spec: ActionSpec) -> list[Finding]:
     """Whether an action works, by its own word and by what is really there."""
     found: list[Finding] = []
     for worker in guard.enforcer.workers(of.name):
         if worker.action == spec:
             found += _worker(worker)
-    bans = guard.ledger.due(of.name)
+    bans = guard.ledger.desired(of.name)
     seen = await guard.diagnose(of, spec, bans, "")
     if seen is None and not any(finding.level is Level.BAD for finding in found):
         found.append(note("what it really holds cannot be looked at: no plugin has a way to"))
@@ -103,14 +103,14 @@ async def action(guard: Guard, of: Jail, spec: ActionSpec) -> list[Finding]:
 
 
 def _worker(worker: ActionWorker) -> Iterator[Finding]:
-    if worker.state in (ActionState.FAILING, ActionState.UNSERVED):
+    if worker.state in (ActionState.FAILING, ActionState.NO_HANDLER):
         yield bad(worker.reason, "it is tried again" if worker.state is ActionState.FAILING else "")
     elif worker.state is ActionState.STARTING:
         yield note("it is being started")
     else:
         yield good(safe_text(worker.note) or "it works, by its own word")
-    if len(worker.partial):
-        yield bad(f"{len(worker.partial)} bans are failing: {safe_text(worker.partial.reason())}")
+    if len(worker.retries):
+        yield bad(f"{len(worker.retries)} bans are failing: {safe_text(worker.retries.reason())}")
     if worker.warning:
         yield bad(safe_text(worker.warning))
     if worker.repairs:
@@ -120,10 +120,10 @@ def _worker(worker: ActionWorker) -> Iterator[Finding]:
 async def examine_whole(guard: Guard, diagnosis: Diagnosis) -> None:
     """Look at everything."""
     running = diagnosis.running
-    diagnosis.add("daemon", daemon(guard, running=running))
-    diagnosis.add("configuration", configuration(guard))
-    diagnosis.add("ledger", await ledger(guard))
+    diagnosis.add("daemon", check_daemon(guard, running=running))
+    diagnosis.add("configuration", check_configuration(guard))
+    diagnosis.add("ledger", await check_ledger(guard))
     for each in guard.jails.values():
-        diagnosis.add(f"jail {each.name}", jail(guard, each, running=running))
+        diagnosis.add(f"jail {each.name}", check_jail(guard, each, running=running))
         for spec in each.actions:
-            diagnosis.add(f"action {each.name}/{spec.actname}", await action(guard, each, spec))
+            diagnosis.add(f"action {each.name}/{spec.actname}", await check_action(guard, each, spec))

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from guardhooks.engine.retries import PartialFailure
+from guardhooks.engine.retries import Retries
 from guardhooks.engine.supervisor import Supervisor
 from guardhooks.errors import ActionError
 from guardhooks.logs import NOTICE
 from guardhooks.model import ActionSpec, Ban, Jail, Op, Outcome
-from guardhooks.plugins.faults import shortage
+from guardhooks.plugins.faults import resource_exhaustion
 from guardhooks.text import safe_text
 
 Execute: TypeAlias = Callable[[Jail, ActionSpec, Op, Sequence[Ban]], Awaitable[Outcome | None]]
@@ -38,7 +38,7 @@ class ActionState(StrEnum):
     STARTING = "starting"
     ACTIVE = "active"
     FAILING = "failing"
-    UNSERVED = "unserved"
+    NO_HANDLER = "unserved"
     """No plugin serves it: the jail runs degraded, and nobody waits for this action."""
 
 
@@ -46,7 +46,7 @@ class ActionWorker:
     """One action of one jail. Calls never overlap; what is asked meanwhile goes into the next batch.
 
     `tried` is set when it has been started once, well or not.
-    `partial` are the bans that it could not put in force though it is active. `done` is told which bans an op has
+    `retries` are the bans that it could not put in force though it is active. `done` is told which bans an op has
     done, `found` which bans the action found that nobody had asked for; it says how many of them become bans.
     """
 
@@ -56,7 +56,7 @@ class ActionWorker:
         action: ActionSpec,
         execute: Execute,
         *,
-        due: Callable[[], list[Ban]],
+        desired: Callable[[], list[Ban]],
         done: Callable[[ActionWorker, Op, Sequence[Ban]], None],
         found: Callable[[ActionWorker, Sequence[Ban]], int],
         reconcile: float,
@@ -69,12 +69,12 @@ class ActionWorker:
         self.note = ""
         self.warning = ""
         self.repairs = 0
-        self.begun = False
-        self.partial = PartialFailure()
-        self._told = ""
-        self._execute, self._due, self._done, self._found = execute, due, done, found
+        self.started = False
+        self.retries = Retries()
+        self._logged = ""
+        self._execute, self._desired, self._done, self._found = execute, desired, done, found
         self._reconcile = reconcile
-        self._asked: dict[str, tuple[Op, Ban]] = {}
+        self._queue: dict[str, tuple[Op, Ban]] = {}
         self._wake = asyncio.Event()
         self._closing = False
         self.tried = asyncio.Event()
@@ -92,12 +92,12 @@ class ActionWorker:
         self._first = due
         self._task = self._supervisor.spawn(self._run(), f"action {self.jail.name}/{self.action.actname}")
 
-    def ask(self, op: Op, ban: Ban) -> None:
+    def enqueue(self, op: Op, ban: Ban) -> None:
         """Put a ban or unban into the next batch; the latest word about an id holds."""
-        if self.state is ActionState.UNSERVED:
+        if self.state is ActionState.NO_HANDLER:
             return
-        self.partial.forget(ban.id)
-        self._asked[ban.id] = (op, ban)
+        self.retries.forget(ban.id)
+        self._queue[ban.id] = (op, ban)
         self._wake.set()
 
     def check_soon(self) -> None:
@@ -121,8 +121,8 @@ class ActionWorker:
             async with asyncio.timeout(_LAST_CALL):
                 if self._task is not None:
                     await self._task
-                if self.state is not ActionState.UNSERVED:
-                    await self._execute(self.jail, self.action, op, self._due())
+                if self.state is not ActionState.NO_HANDLER:
+                    await self._execute(self.jail, self.action, op, self._desired())
         except TimeoutError:
             raise ActionError(f"no answer to {op} within {_LAST_CALL:.0f} s") from None
         finally:
@@ -145,21 +145,21 @@ class ActionWorker:
             self.tried.set()
             if self._closing:
                 return
-            await self._sleep(pause, until_asked=self.state is not ActionState.FAILING)
+            await self._sleep(pause, until_queued=self.state is not ActionState.FAILING)
 
     def _until_next(self) -> float | None:
-        if self.state is ActionState.UNSERVED:
+        if self.state is ActionState.NO_HANDLER:
             return None
-        return max(0.0, min(self._next_check, self.partial.retry_at) - self._now())
+        return max(0.0, min(self._next_check, self.retries.retry_at) - self._now())
 
     async def _start(self) -> None:
         # What has changed since the first due bans were looked up has been asked for, and follows.
-        bans, self._first = self._due() if self._first is None else self._first, None
+        bans, self._first = self._desired() if self._first is None else self._first, None
         outcome = await self._compare(Op.START, bans)
         if outcome is None:
-            self.state, self.reason = ActionState.UNSERVED, self._unserved()
+            self.state, self.reason = ActionState.NO_HANDLER, self._no_handler()
             logger.error("[%s] %s", self.jail.name, self.reason)
-            self._asked.clear()
+            self._queue.clear()
             self._wake.clear()
             self._done(self, Op.START, bans)
             return
@@ -168,36 +168,36 @@ class ActionWorker:
         self.state, self.reason = ActionState.ACTIVE, ""
         if outcome.note and outcome.note != self.note and self.action.name != "observe":
             logger.info("[%s] action %s: %s", self.jail.name, self.action.actname, safe_text(outcome.note))
-        self.partial.clear()
-        self._settle(Op.START, bans, outcome)
-        self.begun = True
+        self.retries.clear()
+        self._apply_outcome(Op.START, bans, outcome)
+        self.started = True
         await self._find(outcome.found)
 
     async def _work(self) -> None:
-        asked, self._asked = self._asked, {}
+        asked, self._queue = self._queue, {}
         self._wake.clear()
         for op in (Op.UNBAN, Op.BAN):
             bans = [ban for wanted, ban in asked.values() if wanted is op]
             if op is Op.BAN:
-                bans += [ban for ban in self.partial.due(self._now()) if ban.id not in asked]
+                bans += [ban for ban in self.retries.due(self._now()) if ban.id not in asked]
             if not bans:
                 continue
             try:
                 outcome = await self._execute(self.jail, self.action, op, bans)
             except (ActionError, MemoryError):
                 # Asked again after the restart of the action; a newer word about an id is not overwritten.
-                self._asked = {**asked, **self._asked}
+                self._queue = {**asked, **self._queue}
                 raise
-            self._settle(op, bans, outcome or Outcome())
+            self._apply_outcome(op, bans, outcome or Outcome())
         if self._next_check <= self._now():
             await self._check()
 
     async def _check(self) -> None:
-        bans = self._due()
+        bans = self._desired()
         outcome = await self._compare(Op.CHECK, bans)
         if outcome is None:
             return
-        self._settle(Op.CHECK, bans, outcome)
+        self._apply_outcome(Op.CHECK, bans, outcome)
         if outcome.added or outcome.removed:
             self.repairs += 1
             logger.warning(
@@ -217,43 +217,43 @@ class ActionWorker:
 
     # --- what came of it ----------------------------------------------------------------------------------------------
 
-    def _settle(self, op: Op, bans: Sequence[Ban], outcome: Outcome) -> None:
+    def _apply_outcome(self, op: Op, bans: Sequence[Ban], outcome: Outcome) -> None:
         """Take in how an op went that did not fail as a whole."""
         if op in {Op.START, Op.CHECK}:
             self.note, self.warning = outcome.note or self.note, outcome.warning
         else:
             self.warning = outcome.warning or self.warning
         # What was asked for meanwhile is news to the action: a newer word about an id is not overwritten.
-        failed = {id: reason for id, reason in outcome.failed.items() if id not in self._asked}
-        mended = self.partial.note(op, bans, failed, self._now())
-        self._tell_partial()
+        failed = {id: reason for id, reason in outcome.failed.items() if id not in self._queue}
+        mended = self.retries.record(op, bans, failed, self._now())
+        self._log_retries()
         if op is Op.CHECK:
             self._done(self, op, mended)
         else:
             self._done(self, op, [ban for ban in bans if ban.id not in outcome.failed])
 
-    def _tell_partial(self) -> None:
-        reason = safe_text(self.partial.reason())
-        if reason and not self._told:
+    def _log_retries(self) -> None:
+        reason = safe_text(self.retries.reason())
+        if reason and not self._logged:
             logger.error(
                 "[%s] action %s: not in force, tried again (%d): %s",
-                self.jail.name, self.action.actname, len(self.partial), reason,
+                self.jail.name, self.action.actname, len(self.retries), reason,
             )  # fmt: skip
-        elif self._told and not reason:
+        elif self._logged and not reason:
             logger.warning("[%s] action %s: all bans are in force again", self.jail.name, self.action.actname)
-        self._told = reason
+        self._logged = reason
 
     async def _find(self, found: Sequence[Ban]) -> None:
         """Hand on what the action found, save what was lifted or banned anew meanwhile; it may be very much."""
         adopted = 0
         for start in range(0, len(found), _SLICE):
-            adopted += self._found(self, [ban for ban in found[start : start + _SLICE] if ban.id not in self._asked])
+            adopted += self._found(self, [ban for ban in found[start : start + _SLICE] if ban.id not in self._queue])
             await asyncio.sleep(0)
         if adopted:
             logger.log(NOTICE, "[%s] found in force and taken into the ledger: %d", self.jail.name, adopted)
 
     def _failed(self, error: Exception) -> float:
-        reason = safe_text(shortage(error) or str(error)).replace(f"action {self.action.actname}: ", "", 1)
+        reason = safe_text(resource_exhaustion(error) or str(error)).replace(f"action {self.action.actname}: ", "", 1)
         if reason != self.reason:
             logger.error("[%s] action %s failed, is tried again: %s", self.jail.name, self.action.actname, reason)
         self.state, self.reason = ActionState.FAILING, reason
@@ -261,12 +261,12 @@ class ActionWorker:
         self._tries += 1
         return pause
 
-    async def _sleep(self, seconds: float | None, *, until_asked: bool) -> None:
+    async def _sleep(self, seconds: float | None, *, until_queued: bool) -> None:
         """Wait for work, or for the time; a failing action waits its time out, unless the guard closes."""
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
-                while not until_asked and not self._closing:
+                while not until_queued and not self._closing:
                     self._wake.clear()
                     await self._wake.wait()
         except TimeoutError:
@@ -275,7 +275,7 @@ class ActionWorker:
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def _unserved(self) -> str:
+    def _no_handler(self) -> str:
         if self.action.name.endswith(".py"):
             file = "fail2ban's Python actions are not run, a plugin takes their place: see docs/plugins.md"
         elif self.action.file:

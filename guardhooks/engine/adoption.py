@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from guardhooks.engine.ban_guard import LastDoor
+from guardhooks.engine.ban_guard import BanGuard
 from guardhooks.ledger import Ledger
 from guardhooks.model import Ban, Jail
 from guardhooks.text import safe_text
@@ -18,11 +18,11 @@ FOUND: Final = "found in the firewall"
 logger = logging.getLogger("guardhooks.actions")
 
 
-def adopt(door: LastDoor, ledger: Ledger, jail: Jail, found: Sequence[Ban]) -> tuple[list[Ban], list[Ban]]:
+def adopt(ban_guard: BanGuard, ledger: Ledger, jail: Jail, found: Sequence[Ban]) -> tuple[list[Ban], list[Ban]]:
     """The bans as the ledger has them now, and those that must not be."""
     adopted, refused = [], []
     for each in found:
-        if why := door.refusal(jail, each.id):
+        if why := ban_guard.refusal(jail, each.id):
             logger.warning("[%s] %s, found in the firewall, is let go: %s", jail.name, safe_text(each.id), why)
             refused.append(each)
             continue

@@ -1,7 +1,7 @@
-"""The last door before the firewall: whom no ban may hit, whoever made it.
+"""The last check before the firewall: addresses that no ban may hit, whoever asks for it.
 
 It knows what the machine itself needs: its addresses, its gateways, and the peers of the ssh sessions that started or
-control the daemon. What the administrator spares besides (`ignoreip`) is the plugins' knowledge: `refuse_ban`.
+control the daemon. What the administrator allowlists (`ignoreip`) is known to the plugins: `refuse_ban`.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _WIDEST: Final = {False: 8, True: 32}
 logger = logging.getLogger("guardhooks.actions")
 
 
-class LastDoor:
+class BanGuard:
     """Says what must not be banned. Asking takes microseconds; what the machine needs is read in threads.
 
     :param clock: seconds since the epoch.
-    :param spares: why plugins refuse to have an id banned in a jail; empty where they do not.
+    :param allowlist_reason: why plugins refuse to have an id banned in a jail; empty where they do not.
     """
 
-    def __init__(self, clock: Callable[[], float], spares: Callable[[Jail, str], str]) -> None:
+    def __init__(self, clock: Callable[[], float], allowlist_reason: Callable[[Jail, str], str]) -> None:
         self._clock = clock
-        self._spares = spares
+        self._allowlist_reason = allowlist_reason
         self._read_at = 0.0
         self._needed: dict[str, str] = {}
         self._map = PrefixMap()
@@ -57,43 +57,43 @@ class LastDoor:
         self._sessions, self._starters = await asyncio.to_thread(_starters)
         await self._read()
 
-    async def look(self) -> bool:
+    async def refresh(self) -> bool:
         """Read again what the machine needs, if it is time; whether something was read."""
         due = not 0 <= self._clock() - self._read_at < _AGE
         if due:
             await self._read()
         return due
 
-    async def admit(self, pid: int) -> None:
-        """A process controls the daemon: the peers of the ssh sessions that it runs in are spared while those last."""
+    async def protect_session_of(self, pid: int) -> None:
+        """Protect the peers of the ssh sessions that a controlling process runs in, as long as those sessions last."""
         found = await asyncio.to_thread(sessions_of, pid)
         if not found <= self._sessions:
             self._sessions |= found
-            self._put_up()
+            self._update_map()
 
     async def _read(self) -> None:
         self._read_at = self._clock()
         self._needed, over = await asyncio.to_thread(_read, self._sessions)
         self._sessions -= over  # others may have come meanwhile
-        self._put_up()
+        self._update_map()
 
-    def _put_up(self) -> None:
+    def _update_map(self) -> None:
         self._peers = self._starters | {session.peer for session in self._sessions}
         self._map = PrefixMap([*self._needed, *self._peers])
 
-    def check(self, jail: Jail, id: str, *, force: bool, spared: Collection[str]) -> None:
+    def check(self, jail: Jail, id: str, *, force: bool, protected: Collection[str]) -> None:
         """Let a ban by hand through, or not.
 
         :param force: let all through, save what is everybody.
-        :param spared: further addresses that it must not hit: where the person who asks comes from.
+        :param protected: further addresses that it must not hit: where the person who asks comes from.
         :raises ActionError: saying why it is refused and how to have it all the same.
         """
         if is_everybody(id):
             raise ActionError(f"[{jail.name}] {id} is refused: it is everybody, you too; name a smaller network")
-        if not force and (why := self.refusal(jail, id, spared)):
+        if not force and (why := self.refusal(jail, id, protected)):
             raise ActionError(f"[{jail.name}] {safe_text(id)} is refused: {why}; add --force to ban it anyway")
 
-    def lets_pass(self, jail: Jail, ban: Ban) -> bool:
+    def allows(self, jail: Jail, ban: Ban) -> bool:
         """Whether a decided ban may be made; if not, the log says why and how to have it all the same."""
         why = self.refusal(jail, ban.id)
         if why:
@@ -101,40 +101,40 @@ class LastDoor:
             logger.warning("[%s] %s is not banned: %s; %s", ban.jail, safe_text(ban.id), why, safe_text(remedy))
         return not why
 
-    def refusal(self, jail: Jail, id: str, spared: Collection[str] = ()) -> str:
+    def refusal(self, jail: Jail, id: str, protected: Collection[str] = ()) -> str:
         """Why a ban of `id` must not be, as the end of a sentence; empty where nothing speaks against it."""
-        if hit := self.hit(id, spared):
-            return f"it {'is' if hit == id else f'covers {hit},'} {self.what(hit)}"
+        if hit := self.protected_address_in(id, protected):
+            return f"it {'is' if hit == id else f'covers {hit},'} {self.role_of(hit)}"
         if why := _too_wide(id):
             return why
-        reason = self._spares(jail, id)
+        reason = self._allowlist_reason(jail, id)
         return f"{safe_text(reason)} spares it" if reason else ""
 
-    def narrow(self, jail: Jail, prefix: str, address: str) -> str:
-        """`address` where its `prefix` would hit what the machine needs or what is spared, else `prefix`."""
-        return address if self.hit(prefix) or self._spares(jail, prefix) else prefix
+    def narrow_to_address(self, jail: Jail, prefix: str, address: str) -> str:
+        """`address` where its `prefix` would hit what the machine needs or what is protected, else `prefix`."""
+        return address if self.protected_address_in(prefix) or self._allowlist_reason(jail, prefix) else prefix
 
-    def disastrous(self, find: Callable[[str], list[Ban]]) -> list[Ban]:
+    def unsafe_active_bans(self, find: Callable[[str], list[Ban]]) -> list[Ban]:
         """Bans in force of what the machine needs by now, save those that were forced; `find` gives those that cover an
         address. The log says why.
         """
         found = {(ban.jail, ban.id): ban for address in self._needed for ban in find(address)}
         bans = [ban for ban in found.values() if not ban.notes.keys() >= FORCED.keys()]
         for ban in bans:
-            hit = self.hit(ban.id)
+            hit = self.protected_address_in(ban.id)
             logger.warning(
-                "[%s] the ban of %s is lifted: %s has become %s", ban.jail, safe_text(ban.id), hit, self.what(hit)
+                "[%s] the ban of %s is lifted: %s has become %s", ban.jail, safe_text(ban.id), hit, self.role_of(hit)
             )
         return bans
 
-    def hit(self, id: str, spared: Collection[str] = ()) -> str:
+    def protected_address_in(self, id: str, protected: Collection[str] = ()) -> str:
         """An address that the machine needs and that a ban of `id` would hit; empty if there is none."""
         if "/" not in id:
-            return id if id in self._needed or id in self._peers or id in spared else ""
+            return id if id in self._needed or id in self._peers or id in protected else ""
         found = next(self._map.inside(id), "")
-        return found or next(PrefixMap(spared).inside(id), "")
+        return found or next(PrefixMap(protected).inside(id), "")
 
-    def what(self, address: str) -> str:
+    def role_of(self, address: str) -> str:
         """What an address is to this machine."""
         return self._needed.get(address, SSH_PEER)
 

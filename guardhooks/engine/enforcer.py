@@ -26,7 +26,7 @@ Adopt: TypeAlias = Callable[[Jail, Sequence[Ban]], tuple[Sequence[Ban], Sequence
 """Takes bans found in force into the ledger: as stored there, and those that must not be in force."""
 
 _REPORT: Final = "report"
-_SICK: Final = frozenset({ActionState.FAILING, ActionState.UNSERVED})
+_NOT_WORKING: Final = frozenset({ActionState.FAILING, ActionState.NO_HANDLER})
 
 logger = logging.getLogger("guardhooks.actions")
 
@@ -37,7 +37,7 @@ class Enforcer:
     def __init__(
         self,
         execute: Execute,
-        due: Callable[[str], list[Ban]],
+        desired: Callable[[str], list[Ban]],
         report: Callable[[list[tuple[Jail, Op, Ban]]], Coroutine[Any, Any, None]],
         reconcile: float,
         supervisor: Supervisor,
@@ -46,7 +46,7 @@ class Enforcer:
     ) -> None:
         """:param adopt: takes bans that an action found in force into the ledger."""
         self._supervisor = supervisor
-        self._execute, self._due, self._report, self._adopt = execute, due, report, adopt
+        self._execute, self._desired, self._report, self._adopt = execute, desired, report, adopt
         self._reconcile = reconcile
         self._workers: dict[str, list[ActionWorker]] = {}
         self._waiting: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
@@ -62,7 +62,7 @@ class Enforcer:
         """Start the actions of a jail with everything that is due there."""
         workers = [self._worker(jail, action) for action in jail.actions]
         self._workers[jail.name] = workers
-        due = self._due(jail.name)
+        due = self._desired(jail.name)
         if names := frozenset(action.actname for action in jail.actions):
             self._waiting[jail.name] = dict.fromkeys((ban.id for ban in due), self._names.setdefault(names, names))
         for worker in workers:
@@ -80,7 +80,7 @@ class Enforcer:
             jail,
             action,
             self._execute,
-            due=lambda: self._due(jail.name),
+            desired=lambda: self._desired(jail.name),
             done=self._done,
             found=self._found,
             reconcile=self._reconcile,
@@ -97,7 +97,7 @@ class Enforcer:
             next((w for w in kept if w.action == action), None) or self._worker(jail, action) for action in jail.actions
         ]
         fresh = [worker for worker in self._workers[jail.name] if worker not in kept]
-        self._wait_anew(jail, {worker.action.actname for worker in fresh})
+        self._reset_waiting(jail, {worker.action.actname for worker in fresh})
         for worker in fresh:
             worker.start()
         built = {(action.name, action.get("name")) for action in jail.actions}
@@ -112,17 +112,17 @@ class Enforcer:
         self._expect(ban)
         workers = self._workers.get(jail.name, ())
         for worker in workers:
-            worker.ask(Op.BAN, ban)
+            worker.enqueue(Op.BAN, ban)
         if not workers:
-            self._tell([(jail, Op.BAN, ban)])
+            self._announce([(jail, Op.BAN, ban)])
 
     def unban(self, jail: Jail, ban: Ban) -> None:
         """Have a ban lifted by all actions of its jail. The ledger must no longer hold it."""
         was_reported = self._waiting[ban.jail].pop(ban.id, None) is None
         for worker in self._workers.get(ban.jail, ()):
-            worker.ask(Op.UNBAN, ban)
+            worker.enqueue(Op.UNBAN, ban)
         if was_reported:
-            self._tell([(jail, Op.UNBAN, ban)])
+            self._announce([(jail, Op.UNBAN, ban)])
 
     def check_soon(self, jail: str) -> None:
         """A banned id was seen again: let the jail's actions look whether they still hold."""
@@ -133,7 +133,7 @@ class Enforcer:
     def check_now(self, jail: str, actname: str = "") -> None:
         """Others may have changed what this action, or all of the jail, put in force: have it compared and repaired."""
         for worker in self._workers.get(jail, ()):
-            if actname in {"", worker.action.actname} and worker.state is not ActionState.UNSERVED:
+            if actname in {"", worker.action.actname} and worker.state is not ActionState.NO_HANDLER:
                 worker.check_now()
 
     def state(self, jail: str, id: str) -> str:
@@ -144,17 +144,17 @@ class Enforcer:
         if waiting is None:
             return "active"
         states = {worker.state for worker in self._workers.get(jail, ()) if worker.action.actname in waiting}
-        return "failing" if states & _SICK else "pending"
+        return "failing" if states & _NOT_WORKING else "pending"
 
     def reason(self, jail: str, id: str) -> str:
         """Why an action that works could not put this ban in force; empty where none says so."""
         workers = self._workers.get(jail, ())
-        return next((worker.partial.reason(id) for worker in workers if id in worker.partial), "")
+        return next((worker.retries.reason(id) for worker in workers if id in worker.retries), "")
 
     def failing(self, jail: str) -> int:
         """How many bans of a jail are failing."""
-        ids = {id for worker in self._workers.get(jail, ()) for id in worker.partial.ids}
-        sick = {w.action.actname for w in self._workers.get(jail, ()) if w.state in _SICK}
+        ids = {id for worker in self._workers.get(jail, ()) for id in worker.retries.ids}
+        sick = {w.action.actname for w in self._workers.get(jail, ()) if w.state in _NOT_WORKING}
         if sick:
             ids.update(id for id, waiting in self._waiting[jail].items() if waiting & sick)
         return len(ids)
@@ -163,7 +163,7 @@ class Enforcer:
         """Stop (or flush) the actions of these jails, in reverse order; what went wrong, one line each."""
         closing = [worker for jail in jails for worker in reversed(self._workers.pop(jail, []))]
         faults = await asyncio.gather(*(self._close(worker, op) for worker in closing))
-        await self._supervisor.settle(_REPORT)
+        await self._supervisor.wait_for(_REPORT)
         return [fault for fault in faults if fault]
 
     async def _close(self, worker: ActionWorker, op: Op) -> str:
@@ -177,7 +177,9 @@ class Enforcer:
 
     def _expect(self, ban: Ban) -> None:
         if workers := self._workers.get(ban.jail):
-            served = frozenset(worker.action.actname for worker in workers if worker.state is not ActionState.UNSERVED)
+            served = frozenset(
+                worker.action.actname for worker in workers if worker.state is not ActionState.NO_HANDLER
+            )
             self._wait(ban, served or frozenset(worker.action.actname for worker in workers))
 
     def _wait(self, ban: Ban, names: frozenset[str]) -> None:
@@ -187,18 +189,18 @@ class Enforcer:
         else:
             del self._waiting[ban.jail][ban.id]
 
-    def _wait_anew(self, jail: Jail, fresh: set[str]) -> None:
+    def _reset_waiting(self, jail: Jail, fresh: set[str]) -> None:
         """Bans that still wait go on waiting for the actions left and the fresh ones, not for those that are gone."""
         left = {action.actname for action in jail.actions}
         complete = []
-        for ban in self._due(jail.name):
+        for ban in self._desired(jail.name):
             waiting = self._waiting[jail.name].get(ban.id)
             if waiting is None:
                 continue
             self._wait(ban, names := waiting & left | fresh)
             if not names:
                 complete.append((jail, Op.BAN, ban))
-        self._tell(complete)
+        self._announce(complete)
 
     def _done(self, worker: ActionWorker, op: Op, bans: Sequence[Ban]) -> None:
         """An action has done its part; report the bans that wait for no other."""
@@ -211,12 +213,12 @@ class Enforcer:
             if waiting is None or name not in waiting:
                 continue
             names = waiting - {name}
-            if worker.state is ActionState.UNSERVED and not names:
+            if worker.state is ActionState.NO_HANDLER and not names:
                 continue  # nobody else enforces it: it must not pass for a ban in force
             self._wait(ban, names)
             if not names:
                 complete.append((worker.jail, Op.BAN, ban))
-        self._tell(complete)
+        self._announce(complete)
 
     def _found(self, worker: ActionWorker, found: Sequence[Ban]) -> int:
         """An action holds bans that the ledger does not know; how many of them it knows now."""
@@ -224,15 +226,15 @@ class Enforcer:
             return 0
         adopted, refused = self._adopt(worker.jail, found)
         for ban in refused:
-            worker.ask(Op.UNBAN, ban)
+            worker.enqueue(Op.UNBAN, ban)
         for ban in adopted:
             self._expect(ban)
             for other in self.workers(ban.jail):
                 if other is not worker:
-                    other.ask(Op.BAN, ban)
+                    other.enqueue(Op.BAN, ban)
         self._done(worker, Op.BAN, adopted)
         return len(adopted)
 
-    def _tell(self, news: list[tuple[Jail, Op, Ban]]) -> None:
+    def _announce(self, news: list[tuple[Jail, Op, Ban]]) -> None:
         if news:
             self._supervisor.spawn(self._report(news), _REPORT)

@@ -25,18 +25,18 @@ from typing import Final
 from guardhooks.engine import status
 from guardhooks.engine.adoption import adopt
 from guardhooks.engine.announcements import announce
-from guardhooks.engine.ban_guard import FORCED, LastDoor
+from guardhooks.engine.ban_guard import FORCED, BanGuard
 from guardhooks.engine.enforcer import Enforcer
 from guardhooks.engine.pipeline import Pipeline
 from guardhooks.engine.resolver import Resolver
-from guardhooks.engine.sources import SourceNews, Sources
+from guardhooks.engine.sources import Sources, SourceStateLogger
 from guardhooks.engine.supervisor import Supervisor
 from guardhooks.errors import ActionError, ConfigError, StateError
 from guardhooks.ledger import Ledger
 from guardhooks.model import NO_OPTIONS, ActionSpec, Ban, Failure, Fields, Finding, Jail, Op, Outcome, Problem
 from guardhooks.net.addresses import canonical
 from guardhooks.plugins import Plugins
-from guardhooks.plugins.faults import shortage
+from guardhooks.plugins.faults import resource_exhaustion
 from guardhooks.settings.model import Settings, jails_of
 from guardhooks.text import safe_text
 
@@ -77,10 +77,10 @@ class Guard:
         self.ledger = Ledger.open(ledger_file, clock=clock, history_age=self._history_age())
         self._executor = ThreadPoolExecutor(16, thread_name_prefix="guardhooks")
         self.supervisor = Supervisor()
-        self.door = LastDoor(clock, self._spares)
-        adopting = partial(adopt, self.door, self.ledger)
+        self.ban_guard = BanGuard(clock, self._allowlist_reason)
+        adopting = partial(adopt, self.ban_guard, self.ledger)
         self.enforcer = Enforcer(
-            self._execute, self.ledger.due, self._report, settings.reconcile, self.supervisor, adopt=adopting
+            self._execute, self.ledger.desired, self._report, settings.reconcile, self.supervisor, adopt=adopting
         )
         self._resolver = Resolver(clock=clock)
         self._pipeline = Pipeline(
@@ -91,13 +91,13 @@ class Guard:
             executor=self._executor,
             apply=self._apply,
             seen_again=self.enforcer.check_soon,
-            narrow=self.door.narrow,
+            narrow_to_address=self.ban_guard.narrow_to_address,
         )
         self.sources = Sources(plugins, self._pipeline, self.supervisor)
-        self._source_news = SourceNews()
+        self._source_states = SourceStateLogger()
         self.state_problem = ""
-        self._notes_told = 0
-        self._housekeeping: asyncio.Task[None] | None = None
+        self._notes_logged = 0
+        self._maintenance: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def _history_age(self) -> float:
@@ -109,26 +109,26 @@ class Guard:
         """Put in force what the ledger holds, then read the sources."""
         self.started = self._looked = self.clock()
         self._loop = asyncio.get_running_loop()
-        await self.door.open()
+        await self.ban_guard.open()
         self.plugins.on_start(self)
-        self._tell_state("")
+        self._log_state_problem("")
         self.ledger.expire(self.clock())
-        await self._lift_disastrous()
+        await self._lift_unsafe_bans()
         self._log_unknown_switches()
         for jail in self.jails.values():
             self.enforcer.open(jail)
         # The filters, which are compiled now, would take the processor from the bans that are put back.
         await self.enforcer.restored(_RESTORE_PATIENCE)
-        await self.sources.arrange(self.jails.values())
-        self._housekeeping = self.supervisor.spawn(self._keep_house(), "housekeeping")
+        await self.sources.sync(self.jails.values())
+        self._maintenance = self.supervisor.spawn(self._maintenance_loop(), "maintenance")
 
     async def stop(self, *, flush: bool = False) -> None:
         """End. Bans stay in force; with `flush` all are lifted and what the actions built is removed.
 
         :raises ActionError: when a flush could not lift everything.
         """
-        if self._housekeeping is not None:
-            self._housekeeping.cancel()
+        if self._maintenance is not None:
+            self._maintenance.cancel()
         await self.sources.close()
         self._resolver.close()
         faults = await self.enforcer.close(list(self.jails), Op.FLUSH if flush else Op.STOP)
@@ -163,7 +163,7 @@ class Guard:
                 self.enforcer.open(jail)
             elif jail != old[name]:
                 await self.enforcer.replace(jail)
-        await self.sources.arrange(self.jails.values())
+        await self.sources.sync(self.jails.values())
         await self.enforcer.close(gone, Op.FLUSH)
         for name in gone:
             for ban in self.ledger.active(name):
@@ -175,15 +175,15 @@ class Guard:
             for problem in self.plugins.unknown_switches(jail):
                 logger.warning("%s", safe_text(str(problem)))
 
-    async def _keep_house(self) -> None:
+    async def _maintenance_loop(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
             try:
-                await self._tidy()
+                await self._maintain()
             except (OSError, MemoryError) as error:  # want of files or memory passes; to end would help nobody
-                self._tell_state(f"{shortage(error) or error}; it is tried again")
+                self._log_state_problem(f"{resource_exhaustion(error) or error}; it is tried again")
 
-    async def _tidy(self) -> None:
+    async def _maintain(self) -> None:
         now = self.clock()
         if abs(now - self._looked) > _CLOCK_STEP:
             self._follow_clock(now)
@@ -191,9 +191,9 @@ class Guard:
         for ban in self.ledger.expire(now):
             if ban.jail in self.jails:
                 self.enforcer.unban(self.jails[ban.jail], ban)
-        if await self.door.look():
-            await self._lift_disastrous()
-        self._source_news.look(self.sources.states(), now)
+        if await self.ban_guard.refresh():
+            await self._lift_unsafe_bans()
+        self._source_states.look(self.sources.states(), now)
         await self._write_ledger()
 
     def _follow_clock(self, now: float) -> None:
@@ -211,11 +211,11 @@ class Guard:
         try:
             await self.ledger.flush()
         except StateError as error:
-            self._tell_state(f"{error}; it is tried again, and nothing is lost while guardhooks runs")
+            self._log_state_problem(f"{error}; it is tried again, and nothing is lost while guardhooks runs")
         else:
-            self._tell_state("")
+            self._log_state_problem("")
 
-    def _tell_state(self, problem: str) -> None:
+    def _log_state_problem(self, problem: str) -> None:
         """Log what keeps the state from being written when it begins and when it is over; `status` shows it."""
         problem = safe_text(problem)
         if problem and not self.state_problem:
@@ -223,9 +223,9 @@ class Guard:
         elif self.state_problem and not problem:
             logger.warning("the ledger is written again")
         self.state_problem = problem
-        for note in self.ledger.notes[self._notes_told :]:
+        for note in self.ledger.notes[self._notes_logged :]:
             logger.error("%s", safe_text(note))
-        self._notes_told = len(self.ledger.notes)
+        self._notes_logged = len(self.ledger.notes)
 
     # --- bans ---------------------------------------------------------------------------------------------------------
 
@@ -255,7 +255,7 @@ class Guard:
             matches=(text,) if text else (),
             fields=fields or {},
         )
-        return await self._pipeline.take(self.jails, [failure])
+        return await self._pipeline.process(self.jails, [failure])
 
     async def ban(
         self,
@@ -265,19 +265,19 @@ class Guard:
         length: float | None = None,
         reason: str = "by hand",
         force: bool = False,
-        spared: Collection[str] = (),
+        protected: Collection[str] = (),
     ) -> Ban:
         """Ban an address, a network or another id by hand.
 
         :param length: seconds, the jail's bantime if left out.
         :param force: ban even what this machine needs and what `ignoreip` spares.
-        :param spared: further addresses that it must not hit: where the person who asks comes from.
+        :param protected: further addresses that it must not hit: where the person who asks comes from.
         :raises ConfigError: when there is no such jail.
-        :raises ActionError: when it would shut out this machine, who controls it or who is spared, or everybody.
+        :raises ActionError: when it would shut out this machine, who controls it or who is protected, or everybody.
         """
         of = self._jail(jail)
         id = canonical(id) or id
-        self.door.check(of, id, force=force, spared=spared)
+        self.ban_guard.check(of, id, force=force, protected=protected)
         notes = FORCED if force else NO_OPTIONS
         ban = Ban(id, jail, self.clock(), of.bantime if length is None else length, reason=reason, notes=notes)
         stored = self.ledger.add(ban)
@@ -327,19 +327,19 @@ class Guard:
         if ban.end <= self.clock():
             logger.info("[%s] Ignore %s, expired bantime", ban.jail, safe_text(ban.id))
             return None
-        if not self.door.lets_pass(jail, ban):
+        if not self.ban_guard.allows(jail, ban):
             return None
         stored = self.ledger.add(ban)
         if stored is not None:
             self.enforcer.ban(jail, stored)
         return stored
 
-    def _spares(self, jail: Jail, id: str) -> str:
+    def _allowlist_reason(self, jail: Jail, id: str) -> str:
         """Why plugins spare an id; asked of the jail as it is now, which an action may know from before a reload."""
         return self.plugins.refuse_ban(self.jails.get(jail.name, jail), id)
 
-    async def _lift_disastrous(self) -> None:
-        if bans := self.door.disastrous(self.ledger.find):
+    async def _lift_unsafe_bans(self) -> None:
+        if bans := self.ban_guard.unsafe_active_bans(self.ledger.find):
             await self._lift(bans)
 
     # --- actions ------------------------------------------------------------------------------------------------------
@@ -372,13 +372,13 @@ class Guard:
         that still knows them. May be called from any thread.
         """
         workers = self.enforcer.workers(jail)
-        return self.ledger.rebuilt and any(w.action.actname == actname and not w.begun for w in workers)
+        return self.ledger.rebuilt and any(w.action.actname == actname and not w.started for w in workers)
 
     def refusal(self, jail: Jail, id: str) -> str:
         """Why an address or prefix must not be banned in a jail, as the end of a sentence; empty where nothing speaks
         against it. For plugins that make wider bans of narrow ones. May be called from any thread.
         """
-        return self.door.refusal(jail, id)
+        return self.ban_guard.refusal(jail, id)
 
     async def _execute(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome | None:
         return await self.plugins.execute_action(jail, action, op, bans, self._executor)
@@ -393,7 +393,7 @@ class Guard:
             await self._write_ledger()
             announce(self.plugins, news)
         except (OSError, MemoryError) as error:  # the bans are in force, and the ledger is written at the next tick
-            logger.error("%s; of %d bans and unbans not all were told", shortage(error) or error, len(news))
+            logger.error("%s; of %d bans and unbans not all were told", resource_exhaustion(error) or error, len(news))
 
     # --- what can be seen ---------------------------------------------------------------------------------------------
 
@@ -407,11 +407,11 @@ class Guard:
 
     def status(self) -> dict[str, object]:
         """State of the whole, as JSON-able values."""
-        return status.of_guard(self)
+        return status.guard_status(self)
 
     def jail_status(self, jail: str) -> dict[str, object]:
         """State of one jail with its bans, as JSON-able values. :raises ConfigError: when there is no such jail."""
-        return status.of_jail(self, self._jail(jail))
+        return status.jail_status(self, self._jail(jail))
 
     def plugins_report(self) -> list[dict[str, object]]:
         """Who is asked, per jail and hook, in which order."""

@@ -21,7 +21,7 @@ from guardhooks.plugins import Plugins
 from guardhooks.text import safe_text
 from guardhooks.workers import LineMatcher, LogSource, StartAt
 
-_TOLD_ONE_BY_ONE: Final = 10
+_LOGGED_ONE_BY_ONE: Final = 10
 """So many failures of one chunk are logged each; more are summed up, or a storm would cost more than its bans."""
 _LOOKUPS_UNDER_WAY: Final = 1000
 _BACKLOG: Final = 10_000
@@ -34,8 +34,8 @@ logger = logging.getLogger("guardhooks.filter")
 class Pipeline:
     """Takes every failure from where it was found to the bans that follow from it.
 
-    `apply` enforces a decided ban, `seen_again` tells that a banned id failed once more, `narrow` gives the single
-    address instead of a prefix that would hit this machine or somebody who is ignored.
+    `apply` enforces a decided ban, `seen_again` reports that a banned id failed once more, `narrow_to_address` gives
+    the single address instead of a prefix that would hit this machine or somebody who is ignored.
     """
 
     plugins: Plugins
@@ -45,19 +45,19 @@ class Pipeline:
     executor: Executor
     apply: Callable[[Ban], Ban | None]
     seen_again: Callable[[str], None]
-    narrow: Callable[[Jail, str, str], str]
+    narrow_to_address: Callable[[Jail, str, str], str]
 
     async def follow(self, source: LogSource, jails: Mapping[str, Jail], matchers: Sequence[LineMatcher]) -> None:
         """Read a source to its end, for the given jails."""
         lookups: set[asyncio.Task[None]] = set()
         async for chunk in source.chunks(self._start_at(source, jails, matchers)):
-            await self._digest(chunk, jails, matchers, lookups)
+            await self._process_chunk(chunk, jails, matchers, lookups)
             del chunk  # with its failures it takes megabytes, and the next one may come tomorrow
             if self.ledger.backlog > _BACKLOG:
                 with contextlib.suppress(StateError):  # told by who writes it at intervals; reading must go on
                     await self.ledger.flush()
 
-    async def _digest(
+    async def _process_chunk(
         self,
         chunk: Chunk,
         jails: Mapping[str, Jail],
@@ -72,7 +72,7 @@ class Pipeline:
         for failure in named if len(lookups) < _LOOKUPS_UNDER_WAY else ():
             lookups.add(task := loop.create_task(self._look_up(jails, failure)))
             task.add_done_callback(lookups.discard)
-        await self.take(jails, [failure for failure in failures if not failure.resolve], chunk.position)
+        await self.process(jails, [failure for failure in failures if not failure.resolve], chunk.position)
 
     def _start_at(self, source: LogSource, jails: Mapping[str, Jail], matchers: Sequence[LineMatcher]) -> StartAt:
         def time_of(line: bytes) -> float | None:
@@ -84,9 +84,9 @@ class Pipeline:
     async def _look_up(self, jails: Mapping[str, Jail], failure: Failure) -> None:
         """A failure with a host name counts against every address of that name. Nothing waits for it."""
         found = await self.resolver.addresses(failure.resolve)
-        await self.take(jails, [replace(failure, id=address, address=address, resolve="") for address in found])
+        await self.process(jails, [replace(failure, id=address, address=address, resolve="") for address in found])
 
-    async def take(
+    async def process(
         self, jails: Mapping[str, Jail], failures: Sequence[Failure], position: Position | None = None
     ) -> list[Ban]:
         """Ignore or count these failures and enforce what is decided; the lines up to `position` are then done."""
@@ -121,8 +121,8 @@ class Pipeline:
     def _count(self, jail: Jail, failure: Failure, now: float) -> Sequence[Ban]:
         id = self._counted_id(jail, failure)
         time = min(failure.time, now)
-        newcomers = self.plugins.asks_about_newcomers(jail)
-        record = self.ledger.note(jail, id, time, failure.matches, newcomers=newcomers)
+        first_time_offenders = self.plugins.wants_first_time_offenders(jail)
+        record = self.ledger.record_failure(jail, id, time, failure.matches, first_time_offenders=first_time_offenders)
         if record is None:
             return ()
         if record.active is not None:
@@ -138,12 +138,12 @@ class Pipeline:
         if not address or address != failure.id:
             return failure.id
         prefix = widen(address, jail.ipv4prefix, jail.ipv6prefix)
-        return address if prefix == address else self.narrow(jail, prefix, address)
+        return address if prefix == address else self.narrow_to_address(jail, prefix, address)
 
     def _log_found(self, failures: Sequence[Failure]) -> None:
         if not logger.isEnabledFor(logging.INFO):
             return
-        if len(failures) <= _TOLD_ONE_BY_ONE:
+        if len(failures) <= _LOGGED_ONE_BY_ONE:
             for failure in failures:
                 when = strftime("%Y-%m-%d %H:%M:%S", localtime(failure.time))
                 logger.info("[%s] Found %s - %s", failure.jail, safe_text(failure.id), when)

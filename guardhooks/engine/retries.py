@@ -14,7 +14,7 @@ _SOONEST: Final = 2.0
 """Seconds between two tries, when bans that ended may have made room."""
 
 
-class PartialFailure:
+class Retries:
     """The bans of one action that failed while others of the same batch did not. Times are the event loop's."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class PartialFailure:
         """The bans that are to be tried again now."""
         return list(self._bans.values()) if now >= self.retry_at else []
 
-    def note(self, op: Op, bans: Sequence[Ban], failed: Mapping[str, str], now: float) -> list[Ban]:
+    def record(self, op: Op, bans: Sequence[Ban], failed: Mapping[str, str], now: float) -> list[Ban]:
         """Take in what became of a batch; returns the bans that had failed before and are in force now."""
         if op is Op.UNBAN:
             self._drop(ban.id for ban in bans)

@@ -78,8 +78,10 @@ class Reader:
         served = {name for matcher in matchers for name in matcher.jails}
         for jail in self.jails:
             if jail.name not in served:
-                unserved = Problem("no plugin finds failures in its lines", section=jail.name, key="filter", fatal=True)
-                self.problems.setdefault(jail.name, []).append(unserved)
+                unmatched = Problem(
+                    "no plugin finds failures in its lines", section=jail.name, key="filter", fatal=True
+                )
+                self.problems.setdefault(jail.name, []).append(unmatched)
         for name, problems in self.problems.items():
             for problem in problems:
                 logger.error("[%s] %s", name, safe_text(str(problem).removeprefix(f"[{name}] ")))
@@ -109,7 +111,7 @@ def _placed(problem: Problem, jail: Jail | None) -> Problem:
 
 
 class Sources:
-    """All readers. `arrange` brings them in line with a set of jails."""
+    """All readers. `sync` brings them in line with a set of jails."""
 
     def __init__(self, plugins: Plugins, pipeline: Pipeline, supervisor: Supervisor) -> None:
         self.plugins, self.pipeline = plugins, pipeline
@@ -117,7 +119,7 @@ class Sources:
         self._readers: dict[str, Reader] = {}
         self._problems: dict[str, list[Problem]] = {}
 
-    async def arrange(self, jails: Iterable[Jail]) -> None:
+    async def sync(self, jails: Iterable[Jail]) -> None:
         """Read for exactly these jails: go on where nothing changed, else open again from the saved position."""
         self._problems = {}
         wanted = self._wanted(jails)
@@ -172,12 +174,12 @@ _EVERY: Final = 1.0
 _JAILS_NAMED: Final = 5
 
 
-class SourceNews:
+class SourceStateLogger:
     """Remembers what was told of each source."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, str]] = {}
-        self._told: dict[str, tuple[str, str]] = {}
+        self._logged: dict[str, tuple[str, str]] = {}
         self._next = 0.0
 
     def look(self, sources: Iterable[tuple[SourceStatus, Sequence[str]]], now: float) -> None:
@@ -196,15 +198,15 @@ class SourceNews:
             found = (status.state, status.detail)
             if status.state not in {"waiting", "failed"}:
                 found = ("read", "")
-            if found == self._seen.get(status.key) != self._told.get(status.key, ("read", "")):
-                self._tell(status, jails, in_vain=not served.issuperset(jails))
-                self._told[status.key] = found
+            if found == self._seen.get(status.key) != self._logged.get(status.key, ("read", "")):
+                self._log(status, jails, in_vain=not served.issuperset(jails))
+                self._logged[status.key] = found
             seen[status.key] = found
         self._seen = seen
-        self._told = {key: told for key, told in self._told.items() if key in seen}
+        self._logged = {key: logged for key, logged in self._logged.items() if key in seen}
 
     @staticmethod
-    def _tell(status: SourceStatus, jails: Sequence[str], *, in_vain: bool) -> None:
+    def _log(status: SourceStatus, jails: Sequence[str], *, in_vain: bool) -> None:
         """`in_vain`: one of these jails has nothing else to read. Many name the log of every distribution."""
         more = ", …" if len(jails) > _JAILS_NAMED else ""
         names, detail = ", ".join(jails[:_JAILS_NAMED]) + more, safe_text(status.detail)

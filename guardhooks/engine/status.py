@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from guardhooks.engine.guard import Guard
 
 
-def of_guard(guard: Guard) -> dict[str, object]:
+def guard_status(guard: Guard) -> dict[str, object]:
     """State of all jails, and what is wrong with none of them in particular."""
     broken = [
         _broken(name, [safe_text(str(problem)) for problem in why])
@@ -36,7 +36,7 @@ def of_guard(guard: Guard) -> dict[str, object]:
     }
 
 
-def of_jail(guard: Guard, jail: Jail) -> dict[str, object]:
+def jail_status(guard: Guard, jail: Jail) -> dict[str, object]:
     """State of one jail, with its limits and its bans."""
     return {
         **_jail(guard, jail),
@@ -53,7 +53,7 @@ def _jail(guard: Guard, jail: Jail) -> dict[str, object]:
     actions = [_action(worker) for worker in guard.enforcer.workers(jail.name)]
     sources = guard.sources.statuses(jail.name)
     failing = guard.enforcer.failing(jail.name)
-    unwell = {ActionState.FAILING, ActionState.UNSERVED}
+    unwell = {ActionState.FAILING, ActionState.NO_HANDLER}
     sick = bool(problems) or any(a["state"] in unwell or a["failing"] for a in actions)
     return {
         "name": jail.name,
@@ -81,9 +81,9 @@ def _action(worker: ActionWorker) -> dict[str, object]:
         "actname": worker.action.actname,
         "state": str(worker.state),
         "note": worker.note,
-        "reason": worker.reason or worker.partial.reason(),
+        "reason": worker.reason or worker.retries.reason(),
         "warning": worker.warning,
-        "failing": len(worker.partial),
+        "failing": len(worker.retries),
         "repairs": worker.repairs,
     }
 

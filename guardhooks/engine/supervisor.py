@@ -25,7 +25,7 @@ class Supervisor:
         """Wait until a task dies. Raises its exception."""
         await self._future()
 
-    async def settle(self, name: str) -> None:
+    async def wait_for(self, name: str) -> None:
         """Wait for all tasks of this name to end."""
         await asyncio.gather(*(task for task in self._tasks if task.get_name() == name), return_exceptions=True)
 

@@ -59,7 +59,7 @@ class Entry:
         return self.start + self.terms.length < other.start + other.terms.length
 
     @classmethod
-    def of_row(cls, row: Row) -> Entry:
+    def from_row(cls, row: Row) -> Entry:
         columns: Any = row  # typed by the STRICT table
         number, jail, id_, start, length, count, failures, reason, state = columns
         terms = Terms(jail, PERMANENT if length is None else length, text_of(reason), state)
@@ -203,8 +203,8 @@ class BanList:
     def active(self, jail: str | None) -> list[Ban]:
         return self._whole(sorted(chain.from_iterable(self._jails(jail)), key=_start))
 
-    def due(self, jail: str) -> list[Ban]:
-        """See `Ledger.due`."""
+    def desired(self, jail: str) -> list[Ban]:
+        """See `Ledger.desired`."""
         entries = sorted(self._active.get(jail, {}).values(), key=_start)
         return [entry.light(self._details_of, restored=entry.number <= self._last_restored) for entry in entries]
 

@@ -95,17 +95,17 @@ class Ledger:
 
         Exact for failures that come up to `jail.findtime` later than newer ones. `active` comes without its matches.
         """
-        record = self.note(jail, failure.id, failure.time, failure.matches, newcomers=True)
+        record = self.record_failure(jail, failure.id, failure.time, failure.matches, first_time_offenders=True)
         assert record is not None
         return record
 
-    def note(
-        self, jail: Jail, id: str, time: float, matches: Sequence[str], *, newcomers: bool = False
+    def record_failure(
+        self, jail: Jail, id: str, time: float, matches: Sequence[str], *, first_time_offenders: bool = False
     ) -> Record | None:
-        """Count a failure as `count` does; None for a newcomer, unless they are asked for, too.
+        """Count a failure as `count` does; None for a first-time offender, unless `first_time_offenders`.
 
-        A newcomer has failed fewer than `jail.maxretry` times within findtime, is not banned in this jail, and no ban
-        of it that is over is remembered in any.
+        A first-time offender has failed fewer than `jail.maxretry` times within findtime, is not banned in this jail,
+        and no ban of it that is over is remembered in any.
         """
         name = jail.name
         state = self._state.jail(name)
@@ -114,7 +114,12 @@ class Ledger:
         self._changes += 1
         times = state.windows.add(jail, id, time, matches, self._clock)
         entry = self._bans.entry(name, id)
-        if not newcomers and entry is None and len(times) < jail.maxretry and not self._bans.is_remembered(id):
+        if (
+            not first_time_offenders
+            and entry is None
+            and len(times) < jail.maxretry
+            and not self._bans.is_remembered(id)
+        ):
             return None
         active = entry.ban() if entry is not None and entry.end > self._clock() else None
         windows = state.windows
@@ -187,13 +192,13 @@ class Ledger:
         """The bans in force, of one jail or all, in order of their start."""
         return self._bans.active(jail)
 
-    def due(self, jail: str) -> list[Ban]:
+    def desired(self, jail: str) -> list[Ban]:
         """The bans in force of a jail as `active` gives them, but light: for comparing them all with what is in force.
 
         Matches, fields and notes are read when somebody asks for them, in whatever thread; those of a ban that is over
         by then are empty.
         """
-        return self._bans.due(jail)
+        return self._bans.desired(jail)
 
     def find(self, id: str, jail: str | None = None) -> list[Ban]:
         """The bans in force of this id; for an address also of prefixes that hold it, for a prefix all inside it."""

@@ -143,7 +143,7 @@ class State:
             name, segment = columns
             self._load_windows(self.jail(text_of(name)).windows, segment)
         for columns in rows("bans"):
-            self.bans.restore(Entry.of_row(columns), now)
+            self.bans.restore(Entry.from_row(columns), now)
         for columns in rows("positions"):
             *texts, advanced = columns
             self._load_position(Position(*map(text_of, texts)), advanced, now)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pluggy
 
 from guardhooks.errors import PluginError
-from guardhooks.marker import skips_newcomers
+from guardhooks.marker import skips_first_time_offenders
 from guardhooks.text import safe_text
 
 logger = logging.getLogger("guardhooks.plugins")
@@ -39,7 +39,7 @@ class Implementation:
     call: Callable[..., Any]
     wrapper: bool
     is_async: bool
-    skips_newcomers: bool
+    skips_first_time_offenders: bool
 
     @classmethod
     def of(cls, hookimpl: pluggy.HookImpl, offered: Sequence[str]) -> Implementation:
@@ -49,7 +49,7 @@ class Implementation:
             call=_passing(hookimpl.function, hookimpl.argnames, offered),
             wrapper=hookimpl.wrapper,
             is_async=iscoroutinefunction(hookimpl.function),
-            skips_newcomers=skips_newcomers(hookimpl.function),
+            skips_first_time_offenders=skips_first_time_offenders(hookimpl.function),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import pluggy
 
 from guardhooks.errors import PluginError
-from guardhooks.marker import skips_newcomers
+from guardhooks.marker import skips_first_time_offenders
 
 MAY_BE_ASYNC: Final = frozenset({"on_failure", "execute_action", "diagnose"})
 MAY_BE_WRAPPED: Final = frozenset({"decide_ban"})
@@ -69,8 +69,8 @@ def _unknown_hook(manager: pluggy.PluginManager, hook: str) -> str:
 def _wrong_kind(hook: str, function: Callable[..., object], options: pluggy.HookimplOpts) -> str:
     if options["hookwrapper"]:
         return "old-style hookwrapper is not supported; use wrapper=True"
-    if skips_newcomers(function) and hook != "decide_ban":
-        return "skip_newcomers is only for decide_ban"
+    if skips_first_time_offenders(function) and hook != "decide_ban":
+        return "skip_first_time_offenders is only for decide_ban"
     if options["wrapper"]:
         return "" if hook in MAY_BE_WRAPPED else f"wrapper=True is only for {', '.join(sorted(MAY_BE_WRAPPED))}"
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):

@@ -35,8 +35,8 @@ from guardhooks.model import (
 from guardhooks.plugins import loading
 from guardhooks.plugins.calls import Call, Implementation, next_answer, traced, wrong_type
 from guardhooks.plugins.checks import check_plugin
-from guardhooks.plugins.faults import Faults, shortage
-from guardhooks.plugins.verdicts import Verdicts
+from guardhooks.plugins.failure_calls import FailureCalls
+from guardhooks.plugins.faults import Faults, resource_exhaustion
 from guardhooks.text import safe_text
 from guardhooks.workers import LineMatcher, LogSource
 
@@ -61,8 +61,8 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
         self._origins: dict[str, str] = {}
         self._chains: dict[tuple[str, str], tuple[Implementation, ...]] = {}
-        self._asks_about_newcomers: dict[str, bool] = {}
-        self._verdicts = Verdicts(self._checked, self._fault, trace=trace)
+        self._wants_first_time_offenders: dict[str, bool] = {}
+        self._failure_calls = FailureCalls(self._checked, self._fault, trace=trace)
         self._matcher_of: dict[int, Implementation] = {}
         self._trace = trace
         self.faults = Faults(clock)
@@ -116,13 +116,13 @@ class Plugins:
     # --- the hooks, in the order of the flow --------------------------------------------------------------------------
 
     def on_start(self, guard: Guard) -> None:
-        self._tell("on_start", None, (guard,))
+        self._call_all("on_start", None, (guard,))
 
     def log_source(self, jail: Jail, spec: SourceSpec) -> LogSource:
         """:raises ConfigError: when the spec cannot be right, or no plugin reads it."""
         call = Call("log_source", jail.name, (jail, spec), LogSource)
         for implementation in self._chain("log_source", jail):
-            source: LogSource | None = self._ask(implementation, call)
+            source: LogSource | None = self._call(implementation, call)
             if source is not None:
                 return source
         raise ConfigError(f"[{jail.name}] no plugin reads {spec.kind} {safe_text(spec.text)!r}")
@@ -139,7 +139,7 @@ class Plugins:
             if not asked:
                 continue
             call = Call("line_matcher", "", (source, asked), LineMatcher)
-            matcher: LineMatcher | None = self._ask(implementation, call)
+            matcher: LineMatcher | None = self._call(implementation, call)
             if matcher is not None:
                 matchers.append(matcher)
                 self._matcher_of[id(matcher)] = implementation
@@ -157,7 +157,7 @@ class Plugins:
             failures.extend(matcher.feed(chunk))
         except Exception as error:  # the plugin boundary
             implementation = self._matcher_of[id(matcher)]
-            if want := shortage(error):
+            if want := resource_exhaustion(error):
                 raise PluginError(f"plugin {implementation.plugin}: {want}") from error
             for jail in matcher.jails:
                 self._fault(implementation, Call("line_matcher", jail, ()), error)
@@ -167,24 +167,24 @@ class Plugins:
 
     def on_failure(self, jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
         """What the first plugin that ignores the failure says; awaitable only where a plugin's answer is."""
-        return self._verdicts.on_failure(self._chain("on_failure", jail), jail, failure)
+        return self._failure_calls.on_failure(self._chain("on_failure", jail), jail, failure)
 
     def decide_ban(self, jail: Jail, failure: Failure, record: Record) -> list[Ban]:
-        return self._verdicts.decide_ban(self._chain("decide_ban", jail), jail, failure, record)
+        return self._failure_calls.decide_ban(self._chain("decide_ban", jail), jail, failure, record)
 
-    def asks_about_newcomers(self, jail: Jail) -> bool:
-        """Whether `decide_ban` of somebody wants to see even newcomers, see `skip_newcomers`."""
-        asks = self._asks_about_newcomers.get(jail.name)
+    def wants_first_time_offenders(self, jail: Jail) -> bool:
+        """Whether `decide_ban` of somebody wants to see first-time offenders, too, see `skip_first_time_offenders`."""
+        asks = self._wants_first_time_offenders.get(jail.name)
         if asks is None:
-            unmarked = any(not asked.skips_newcomers for asked in self._chain("decide_ban", jail))
-            asks = self._asks_about_newcomers[jail.name] = unmarked or self._trace
+            unmarked = any(not asked.skips_first_time_offenders for asked in self._chain("decide_ban", jail))
+            asks = self._wants_first_time_offenders[jail.name] = unmarked or self._trace
         return asks
 
     def refuse_ban(self, jail: Jail, id: str) -> str:
         """Why the first plugin that refuses says that an id must not be banned in this jail; empty if none does."""
         call = Call("refuse_ban", jail.name, (jail, id), Ignore)
         for implementation in self._chain("refuse_ban", jail):
-            answer: Ignore | None = self._ask(implementation, call)
+            answer: Ignore | None = self._call(implementation, call)
             if answer is not None:
                 return answer.reason
         return ""
@@ -208,7 +208,7 @@ class Plugins:
             except GuardhooksError as error:
                 raise ActionError(safe_text(f"{implementation.plugin}: {error}")) from error
             except Exception as error:
-                if want := shortage(error):
+                if want := resource_exhaustion(error):
                     raise ActionError(f"{implementation.plugin}: {want}") from error
                 self._fault(implementation, call, error, may_switch_off=False)
                 fault = fault or f"plugin {implementation.plugin} failed: {type(error).__name__}: {error}"
@@ -246,16 +246,16 @@ class Plugins:
         return [Finding(safe_text(why), Level.BAD)]
 
     def on_ban(self, jail: Jail, ban: Ban) -> None:
-        self._tell("on_ban", jail, (jail, ban))
+        self._call_all("on_ban", jail, (jail, ban))
 
     def on_unban(self, jail: Jail, ban: Ban) -> None:
-        self._tell("on_unban", jail, (jail, ban))
+        self._call_all("on_unban", jail, (jail, ban))
 
     def on_stop(self, guard: Guard) -> None:
-        self._tell("on_stop", None, (guard,))
+        self._call_all("on_stop", None, (guard,))
 
     def add_commands(self, cli: click.Group) -> None:
-        self._tell("add_commands", None, (cli,))
+        self._call_all("add_commands", None, (cli,))
 
     # --- who is asked -------------------------------------------------------------------------------------------------
 
@@ -292,7 +292,7 @@ class Plugins:
 
     def _forget_chains(self) -> None:
         self._chains.clear()
-        self._asks_about_newcomers.clear()
+        self._wants_first_time_offenders.clear()
 
     def _serves(self, plugin: str, jail: Jail) -> bool:
         if (plugin, jail.name) in self.faults.off:
@@ -309,20 +309,20 @@ class Plugins:
 
     # --- one call -----------------------------------------------------------------------------------------------------
 
-    def _tell(self, hook: str, jail: Jail | None, values: tuple[object, ...]) -> None:
+    def _call_all(self, hook: str, jail: Jail | None, values: tuple[object, ...]) -> None:
         if not (chain := self._chain(hook, jail)):
             return
         call = Call(hook, jail.name if jail else "", values)
         for implementation in chain:
-            self._ask(implementation, call)
+            self._call(implementation, call)
 
-    def _ask(self, implementation: Implementation, call: Call) -> Any:  # noqa: ANN401 -- `call.expected`, or None
+    def _call(self, implementation: Implementation, call: Call) -> Any:  # noqa: ANN401 -- `call.expected`, or None
         try:
             answer = implementation.call(*call.values)
         except ConfigError:
             raise
         except Exception as error:  # the plugin boundary
-            if call.hook == "line_matcher" and (want := shortage(error)):
+            if call.hook == "line_matcher" and (want := resource_exhaustion(error)):
                 raise PluginError(f"plugin {implementation.plugin}: {want}") from error
             self._fault(implementation, call, error)
             return None

@@ -42,7 +42,7 @@ class Faults:
         logger.error("%splugin %s failed in %s: %s%s", where, plugin, hook, cause, _own_frames(error.__traceback__))
         recent = self._recent[key]
         recent.append(self._clock())
-        if not may_switch_off or shortage(error) or len(recent) < _LIMIT or recent[-1] - recent[0] > _PERIOD:
+        if not may_switch_off or resource_exhaustion(error) or len(recent) < _LIMIT or recent[-1] - recent[0] > _PERIOD:
             return False
         self.off[key] = f"{hook}: {cause}"
         logger.error("%splugin %s is switched off after %d faults; reload to try it again", where, plugin, len(recent))
@@ -53,7 +53,7 @@ class Faults:
         return {plugin: cause for (plugin, of_jail), cause in self.off.items() if of_jail == jail}
 
 
-def shortage(error: BaseException) -> str:
+def resource_exhaustion(error: BaseException) -> str:
     """What the machine is short of and what helps, as one line; empty for any other error.
 
     Who meets a shortage is not at fault, and works again when it is over.
@@ -68,7 +68,7 @@ def shortage(error: BaseException) -> str:
 
 def cause_of(error: BaseException) -> str:
     """Why something failed, as one line that is safe to show: what the machine is short of, else the error."""
-    return safe_text(shortage(error) or f"{type(error).__name__}: {error}")
+    return safe_text(resource_exhaustion(error) or f"{type(error).__name__}: {error}")
 
 
 def _open_files_limit() -> int:

@@ -38,7 +38,7 @@ class RecordingGuard:
         length: float | None = None,
         reason: str = "by hand",
         force: bool = False,
-        spared: Collection[str] = (),
+        protected: Collection[str] = (),
     ) -> Ban:
         self.forced = force
         ban = self.held[jail, id] = Ban(id, jail, 1000.0, 600.0 if length is None else length, reason=reason)

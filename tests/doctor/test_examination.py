@@ -20,9 +20,9 @@ from guardhooks.plugins import Plugins
 from guardhooks.settings.model import Settings
 
 ADDRESS = "203.0.113.9"
-KEPT = Finding("the wall drops it", Level.GOOD, keeps_out=True)
-THROUGH = Finding("the wall has a hole", Level.BAD, "mend the wall", keeps_out=False)
-ABSENT = Finding("not in the wall", Level.GOOD, keeps_out=False)
+KEPT = Finding("the wall drops it", Level.GOOD, blocks=True)
+THROUGH = Finding("the wall has a hole", Level.BAD, "mend the wall", blocks=False)
+ABSENT = Finding("not in the wall", Level.GOOD, blocks=False)
 WALL, FENCE = ActionSpec("wall", "wall"), ActionSpec("fence", "fence")
 SSHD = Jail("sshd", actions=(WALL, FENCE))
 TRACKED = """\
@@ -48,7 +48,7 @@ class Builder:
     asked: list[tuple[str, tuple[str, ...], str]] = field(default_factory=list)
     broken: bool = False
     ready: threading.Event = field(default_factory=threading.Event)
-    spared: str = ""
+    protected: str = ""
 
     def __post_init__(self) -> None:
         self.ready.set()
@@ -69,7 +69,7 @@ class Builder:
 
     @hookimpl
     def refuse_ban(self, id: str) -> Ignore | None:
-        return Ignore("the friends' list") if id == self.spared else None
+        return Ignore("the friends' list") if id == self.protected else None
 
 
 def play(state: Path, builder: Builder, story: Callable[[Guard], Awaitable[None]]) -> None:
@@ -171,7 +171,7 @@ def test_who_is_spared_and_banned_all_the_same_is_wrong(tmp_path: Path) -> None:
 
     async def story(guard: Guard) -> None:
         await guard.ban("sshd", ADDRESS)
-        builder.spared = ADDRESS
+        builder.protected = ADDRESS
         found.append(await examine(guard, ADDRESS))
 
     builder = Builder({"wall": [KEPT]})
@@ -188,7 +188,7 @@ def test_the_whole_is_looked_at_with_all_bans_that_are_due(tmp_path: Path) -> No
         found = await examine(guard)
         assert [about for about, _ in found.findings if about.startswith("action")][-1] == "action sshd/fence"
         assert ("action sshd/wall", KEPT) in found.findings
-        assert found.told()["verdict"] == ""
+        assert found.to_dict()["verdict"] == ""
 
     builder = Builder({"wall": [KEPT], "fence": []})
     play(tmp_path, builder, story)

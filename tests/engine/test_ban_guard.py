@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from guardhooks import ActionError, Ban, Failure, Guard, Ignore, Jail, hookimpl
-from guardhooks.engine.ban_guard import LastDoor
+from guardhooks.engine.ban_guard import BanGuard
 from guardhooks.plugins import Plugins
 from guardhooks.settings.model import Settings
 from guardhooks.system.gateways import default_gateways
@@ -38,10 +38,10 @@ class Clock:
         return self.now
 
 
-def opened(spares: Callable[[Jail, str], str] = lambda jail, id: "", clock: Clock | None = None) -> LastDoor:
-    door = LastDoor(clock or Clock(), spares)
-    asyncio.run(door.open())
-    return door
+def opened(allowlist_reason: Callable[[Jail, str], str] = lambda jail, id: "", clock: Clock | None = None) -> BanGuard:
+    ban_guard = BanGuard(clock or Clock(), allowlist_reason)
+    asyncio.run(ban_guard.open())
+    return ban_guard
 
 
 def test_the_gateways_of_default_routes_are_found(tmp_path: Path) -> None:
@@ -74,48 +74,48 @@ def test_what_the_machine_needs_and_what_is_too_wide(id: str, why: str) -> None:
 
 
 def test_who_asks_is_not_shut_out_by_his_own_command() -> None:
-    door = opened()
+    ban_guard = opened()
     comes_from = "where an ssh session that controls this daemon comes from"
 
-    assert door.refusal(SSHD, "203.0.113.7", {"203.0.113.7"}) == f"it is {comes_from}"
-    assert door.refusal(SSHD, "203.0.113.0/24", {"203.0.113.7"}) == f"it covers 203.0.113.7, {comes_from}"
-    assert door.refusal(SSHD, "203.0.113.8", {"203.0.113.7"}) == ""
+    assert ban_guard.refusal(SSHD, "203.0.113.7", {"203.0.113.7"}) == f"it is {comes_from}"
+    assert ban_guard.refusal(SSHD, "203.0.113.0/24", {"203.0.113.7"}) == f"it covers 203.0.113.7, {comes_from}"
+    assert ban_guard.refusal(SSHD, "203.0.113.8", {"203.0.113.7"}) == ""
 
 
 def test_force_opens_the_door_to_everything_but_everybody() -> None:
-    door = opened()
-    door.check(SSHD, "127.0.0.1", force=True, spared=())
-    door.check(SSHD, "96.0.0.0/7", force=True, spared=())
+    ban_guard = opened()
+    ban_guard.check(SSHD, "127.0.0.1", force=True, protected=())
+    ban_guard.check(SSHD, "96.0.0.0/7", force=True, protected=())
     with pytest.raises(ActionError, match=r"127\.0\.0\.1 is refused: .* own address; add --force to ban it anyway"):
-        door.check(SSHD, "127.0.0.1", force=False, spared=())
+        ban_guard.check(SSHD, "127.0.0.1", force=False, protected=())
     for everybody in ("0.0.0.0/0", "::/0"):
         with pytest.raises(ActionError, match="everybody, you too; name a smaller network"):
-            door.check(SSHD, everybody, force=True, spared=())
+            ban_guard.check(SSHD, everybody, force=True, protected=())
 
 
 def test_what_plugins_spare_is_refused_and_prefixes_are_narrowed_for_it() -> None:
-    door = opened(lambda jail, id: "the friends' list" if id in {"203.0.113.7", "2001:db8:1:2::/64"} else "")
+    ban_guard = opened(lambda jail, id: "the friends' list" if id in {"203.0.113.7", "2001:db8:1:2::/64"} else "")
 
-    assert door.refusal(SSHD, "203.0.113.7") == "the friends' list spares it"
-    assert door.narrow(SSHD, "2001:db8:1:2::/64", "2001:db8:1:2::66") == "2001:db8:1:2::66"
-    assert door.narrow(SSHD, "2001:db8:1:3::/64", "2001:db8:1:3::66") == "2001:db8:1:3::/64"
-    assert door.narrow(SSHD, "::/64", "::66") == "::66"
+    assert ban_guard.refusal(SSHD, "203.0.113.7") == "the friends' list spares it"
+    assert ban_guard.narrow_to_address(SSHD, "2001:db8:1:2::/64", "2001:db8:1:2::66") == "2001:db8:1:2::66"
+    assert ban_guard.narrow_to_address(SSHD, "2001:db8:1:3::/64", "2001:db8:1:3::66") == "2001:db8:1:3::/64"
+    assert ban_guard.narrow_to_address(SSHD, "::/64", "::66") == "::66"
 
 
 def test_what_the_machine_needs_is_read_again_every_minute_and_when_the_clock_goes_back() -> None:
     clock = Clock()
-    door = opened(clock=clock)
+    ban_guard = opened(clock=clock)
 
     async def story() -> list[bool]:
         read = []
         for clock.now in (1059.0, 1060.0, 1060.0, 1000.0):
-            read.append(await door.look())
+            read.append(await ban_guard.refresh())
         return read
 
     assert asyncio.run(story()) == [False, True, False, True]
 
 
-# --- the guard behind the door ----------------------------------------------------------------------------------------
+# --- the guard that asks it ----------------------------------------------------------------------------------------
 
 
 class Friends:

@@ -24,12 +24,12 @@ def ban(id: str) -> Ban:
 class Range:
     """A ledger, a firewall and the world that is told, as lists and sets."""
 
-    due: dict[str, Ban] = field(default_factory=dict)
+    desired: dict[str, Ban] = field(default_factory=dict)
     kernel: set[str] = field(default_factory=set)
     calls: list[tuple[str, Op, list[str]]] = field(default_factory=list)
     told: list[tuple[Op, str]] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
-    unserved: set[str] = field(default_factory=set)
+    no_handler: set[str] = field(default_factory=set)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     room: int | None = None
     found: list[Ban] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Range:
     async def execute(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome | None:
         self.calls.append((action.name, op, [each.id for each in bans]))
         await self.gate.wait()
-        if action.name in self.unserved:
+        if action.name in self.no_handler:
             return None
         if action.name in self.broken:
             raise ActionError("the set is full")
@@ -66,18 +66,23 @@ class Range:
 
     def enforcer(self, reconcile: float = 600.0) -> Enforcer:
         return Enforcer(
-            self.execute, lambda jail: list(self.due.values()), self.report, reconcile, Supervisor(), adopt=self.adopt
+            self.execute,
+            lambda jail: list(self.desired.values()),
+            self.report,
+            reconcile,
+            Supervisor(),
+            adopt=self.adopt,
         )
 
     def adopt(self, jail: Jail, found: Sequence[Ban]) -> tuple[list[Ban], list[Ban]]:
         self.found = []
         adopted = [each for each in found if each.id not in self.spared]
-        self.due |= {each.id: each for each in adopted}
+        self.desired |= {each.id: each for each in adopted}
         return adopted, [each for each in found if each.id in self.spared]
 
     def decide(self, enforcer: Enforcer, jail: Jail, id: str) -> None:
-        self.due[id] = ban(id)
-        enforcer.ban(jail, self.due[id])
+        self.desired[id] = ban(id)
+        enforcer.ban(jail, self.desired[id])
 
 
 async def until(predicate: Callable[[], bool]) -> None:
@@ -89,7 +94,7 @@ async def until(predicate: Callable[[], bool]) -> None:
 def test_what_is_due_at_the_start_goes_in_one_batch_and_is_told_when_done() -> None:
     async def story() -> None:
         world = Range()
-        world.due = {id: ban(id) for id in ("192.0.2.1", "192.0.2.2")}
+        world.desired = {id: ban(id) for id in ("192.0.2.1", "192.0.2.2")}
         enforcer = world.enforcer()
         enforcer.open(Jail("sshd", actions=(WALL,)))
         await until(lambda: bool(world.calls))
@@ -163,12 +168,12 @@ def test_a_ban_is_told_when_all_actions_have_done_it() -> None:
     asyncio.run(story())
 
 
-@pytest.mark.parametrize(("unserved", "state"), [({"mail"}, "active"), ({"wall", "mail"}, "failing")])
+@pytest.mark.parametrize(("no_handler", "state"), [({"mail"}, "active"), ({"wall", "mail"}, "failing")])
 def test_an_action_that_nobody_serves_is_not_waited_for_unless_it_is_the_only_one(
-    unserved: set[str], state: str
+    no_handler: set[str], state: str
 ) -> None:
     async def story() -> None:
-        world = Range(unserved=unserved)
+        world = Range(no_handler=no_handler)
         world.gate.set()
         jail = Jail("sshd", actions=(WALL, MAIL))
         enforcer = world.enforcer()
@@ -184,11 +189,11 @@ def test_an_action_that_nobody_serves_is_not_waited_for_unless_it_is_the_only_on
 
 def test_a_python_action_of_fail2ban_is_refused_with_the_way_out() -> None:
     async def story() -> None:
-        world = Range(unserved={"smtp.py"})
+        world = Range(no_handler={"smtp.py"})
         world.gate.set()
         enforcer = world.enforcer()
         enforcer.open(Jail("sshd", actions=(ActionSpec("smtp.py", "smtp"),)))
-        await until(lambda: enforcer.workers("sshd")[0].state is ActionState.UNSERVED)
+        await until(lambda: enforcer.workers("sshd")[0].state is ActionState.NO_HANDLER)
         assert "docs/plugins.md" in enforcer.workers("sshd")[0].reason
         await enforcer.close(["sshd"], Op.STOP)
 
@@ -203,7 +208,7 @@ def test_a_ban_that_is_lifted_before_it_was_enforced_never_reaches_the_firewall(
         enforcer.open(jail)
         await until(lambda: bool(world.calls))
         world.decide(enforcer, jail, "192.0.2.1")
-        enforcer.unban(jail, world.due.pop("192.0.2.1"))
+        enforcer.unban(jail, world.desired.pop("192.0.2.1"))
         world.gate.set()
         await until(lambda: len(world.calls) == 2)
         assert world.calls[1] == ("wall", Op.UNBAN, ["192.0.2.1"])
@@ -235,7 +240,7 @@ def test_changed_actions_take_over_before_the_old_ones_go() -> None:
     async def story() -> None:
         world = Range()
         world.gate.set()
-        world.due = {"192.0.2.1": ban("192.0.2.1")}
+        world.desired = {"192.0.2.1": ban("192.0.2.1")}
         enforcer = world.enforcer()
         enforcer.open(Jail("sshd", actions=(WALL, MAIL)))
         await until(lambda: len(world.told) == 1)
@@ -302,7 +307,7 @@ def test_the_bans_that_fit_are_in_force_and_the_others_are_failing_until_there_i
         assert enforcer.failing("sshd") == 1
         await until(lambda: len(world.told) == 2)
         world.calls.clear()
-        enforcer.unban(jail, world.due.pop("192.0.2.1"))
+        enforcer.unban(jail, world.desired.pop("192.0.2.1"))
         await until(lambda: enforcer.state("sshd", "192.0.2.3") == "active")
         assert world.calls == [("wall", Op.UNBAN, ["192.0.2.1"]), ("wall", Op.BAN, ["192.0.2.3"])]
         assert world.kernel == {"192.0.2.2", "192.0.2.3"}
@@ -316,13 +321,13 @@ def test_bans_that_do_not_fit_at_the_start_are_failing_and_a_lifted_one_is_forgo
     async def story() -> None:
         world = Range(room=1)
         world.gate.set()
-        world.due = {id: ban(id) for id in ("192.0.2.1", "192.0.2.2")}
+        world.desired = {id: ban(id) for id in ("192.0.2.1", "192.0.2.2")}
         jail = Jail("sshd", actions=(WALL,))
         enforcer = world.enforcer()
         enforcer.open(jail)
         await until(lambda: enforcer.state("sshd", "192.0.2.2") == "failing")
         await until(lambda: world.told == [(Op.BAN, "192.0.2.1")])
-        enforcer.unban(jail, world.due.pop("192.0.2.2"))
+        enforcer.unban(jail, world.desired.pop("192.0.2.2"))
         await until(lambda: ("wall", Op.UNBAN, ["192.0.2.2"]) in world.calls)
         assert enforcer.failing("sshd") == 0
         await enforcer.close(["sshd"], Op.STOP)
@@ -342,7 +347,7 @@ def test_what_an_action_found_is_adopted_and_enforced_by_the_others_save_what_mu
         assert enforcer.state("sshd", "192.0.2.9") == "active"
         await until(lambda: ("wall", Op.UNBAN, ["192.0.2.1"]) in world.calls)
         assert ("mail", Op.BAN, ["192.0.2.9"]) in world.calls
-        assert list(world.due) == ["192.0.2.9"]
+        assert list(world.desired) == ["192.0.2.9"]
         await enforcer.close(["sshd"], Op.STOP)
 
     asyncio.run(story())
@@ -358,13 +363,13 @@ def test_what_was_lifted_while_the_action_looked_is_not_adopted() -> None:
         world.decide(enforcer, jail, "192.0.2.1")
         await until(lambda: enforcer.state("sshd", "192.0.2.1") == "active")
         world.gate.clear()
-        world.found = [world.due.pop("192.0.2.1")]
+        world.found = [world.desired.pop("192.0.2.1")]
         enforcer.check_now("sshd", "wall")
         await until(lambda: world.calls[-1][1] is Op.CHECK)
         enforcer.unban(jail, world.found[0])
         world.gate.set()
         await until(lambda: world.calls[-1] == ("wall", Op.UNBAN, ["192.0.2.1"]))
-        assert world.due == {}
+        assert world.desired == {}
         await enforcer.close(["sshd"], Op.STOP)
 
     asyncio.run(story())
@@ -413,7 +418,7 @@ def test_what_others_change_while_an_action_starts_is_looked_at_when_it_has_star
 
 def test_a_ban_that_comes_while_it_is_not_known_that_nobody_serves_the_action() -> None:
     async def story() -> None:
-        world = Range(unserved={"mail"})
+        world = Range(no_handler={"mail"})
         jail = Jail("sshd", actions=(MAIL,))
         enforcer = world.enforcer()
         enforcer.open(jail)

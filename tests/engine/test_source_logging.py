@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from guardhooks.engine.sources import SourceNews
+from guardhooks.engine.sources import SourceStateLogger
 from guardhooks.workers import SourceStatus
 
 WAITING = SourceStatus("file:/a", "waiting", "no file /a yet")
@@ -20,7 +20,7 @@ class Told:
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO, "guardhooks.source")
-        self._caplog, self._news, self._now = caplog, SourceNews(), 1000.0
+        self._caplog, self._news, self._now = caplog, SourceStateLogger(), 1000.0
 
     def after(self, *looks: SourceStatus, beside: SourceStatus | None = None) -> list[tuple[str, str]]:
         """What was logged about the jail `j` while its source showed these states."""

@@ -23,7 +23,7 @@ def test_the_first_crash_is_told_and_a_cancelled_task_is_none() -> None:
 
         supervisor.spawn(asyncio.sleep(60), "sleeper").cancel()
         supervisor.spawn(well(), "well")
-        await supervisor.settle("well")
+        await supervisor.wait_for("well")
         supervisor.spawn(ill(), "ill")
         with pytest.raises(ZeroDivisionError, match="a bug"):
             async with asyncio.timeout(10):

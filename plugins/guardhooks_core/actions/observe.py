@@ -33,7 +33,7 @@ def diagnose(action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Find
         return None
     if not address:
         return [Finding(f"it only says what it would do: {len(bans)} bans are decided, nobody is kept out")]
-    return [Finding(f"the action observe keeps nobody out, so neither {address}", keeps_out=False)]
+    return [Finding(f"the action observe keeps nobody out, so neither {address}", blocks=False)]
 
 
 def _say(jail: Jail, words: str, bans: Sequence[Ban]) -> None:

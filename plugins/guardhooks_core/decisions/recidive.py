@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Generator, Sequence
 
-from guardhooks import Ban, Failure, Guard, Jail, Record, hookimpl, skip_newcomers
+from guardhooks import Ban, Failure, Guard, Jail, Record, hookimpl, skip_first_time_offenders
 
 _FILTER = "recidive"
 _recidive_jails: dict[int, tuple[Jail, ...]] = {}
@@ -36,7 +36,7 @@ def on_stop(guard: Guard) -> None:
 
 
 @hookimpl(wrapper=True, trylast=True)
-@skip_newcomers
+@skip_first_time_offenders
 def decide_ban(jail: Jail, failure: Failure, record: Record) -> Generator[None, list[Ban] | None, list[Ban] | None]:
     """Add a ban in each recidive jail whose limit the new bans reach."""
     decided = yield

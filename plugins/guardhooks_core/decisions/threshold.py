@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from guardhooks import PERMANENT, Ban, Failure, Jail, Record, hookimpl, skip_newcomers
+from guardhooks import PERMANENT, Ban, Failure, Jail, Record, hookimpl, skip_first_time_offenders
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 @hookimpl(trylast=True)
-@skip_newcomers
+@skip_first_time_offenders
 def decide_ban(jail: Jail, failure: Failure, record: Record) -> list[Ban] | None:
     """One ban of the failure's id when its window is full; explicitly none where the id is banned here already.
 

@@ -139,7 +139,7 @@ def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: s
         ]
     if lacking:
         text = f"{parameters.file} lacks {len(lacking)} lines of ours: {safe_text(lacking[0], 100)}"
-        return [replace(missing(text), keeps_out=False if address else None)]
+        return [replace(missing(text), blocks=False if address else None)]
     text = f"{parameters.file} has our lines; servers without TCP wrappers do not read it"
     return [Finding(text, Level.GOOD, "", True if address else None)]
 

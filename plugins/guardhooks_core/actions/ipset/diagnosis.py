@@ -71,11 +71,11 @@ def examine_address(  # noqa: PLR0917 -- what is asked about, and how it is judg
         return
     in_front = list(inspection.in_front(parameters, address))
     yield from in_front
-    if not any(finding.keeps_out is False for finding in in_front):
+    if not any(finding.blocks is False for finding in in_front):
         text = f"{traffic(parameters)} from {address} are {verb(parameters, version)} by set {name}"
         chains = ", ".join(parameters.chains)
         yield Finding(f"{text} in chain {chains} (its rules met {inspection.packets} packets so far)",
-                      Level.GOOD if bans else Level.BAD, keeps_out=True)  # fmt: skip
+                      Level.GOOD if bans else Level.BAD, blocks=True)  # fmt: skip
 
 
 def _inspection(parameters: Parameters, version: int, name: str) -> Inspection:

@@ -52,10 +52,10 @@ def examine_address(parameters: Parameters, name: str, bans: Sequence[Ban], addr
         return
     in_front = list(inspection.in_front(parameters, address))
     yield from in_front
-    if not any(finding.keeps_out is False for finding in in_front):
+    if not any(finding.blocks is False for finding in in_front):
         rules = ", ".join(map(entry_text, found))
         text = f"{traffic(parameters)} from {address} are {verb(parameters, version)} by the rule for {rules} in {name}"
-        yield Finding(text, Level.GOOD if bans else Level.BAD, keeps_out=True)
+        yield Finding(text, Level.GOOD if bans else Level.BAD, blocks=True)
 
 
 def _inspection(chain: Chain, version: int) -> Inspection:

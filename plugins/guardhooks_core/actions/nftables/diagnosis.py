@@ -136,11 +136,11 @@ def examine_address(  # noqa: PLR0917 -- what is asked about, and how it is judg
         return
     in_front = list(scene.in_front(address))
     yield from in_front
-    if not any(finding.keeps_out is False for finding in in_front):
+    if not any(finding.blocks is False for finding in in_front):
         packets = sum(rule.packets for shape in found if (rule := scene.rule_of(parameters, shape)))
         where = f"chain {chain} of {_TABLE} (its rule met {packets} packets so far)"
         text = f"{traffic(parameters)} from {address} are {verb(parameters, version)} by {where}"
-        yield Finding(text, Level.GOOD if bans else Level.BAD, keeps_out=True)
+        yield Finding(text, Level.GOOD if bans else Level.BAD, blocks=True)
 
 
 def _read(chain: str, shape: Shape) -> Entries:

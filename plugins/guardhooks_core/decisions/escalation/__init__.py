@@ -12,7 +12,18 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from guardhooks import PERMANENT, Ban, Escalation, Failure, Guard, Jail, Record, hookimpl, safe_text, skip_newcomers
+from guardhooks import (
+    PERMANENT,
+    Ban,
+    Escalation,
+    Failure,
+    Guard,
+    Jail,
+    Record,
+    hookimpl,
+    safe_text,
+    skip_first_time_offenders,
+)
 from guardhooks_core.decisions.escalation.formula import DEFAULT, compiled, value_of
 
 LONGEST: Final = 10 * 365.25 * 86400
@@ -48,7 +59,7 @@ def on_stop(guard: Guard) -> None:
 
 
 @hookimpl(wrapper=True)
-@skip_newcomers
+@skip_first_time_offenders
 def decide_ban(jail: Jail, failure: Failure, record: Record) -> Generator[None, list[Ban] | None, list[Ban] | None]:
     """Lengthen the bans of known offenders, in each jail by its own rules; ban them after fewer failures."""
     decided = yield

@@ -125,7 +125,7 @@ def findings(name: str, options: dict[str, str], bans: list[str], address: str) 
         wanted = inspect.signature(module.diagnose).parameters
         found = module.diagnose(**{key: asked[key] for key in wanted})
         if found is not None:
-            return [{"text": each.text, "level": each.level, "keeps_out": each.keeps_out} for each in found]
+            return [{"text": each.text, "level": each.level, "blocks": each.blocks} for each in found]
     raise ActionError("nobody knows it")
 
 

@@ -135,7 +135,7 @@ def test_without_a_daemon_the_doctor_looks_at_the_firewall_that_is_whole_else_at
 def test_who_is_observed_only_is_not_kept_out() -> None:
     found = observe.diagnose(ActionSpec("observe", "observe"), [BAN], "192.0.2.1")
     assert found is not None
-    assert [each.keeps_out for each in found] == [False]
+    assert [each.blocks for each in found] == [False]
     assert observe.diagnose(ACTION, [BAN], "192.0.2.1") is None
 
 

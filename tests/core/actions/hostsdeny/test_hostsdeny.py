@@ -269,7 +269,7 @@ def test_the_doctor_looks_for_our_lines(bench: Bench) -> None:
     bans = [Ban(V4, "sshd", NOW, 600), Ban(V6, "sshd", NOW, 600)]
 
     def levels(*about: Ban, address: str = "") -> list[tuple[Level, bool | None]]:
-        return [(each.level, each.keeps_out) for each in diagnose(guard, action, about, address) or []]
+        return [(each.level, each.blocks) for each in diagnose(guard, action, about, address) or []]
 
     assert levels(*bans) == [(Level.BAD, None)]
     bench.do(Op.START, V4)

@@ -317,7 +317,7 @@ def findings(server: Host, *bans: str, address: str = "", **options: str) -> lis
 
 
 def last(found: list[dict[str, Any]]) -> tuple[str, bool | None]:
-    return found[-1]["level"], found[-1]["keeps_out"]
+    return found[-1]["level"], found[-1]["blocks"]
 
 
 @root

@@ -195,16 +195,16 @@ def test_the_doctor_sees_what_is_there(hosts: tuple[Host, Host], address: str, k
     server, _ = hosts
     act(server, "start", blocktype=kind)
     assert [each["level"] for each in findings(server, address)] == ["good", "bad"]
-    assert findings(server, address, address=address)[-1]["keeps_out"] is False
+    assert findings(server, address, address=address)[-1]["blocks"] is False
     act(server, "ban", address, blocktype=kind)
     assert [each["level"] for each in findings(server, address)] == ["good"]
     found = findings(server, address, address=address)[-1]
-    assert (found["level"], found["keeps_out"]) == ("good", True), found
+    assert (found["level"], found["blocks"]) == ("good", True), found
     device = server.sh("ip", "-o", "route", "get", "198.51.100.3").split(" dev ")[1].split()[0]
     server.sh("ip", "route", "add", address, "dev", device, "metric", "5")
     try:
         found = findings(server, address, address=address)[-1]
-        assert (found["level"], found["keeps_out"]) == ("bad", False), found
+        assert (found["level"], found["blocks"]) == ("bad", False), found
     finally:
         server.sh("ip", "route", "del", address, "dev", device, "metric", "5")
 

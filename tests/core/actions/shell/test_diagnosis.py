@@ -33,13 +33,13 @@ def examined(folder: Path | None, action: ActionSpec, bans: list[Ban], address: 
 def test_receipts_tell_what_was_run_and_nobody_says_more(folder: Path) -> None:
     (found,) = examined(folder, ACTION, BANS[:1], "203.0.113.9")
     assert found.text.startswith("by its receipts actionban was run for 203.0.113.9; ")
-    assert (found.level, found.keeps_out) == (Level.NOTE, None)
+    assert (found.level, found.blocks) == (Level.NOTE, None)
 
 
 def test_a_ban_in_doubt_does_not_pass_for_carried_out(folder: Path) -> None:
     (found,) = examined(folder, ACTION, BANS[1:], "203.0.113.10")
     assert "actionban was not carried out for 203.0.113.10" in found.text
-    assert (found.level, found.keeps_out) == (Level.BAD, False)
+    assert (found.level, found.blocks) == (Level.BAD, False)
     whole = examined(folder, ACTION, BANS)
     assert [finding.level for finding in whole] == [Level.NOTE, Level.BAD]
     assert "1 of 2 bans were not carried out: 203.0.113.10" in whole[1].text
@@ -48,7 +48,7 @@ def test_a_ban_in_doubt_does_not_pass_for_carried_out(folder: Path) -> None:
 def test_receipts_of_an_earlier_boot_prove_nothing(tmp_path: Path) -> None:
     Receipts(tmp_path, "sshd", ACTION, "another boot").write([], [("203.0.113.9", 1600.0)], [])
     (found,) = examined(tmp_path, ACTION, BANS[:1], "203.0.113.9")
-    assert found.keeps_out is False
+    assert found.blocks is False
     assert any("earlier boot" in finding.text for finding in examined(tmp_path, ACTION, BANS[:1]))
 
 

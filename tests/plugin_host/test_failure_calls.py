@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guardhooks import Ban, Failure, Guard, Ignore, Jail, PluginError, Record, hookimpl, skip_newcomers
+from guardhooks import Ban, Failure, Guard, Ignore, Jail, PluginError, Record, hookimpl, skip_first_time_offenders
 from guardhooks.plugins import Plugins
 from guardhooks.settings.model import Settings
 
@@ -23,7 +23,7 @@ class Threshold:
         self.asked: list[int] = []
 
     @hookimpl(trylast=True)
-    @skip_newcomers
+    @skip_first_time_offenders
     def decide_ban(self, jail: Jail, failure: Failure, record: Record) -> list[Ban] | None:
         self.asked.append(record.failures)
         full = len(record.times) >= jail.maxretry and record.active is None
@@ -48,7 +48,7 @@ class Broken:
         raise RuntimeError("boom")
 
     @hookimpl
-    @skip_newcomers
+    @skip_first_time_offenders
     def decide_ban(self) -> list[Ban] | None:
         raise RuntimeError("boom")
 
@@ -81,13 +81,13 @@ def answered(plugins: Plugins) -> Ignore | None:
     return asyncio.run(ask())
 
 
-def test_who_skips_newcomers_is_asked_when_it_matters() -> None:
+def test_who_skips_first_time_offenders_is_asked_when_it_matters() -> None:
     threshold = Threshold()
     assert [ban.id for ban in decided(loaded(threshold), 3)] == [FAILURE.id]
     assert threshold.asked == [3]
 
 
-def test_whoever_has_been_banned_is_no_newcomer() -> None:
+def test_whoever_has_been_banned_is_no_first_time_offender() -> None:
     threshold = Threshold()
     decided(loaded(threshold), 5)
     assert threshold.asked == [3, 1, 2]
@@ -110,7 +110,7 @@ def test_whoever_is_switched_off_is_asked_about_nobody() -> None:
 def test_the_mark_is_for_decide_ban_alone() -> None:
     class Marked:
         @hookimpl
-        @skip_newcomers
+        @skip_first_time_offenders
         def on_failure(self) -> Ignore | None:
             return None
 

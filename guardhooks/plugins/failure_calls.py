@@ -13,7 +13,7 @@ Chain: TypeAlias = Sequence[Implementation]
 _Wrapper: TypeAlias = Generator[None, list[Ban] | None, list[Ban] | None]
 
 
-class Verdicts:
+class FailureCalls:
     """Asks chains of implementations.
 
     `checked` gives an answer back, None if it is not of the type that the call allows; `fault` takes an error. Both are
