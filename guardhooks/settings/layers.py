@@ -26,7 +26,8 @@ MAX_CHAIN: Final = 30
 class Reader:
     """Reads base names; every file is read once, however often it is included.
 
-    :param fallbacks: configuration directories; a missing included file is looked for in their `filter.d` or `action.d`.
+    :param fallbacks: configuration directories; a missing included file is looked for in their `filter.d` or
+        `action.d`.
     """
 
     def __init__(self, *fallbacks: Path) -> None:

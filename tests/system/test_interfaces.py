@@ -22,7 +22,7 @@ ip address add 198.51.100.1 peer 198.51.100.2/32 dev left
 ip address add 2001:db8::1/64 dev left nodad
 for number in $(seq 1 250); do echo address add 203.0.113.$number/32 dev left; done | ip -batch -
 for number in $(seq 1 250); do echo address add 2001:db8:1::$number/128 dev left nodad; done | ip -batch -
-exec "$0" -c 'import json; from guardhooks.system import interfaces as i; print(json.dumps(list(i.interface_addresses())))'
+exec "$0" -c 'import json; from guardhooks.system.interfaces import interface_addresses as f; print(json.dumps([*f()]))'
 """
 
 
