@@ -53,7 +53,7 @@ def test_json_holds_one_object_for_each_line(site: Site) -> None:
             "ignored": False,
             "failures": [
                 {
-                    "failregex": 0,
+                    "failregex": 1,
                     "id": "192.0.2.1",
                     "time": HIT_TIME,
                     "fields": {"user": "bob", "ip4": "192.0.2.1"},
@@ -70,7 +70,7 @@ def test_json_holds_one_object_for_each_line(site: Site) -> None:
             "ignored": False,
             "failures": [
                 {
-                    "failregex": 1,
+                    "failregex": 2,
                     "id": "2001:db8::1",
                     "time": HIT_TIME + 2,
                     "fields": {"ip6": "2001:db8::1"},
@@ -115,7 +115,7 @@ def test_helper_lines_and_sessions_without_an_id_are_marked(site: Site) -> None:
 def test_all_regexes_are_tried_in_json_and_with_all(site: Site) -> None:
     both = "^ login .* from <HOST>$\n^ .* failed from <HOST>$"
 
-    assert [f["failregex"] for f in lines(run(site, HIT, both, "--json"))[0]["failures"]] == [0, 1]
+    assert [f["failregex"] for f in lines(run(site, HIT, both, "--json"))[0]["failures"]] == [1, 2]
     assert hits(run(site, HIT, both)) == {"1": "1", "2": "0"}
     assert hits(run(site, HIT, both, "--all")) == {"1": "1", "2": "1"}
 
@@ -275,6 +275,8 @@ def test_a_damaged_log_is_told_behind_what_could_be_read(site: Site, tmp_path: P
         ((HIT, " "), 3, "FILTER is empty"),
         (("/var/log/nope.log", "app"), 3, "there is no log file '/var/log/nope.log'"),
         (("nope.log", "app"), 3, "there is no log file 'nope.log'"),
+        (("nope", "app"), 3, "there is no log file 'nope'"),
+        (("/var/log/my nope", "app"), 3, "there is no log file '/var/log/my nope'"),
         (("/etc", "app"), 3, "'/etc' is a folder"),
         ((HIT, "app", "--encoding", "klingon"), 3, "'klingon' is no encoding"),
         ((HIT, "app", "--now", "tomorrow"), 2, "'tomorrow' is no ISO 8601 time"),
@@ -283,6 +285,14 @@ def test_a_damaged_log_is_told_behind_what_could_be_read(site: Site, tmp_path: P
         ((HIT, "app", "--maxlines", "0"), 2, "--maxlines"),
         ((HIT, "app", "--usedns", "maybe"), 2, "--usedns"),
         ((HIT,), 2, "missing argument 'FILTER'"),
+        ((), 2, "missing argument 'LOG'"),
+        ((HIT, "app", "a", "b"), 2, "got an unexpected argument (b)"),
+        ((HIT, "app", "--json", "--explain"), 2, "--json and --explain cannot be combined"),
+        ((HIT, "app", "--bans", "--print-missed"), 2, "--bans and --print-missed cannot be combined"),
+        ((HIT, "app", "--json", "--all"), 2, "--json and --all cannot be combined"),
+        ((HIT, "app", "--journal", "--timezone", "UTC"), 2, "--journal and --timezone cannot be combined"),
+        ((HIT, "app", "--maxretry", "3"), 2, "--maxretry needs --bans"),
+        (("systemd-journal[nope=1]", "app"), 3, "nope"),
     ],
 )
 def test_what_cannot_be_tested_is_one_clear_line(
@@ -300,7 +310,7 @@ def test_one_bad_regex_is_told_and_the_others_are_tested(site: Site) -> None:
     result = run(site, HIT, "^ login .* from (<HOST>$\n^ login .* from <HOST>$", "--json")
 
     assert "guardhooks: warning: " in result.stderr
-    assert [f["failregex"] for f in json.loads(result.stdout)["failures"]] == [1]
+    assert [f["failregex"] for f in json.loads(result.stdout)["failures"]] == [2]
     assert result.exit_code == 3
 
 

@@ -35,7 +35,7 @@ _MISSED: Final = json.dumps({"line": 0, "ignored": False, "failures": []}).repla
 
 
 def of_line(number: int, trace: LineTrace) -> dict[str, object]:
-    """One line's object; strings in it are ASCII-escaped when printed."""
+    """One line's object; strings in it are ASCII-escaped when printed. `failregex` counts from 1, as in the report."""
     return {
         "line": number,
         "ignored": trace.ignoreregex >= 0,
@@ -45,7 +45,7 @@ def of_line(number: int, trace: LineTrace) -> dict[str, object]:
 
 def _of_failure(failure: Failure) -> dict[str, object]:
     return {
-        "failregex": failure.failregex,
+        "failregex": failure.failregex + 1,
         "id": failure.id or failure.resolve,
         "time": failure.time if math.isfinite(failure.time) else None,
         "fields": _of_fields(failure.fields),

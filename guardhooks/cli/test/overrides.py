@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from guardhooks.model import FilterSpec, Jail
+from guardhooks.model import PERMANENT, FilterSpec, Jail
 
 _ALL: Final = 10_000
 """`maxmatches` of testers, who want to see every line of a session."""
@@ -22,10 +22,20 @@ class Overrides:
     datepattern: str | None = None
     maxlines: int | None = None
     usedns: str | None = None
+    maxretry: int | None = None
+    findtime: float | None = None
+    bantime: float | None = None
 
     def apply(self, jail: Jail) -> Jail:
         """The jail as it is to be tested."""
-        changes = {"logtimezone": self.timezone, "logencoding": self.encoding, "usedns": self.usedns}
+        changes = {
+            "logtimezone": self.timezone,
+            "logencoding": self.encoding,
+            "usedns": self.usedns,
+            "maxretry": self.maxretry,
+            "findtime": self.findtime,
+            "bantime": PERMANENT if self.bantime is not None and self.bantime < 0 else self.bantime,
+        }
         assert jail.filter is not None, "only jails with a filter are tested"
         return replace(jail, filter=self._filter(jail.filter), maxmatches=_ALL, **_given(changes))
 

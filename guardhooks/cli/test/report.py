@@ -29,6 +29,15 @@ class Listed:
     matched: bool = False
 
 
+def options(listed: Listed) -> dict[str, bool]:
+    """The options that ask for these lists, and whether they were given."""
+    return {
+        "--print-missed": listed.missed,
+        "--print-ignored": listed.ignored,
+        "--print-matched": listed.matched,
+    }
+
+
 @dataclass(slots=True)
 class Tally:
     """What a run amounts to. Bounded, whatever the length of the log."""
@@ -38,6 +47,7 @@ class Tally:
     ignoreregex: Counter[int] = field(default_factory=Counter)
     dates: Counter[str] = field(default_factory=Counter)
     first_missed: list[tuple[int, str]] = field(default_factory=list)
+    interrupted: bool = False
 
     def add(self, number: int, trace: LineTrace) -> Verdict:
         """Count one line."""
@@ -71,16 +81,28 @@ def _verdict(trace: LineTrace) -> Verdict:
 
 
 def tell(trial: Trial, *, every: bool, listed: Listed) -> None:
-    """Run the trial and print the report, after the lines that are to be listed."""
+    """Run the trial and print the report, after the lines that are to be listed.
+
+    :raises KeyboardInterrupt: after a report on the lines until then.
+    """
     tally, began = Tally(), time.perf_counter()
+    try:
+        _run(trial, tally, every=every, listed=listed)
+    except KeyboardInterrupt:
+        tally.interrupted = True
+        raise
+    finally:
+        took = time.perf_counter() - began
+        sys.stdout.write("\n".join(_report(trial, tally, took, listed)) + "\n")
+
+
+def _run(trial: Trial, tally: Tally, *, every: bool, listed: Listed) -> None:
     for block in trial.surveys(every=every, in_full=lambda: listed.missed or tally.wants_texts):
         for outcome in block:
             if isinstance(outcome, MissedLines):
                 tally.add_missed(outcome)
             else:
                 _add(tally, outcome, listed)
-    took = time.perf_counter() - began
-    sys.stdout.write("\n".join(_report(trial, tally, took, listed)) + "\n")
 
 
 def _add(tally: Tally, trace: LineTrace, listed: Listed) -> None:
@@ -115,6 +137,8 @@ def _report(trial: Trial, tally: Tally, took: float, listed: Listed) -> Iterator
     yield from _dates(tally.dates)
     if tally.first_missed and not listed.missed:
         yield from _missed(tally)
+    if tally.interrupted:
+        yield paint("Interrupted: this is about the lines until then.", "warn")
     yield _totals(tally, took)
     if tally.verdicts.total() and set(tally.dates) == {""} and not tally.verdicts["matched"]:
         yield "No line has a date that is known: try --datepattern, or --journal for lines that have none."

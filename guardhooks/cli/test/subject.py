@@ -29,18 +29,23 @@ class Subject:
     journal: bool = False
 
 
-def find_subject(config: Path | None, text: str, overrides: Overrides) -> Subject:
+def find_subject(config: Path | None, text: str, overrides: Overrides, *, prefer_jail: bool = False) -> Subject:
     """What FILTER means in the configuration directory.
 
+    :param prefer_jail: where a filter and a jail share the name, the jail is meant.
     :raises ConfigError: when it means nothing, or what it means cannot be used.
     """
-    jail, made_from = _find(find_directory(config), text, logtype="journal" if overrides.journal else "file")
+    jail, made_from = _find(
+        find_directory(config), text, logtype="journal" if overrides.journal else "file", prefer_jail=prefer_jail
+    )
     if jail.filter is None:
         raise ConfigError(f"jail {jail.name!r} has no filter to test")
     return Subject(overrides.apply(jail), made_from, overrides.journal)
 
 
-def _find(directory: Path, text: str, *, logtype: str) -> tuple[Jail, str]:
+def _find(directory: Path, text: str, *, logtype: str, prefer_jail: bool) -> tuple[Jail, str]:
+    if prefer_jail and text in _jail_names(directory):
+        text = _JAIL_PREFIX + text
     if text.startswith(_JAIL_PREFIX):
         name = text.removeprefix(_JAIL_PREFIX)
         return load_jail(directory, name), f"jail {name}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeAlias
 
-from guardhooks.cli.plugin_set import load_plugins
 from guardhooks.cli.test.log import LogLines
+from guardhooks.cli.test.progress import Progress
 from guardhooks.cli.test.subject import Subject
 from guardhooks.errors import ConfigError
 from guardhooks.model import Chunk, Jail, Problem
+from guardhooks.plugins import Plugins
 from guardhooks.workers import LineMatcher, LineTrace, MissedLines, SourceStatus, StartAt, SurveyingMatcher
 
 Outcome: TypeAlias = LineTrace | MissedLines
@@ -37,21 +37,23 @@ class _TestedLog:
 class Trial:
     """One run: `jail` against `lines`, at the time `now`. `problems` are the parts of the filter that are left out."""
 
-    def __init__(self, subject: Subject, lines: LogLines, config: Path | None, now: float) -> None:
+    def __init__(self, subject: Subject, lines: LogLines, plugins: Plugins, now: float) -> None:
         """:raises ConfigError: when nothing of the filter can be used."""
         self.made_from = subject.made_from
         self.jail: Jail = replace(subject.jail, logencoding="utf-8") if lines.recoded else subject.jail
         self.lines = lines
         self._now = now
         self._journal = subject.journal
-        self._matcher = self._match(config)
+        self.plugins = plugins
+        self.progress = Progress(lines.extent)
+        self._matcher = self._match()
         self.problems: list[Problem] = [*self.jail.problems, *self._matcher.problems.get(self.jail.name, ())]
         # Asked once: to see whether it is one means to ask for all its properties.
         self._surveyor = self._matcher if isinstance(self._matcher, SurveyingMatcher) else None
         self.unfiltered: Sequence[str] = self._surveyor.unfiltered.get(self.jail.name, ()) if self._surveyor else ()
 
-    def _match(self, config: Path | None) -> LineMatcher:
-        matchers = load_plugins(config).line_matcher(_TestedLog(self.lines.origin), [self.jail])
+    def _match(self) -> LineMatcher:
+        matchers = self.plugins.line_matcher(_TestedLog(self.lines.origin), [self.jail])
         matcher = next((each for each in matchers if self.jail.name in each.jails), None)
         if matcher is None:
             raise ConfigError(f"no plugin matches lines for {self.made_from}; see `guardhooks plugins`")
@@ -75,9 +77,14 @@ class Trial:
                 yield list(self._surveyor.survey(chunk, every=every))
 
     def _chunks(self) -> Iterator[Chunk]:
-        for data in self.lines.blocks:
-            times = (self._now,) * data.count(b"\n") if self._journal else None
-            yield Chunk(data, self.lines.origin, self._now, times=times)
+        try:
+            for data, times in self.lines.blocks:
+                if self._journal:
+                    times = (self._now,) * data.count(b"\n")  # noqa: PLW2901 -- told by the user
+                yield Chunk(data, self.lines.origin, self._now, times=times)
+                self.progress.advance(data.count(b"\n"))
+        finally:
+            self.progress.clear()
 
     def traces(self, *, every: bool) -> Iterator[tuple[int, LineTrace]]:
         """Line numbers from 1 and what happened to each line."""

@@ -1,0 +1,74 @@
+"""LOG of `guardhooks test` that is no file: the journal, or what another source plugin reads, up to the present."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Iterator
+from typing import Final
+
+from guardhooks.cli.test.log import Block, LogLines
+from guardhooks.errors import GuardhooksError
+from guardhooks.model import Chunk, Jail, SourceSpec
+from guardhooks.plugins import Plugins
+from guardhooks.workers import LogSource, StartAt
+
+_JOURNAL: Final = re.compile(r"systemd-journal(\[.*\])?", re.DOTALL)
+_PAUSE: Final = 0.1
+"""Seconds between two looks whether a source that sends nothing has caught up."""
+
+
+def spec_of(text: str, jail: Jail) -> SourceSpec | None:
+    """What a source plugin is asked to read for LOG; None for a file or a line.
+
+    `systemd-journal[OPTIONS]` is the journal, by the filter's `journalmatch`; the options are those of
+    `backend = systemd[…]`. `WORD://…` is whatever a plugin makes of it.
+    """
+    if journal := _JOURNAL.fullmatch(text):
+        matches = jail.filter.journalmatch if jail.filter is not None else ()
+        return SourceSpec("\n".join(matches), kind="journal", backend=f"systemd{journal[1] or ''}")
+    return SourceSpec(text) if re.fullmatch(r"[a-z][a-z0-9+.-]*://\S*", text) else None
+
+
+def read_source(plugins: Plugins, jail: Jail, spec: SourceSpec, origin: str) -> LogLines:
+    """The lines that a source holds now.
+
+    :raises ConfigError: when no plugin reads it, or it cannot be right.
+    """
+    return LogLines(origin, _blocks(plugins.log_source(jail, spec)))
+
+
+def _blocks(source: LogSource) -> Iterator[Block]:
+    with asyncio.Runner() as runner:
+        chunks = _until_now(source)
+        try:
+            while (chunk := runner.run(anext(chunks, None))) is not None:
+                yield chunk.data, chunk.times
+        finally:
+            runner.run(chunks.aclose())
+
+
+async def _until_now(source: LogSource) -> AsyncGenerator[Chunk]:
+    """Chunks until the source has caught up.
+
+    :raises GuardhooksError: when it cannot be read.
+    """
+    chunks = source.chunks(StartAt({}, 0.0, lambda _line: None))
+    pending: asyncio.Future[Chunk | None] = asyncio.ensure_future(anext(chunks, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait([pending], timeout=_PAUSE)
+            status = source.status()
+            if done:
+                if (chunk := pending.result()) is None:
+                    return
+                yield chunk
+                pending = asyncio.ensure_future(anext(chunks, None))
+            elif status.state == "failed":
+                raise GuardhooksError(f"{status.key} cannot be read: {status.detail}")
+            elif status.state in {"reading", "polling"}:
+                return
+    finally:
+        await source.close()
+        pending.cancel()
+        await asyncio.gather(pending, return_exceptions=True)
