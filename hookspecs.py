@@ -3,11 +3,15 @@
 Noun hooks (`log_source`, `line_matcher`) are asked once, when a jail starts, and return a worker. Verb hooks
 (`on_failure`, `decide_ban`, `execute_action`) are called for every event. An implementation carries
 `@guardhooks.hookimpl`, may leave out arguments that it does not need, and is an ordinary function (or method): a
-generator function would claim every call of a first-result hook, so it is refused when the plugin loads, save as a
+generator function would claim every call of a first-result hook, so it is refused when the plugin loads, except as a
 `wrapper=True` of `decide_ban`. Only the hooks that say "may be async" may be coroutine functions.
 
 A plugin that raises is logged, counted and, after repeated faults, switched off for that jail; the others are asked as
-if it were not there. Core implementations are `trylast`: whoever is installed beside them is asked first.
+if it were not there. Core implementations are `trylast`: other plugins are asked before them.
+
+A reload loads all plugins again. From then on every hook asks the new ones: a source whose `log_source` is the same
+function as before is read on without a gap, with new matchers if other functions serve `line_matcher`; actions are
+started again if other functions serve `execute_action`. Site hooks (`hooks.d`) are new functions at each reload.
 """
 
 from __future__ import annotations
@@ -23,13 +27,14 @@ from guardhooks.workers import LineMatcher, LogSource
 if TYPE_CHECKING:
     import click
 
-    from guardhooks.engine.guard import Guard
+    from guardhooks.control.requests import Requests
+    from guardhooks.views import GuardView
 
 hookspec = pluggy.HookspecMarker("guardhooks")
 
 
 @hookspec
-def on_start(guard: Guard) -> None:
+def on_start(guard: GuardView) -> None:
     """Called once, when the configuration is read and before any source is opened; again after each reload.
 
     Every plugin is asked. Prepare what later calls need here: nothing slow may happen on the way of a ban.
@@ -98,10 +103,10 @@ def decide_ban(jail: Jail, failure: Failure, record: Record) -> list[Ban] | None
 
 @hookspec
 def refuse_ban(jail: Jail, id: str) -> Ignore | None:
-    """Called at the last door: before a ban is enforced, whoever made it, and to learn whether a prefix hits too many.
+    """Called before a ban is enforced, whoever made it, and to learn whether a prefix would hit too many.
 
-    Return `Ignore(reason)` when an id must not be banned in this jail, None when nothing speaks against it. A prefix
-    must not be banned when it holds, or lies in, what is spared. Must not block and must change nothing.
+    Return `Ignore(reason)` when an id must not be banned in this jail, None if it may be. A prefix must
+    not be banned when it holds, or lies in, what is allowlisted. Must not block and must change nothing.
 
     Every plugin is asked until one refuses. A ban by hand with `--force` is not asked about.
 
@@ -117,7 +122,7 @@ def execute_action(
     """Called when an action of a jail has something to do. May be async; a plain function runs in a worker thread.
 
     Return True (or an `Outcome`) when all of it is done, None: "not my action". Raise `ActionError` if it could not be
-    done: the bans stay due, are shown as failing and retried with back-off. Where only some bans of a batch failed,
+    done: the bans are shown as failing and retried with back-off. Where only some bans of a batch failed,
     return an `Outcome` that names them in `failed`: only those are retried. Be idempotent: banning the banned and
     unbanning the absent are successes. Calls for one action of one jail never overlap; calls for different ones may.
 
@@ -155,7 +160,7 @@ def on_unban(jail: Jail, ban: Ban) -> None:
 
 @hookspec(firstresult=True)
 def diagnose(
-    guard: Guard, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str
+    guard: GuardView, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str
 ) -> Sequence[Finding] | Awaitable[Sequence[Finding] | None] | None:
     """Called when an administrator asks why somebody does or does not get through (`guardhooks doctor`). May be async.
 
@@ -168,18 +173,18 @@ def diagnose(
     :param guard: the guard that asks; it may not have been started.
     :param jail: the jail of the action.
     :param action: the action as configured.
-    :param bans: with an address the bans in force that cover it, else all bans that are due in the jail.
+    :param bans: with an address the bans in force that cover it, else all desired bans of the jail.
     :param address: the address that is asked about, empty when the action as a whole is.
     """
 
 
 @hookspec
-def on_stop(guard: Guard) -> None:
-    """Called once, when all sources are closed and the ledger is written.
+def on_stop(guard: GuardView) -> None:
+    """Called once: when all sources are closed and the ledger is written, or when a reload has replaced the plugin.
 
-    Every plugin is asked.
+    Every plugin is asked that stops; one that a reload found unchanged goes on and gets another `on_start`.
 
-    :param guard: the guard that stops.
+    :param guard: the guard that stops, or goes on without this plugin.
     """
 
 
@@ -190,4 +195,16 @@ def add_commands(cli: click.Group) -> None:
     Every plugin is asked. Add subcommands with `cli.add_command`.
 
     :param cli: the `guardhooks` command group.
+    """
+
+
+@hookspec
+def add_requests(requests: Requests) -> None:
+    """Called when the daemon is first asked for a request that is not guardhooks' own; again after each reload.
+
+    Every plugin is asked. Add requests with `requests.add(guardhooks.Request(…))`; a command of yours asks them by
+    `guardhooks.ask_daemon`. A name that is taken is an error of the plugin that comes later; guardhooks' own cannot be
+    taken. What a request runs belongs to the daemon's event loop and must not block it.
+
+    :param requests: the table of requests.
     """

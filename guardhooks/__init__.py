@@ -10,6 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from guardhooks.cli.connection import ask_daemon as ask_daemon
+    from guardhooks.cli.options import daemon_options as daemon_options
+    from guardhooks.control.arguments import ArgumentKind as ArgumentKind
+    from guardhooks.control.protocol import RequestError as RequestError
+    from guardhooks.control.requests import Access as Access
+    from guardhooks.control.requests import Argument as Argument
+    from guardhooks.control.requests import Request as Request
+    from guardhooks.control.requests import Requests as Requests
     from guardhooks.engine.guard import Guard as Guard
     from guardhooks.errors import ActionError as ActionError
     from guardhooks.errors import ConfigError as ConfigError
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
     from guardhooks.model import Problem as Problem
     from guardhooks.model import Record as Record
     from guardhooks.model import SourceSpec as SourceSpec
+    from guardhooks.model import Totals as Totals
     from guardhooks.net.addresses import canonical as canonical
     from guardhooks.net.addresses import own_addresses as own_addresses
     from guardhooks.net.addresses import prefix_of as prefix_of
@@ -44,6 +53,8 @@ if TYPE_CHECKING:
     from guardhooks.net.prefixes import PrefixList as PrefixList
     from guardhooks.net.prefixes import PrefixMap as PrefixMap
     from guardhooks.text import safe_text as safe_text
+    from guardhooks.views import GuardView as GuardView
+    from guardhooks.views import LedgerView as LedgerView
     from guardhooks.workers import LineMatcher as LineMatcher
     from guardhooks.workers import LineTrace as LineTrace
     from guardhooks.workers import LogSource as LogSource
@@ -53,6 +64,11 @@ if TYPE_CHECKING:
     from guardhooks.workers import SurveyingMatcher as SurveyingMatcher
 
 _HOME = {
+    "guardhooks.cli.connection": ("ask_daemon",),
+    "guardhooks.cli.options": ("daemon_options",),
+    "guardhooks.control.arguments": ("ArgumentKind",),
+    "guardhooks.control.protocol": ("RequestError",),
+    "guardhooks.control.requests": ("Access", "Argument", "Request", "Requests"),
     "guardhooks.net.addresses": ("canonical", "own_addresses", "prefix_of", "widen"),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
     "guardhooks.engine.guard": ("Guard",),
@@ -60,7 +76,9 @@ _HOME = {
     "guardhooks.model": (
         "NO_FIELDS", "NO_OPTIONS", "PERMANENT", "ActionSpec", "Ban", "Chunk", "Escalation", "Failure", "FilterSpec",
         "Finding", "Ignore", "Jail", "Level", "Op", "Outcome", "Position", "Problem", "Record", "SourceSpec",
+        "Totals",
     ),
+    "guardhooks.views": ("GuardView", "LedgerView"),
     "guardhooks.workers": (
         "LineMatcher", "LineTrace", "LogSource", "MissedLines", "SourceStatus", "StartAt", "SurveyingMatcher",
     ),

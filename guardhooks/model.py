@@ -268,6 +268,16 @@ class Record:
         return self.history()
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A jail in numbers: failures counted and bans made since the ledger began, ids with a window, ids banned now."""
+
+    failures: int = 0
+    tracked: int = 0
+    bans: int = 0
+    banned: int = 0
+
+
 class Op(StrEnum):
     """What `execute_action` is asked to do."""
 
@@ -302,7 +312,7 @@ class Outcome:
     found: tuple[Ban, ...] = ()
 
 
-# --- the workers that noun hooks return ------------------------------------------------------------------------------
+# --- diagnosis --------------------------------------------------------------------------------------------------------
 
 
 class Level(StrEnum):

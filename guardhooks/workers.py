@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from guardhooks.model import Chunk, Failure, Position, Problem
+from guardhooks.status import SourceStatus as SourceStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +21,6 @@ class StartAt:
     positions: Mapping[str, Position]
     since: float
     time_of: Callable[[bytes], float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class SourceStatus:
-    """State of a source: `waiting` (nothing there yet), `catching up`, `reading`, `polling`, `failed`."""
-
-    key: str
-    state: str
-    detail: str = ""
-    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,18 @@ _DIRECTORIES: Final = (Path("/etc/guardhooks"), Path("/etc/fail2ban"))
 _NAMES_A_PLACE: Final = re.compile(rb"^[ \t]*(?:socket|state)[ \t]*[=:][ \t]*[^\s#;]|^\[INCLUDES\]", re.MULTILINE)
 
 
-def ask(config: Path | None, state: Path | None, command: str, **arguments: object) -> object:
-    """Ask the daemon once. Raises as `guardhooks.control.client.call`."""
-    with client.Connection(control_socket(config, state)) as daemon:
-        return daemon.request(command, **arguments)
+def ask_daemon(
+    config: Path | None, state: Path | None, request: str, *, timeout: float = client.PATIENCE, **arguments: object
+) -> object:
+    """Send the daemon one request, of its own or of a plugin, and return the answer.
+
+    :param config: configuration directory, None for the default. :param state: state folder, None for the default.
+    :param timeout: seconds to wait for the answer.
+    :raises StateError: when no daemon answers, or the socket cannot be used.
+    :raises RequestError: when the daemon did not carry it out.
+    """
+    with client.Connection(control_socket(config, state), timeout=timeout) as daemon:
+        return daemon.request(request, **arguments)
 
 
 def control_socket(config: Path | None, state: Path | None) -> Path:

@@ -8,9 +8,10 @@ from typing import Any, Final, cast
 import click
 
 from guardhooks.cli import output
-from guardhooks.cli.connection import ask, control_socket
+from guardhooks.cli.connection import ask_daemon, control_socket
 from guardhooks.cli.exits import Exit
 from guardhooks.cli.options import daemon_options, json_option
+from guardhooks.control.protocol import RELOAD_TIMEOUT
 
 _LOG_LEVELS: Final = ("CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
 _STOP_TIME: Final = 60.0
@@ -42,13 +43,14 @@ def reload(*, as_json: bool, config: Path | None, state: Path | None) -> Exit:
 
     A configuration that cannot be used is refused with its reason and the running one stays.
     """
-    from guardhooks.cli import status_report
+    from guardhooks.cli.status_report import overview
+    from guardhooks.status import GuardStatus, from_dict
 
-    report = cast("dict[str, Any]", ask(config, state, "reload"))
+    report = cast("dict[str, Any]", ask_daemon(config, state, "reload", timeout=RELOAD_TIMEOUT + 5))
     if as_json:
         output.print_json(report)
     else:
-        click.echo("\n".join(["reloaded", "", *status_report.overview(report)]))
+        click.echo("\n".join(["reloaded", "", *overview(from_dict(GuardStatus, report))]))
     return Exit.DONE
 
 

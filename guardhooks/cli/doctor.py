@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 import click
 
 from guardhooks.cli import output
-from guardhooks.cli.connection import ask
+from guardhooks.cli.connection import ask_daemon
 from guardhooks.cli.exits import Exit
 from guardhooks.cli.options import daemon_options, json_option
 from guardhooks.control.protocol import NoDaemonError
@@ -35,7 +35,7 @@ def doctor(address: str | None, *, as_json: bool, config: Path | None, state: Pa
     if address and (not known or "/" in known):
         raise click.UsageError(f"{safe_text(address, 100)!r} is no single address; name one such as 203.0.113.9")
     try:
-        report = cast("dict[str, Any]", ask(config, state, "doctor", address=known or None))
+        report = cast("dict[str, Any]", ask_daemon(config, state, "doctor", address=known or None))
     except NoDaemonError:
         report = _without_daemon(known, config, state)
     if as_json:

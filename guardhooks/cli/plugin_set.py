@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -12,11 +11,10 @@ from guardhooks.cli.exits import warn
 from guardhooks.errors import GuardhooksError
 from guardhooks.logs import SafeFormatter
 from guardhooks.plugins import Plugins
+from guardhooks.plugins.loading import HOOKS_FOLDER
 from guardhooks.settings import find_directory
 from guardhooks.settings.daemon import read_daemon
 from guardhooks.settings.layers import Reader
-
-_HOOKS_FOLDER: Final = "hooks.d"
 
 
 def load_plugins(config: Path | None) -> Plugins:
@@ -29,7 +27,7 @@ def load_plugins(config: Path | None) -> Plugins:
     _log_to_stderr()
     directory = find_directory(config)
     disabled = read_daemon(Reader(), directory).disabled_plugins
-    return Plugins.load(disable=disabled, hooks_folder=directory / _HOOKS_FOLDER)
+    return Plugins.load(disable=disabled, hooks_folder=directory / HOOKS_FOLDER)
 
 
 def _log_to_stderr() -> None:

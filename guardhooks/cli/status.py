@@ -1,4 +1,4 @@
-"""`status`, `ping`, `plugins`, `version`: what a running daemon says of itself."""
+"""`status`, `ping`, `plugins`, `version`: what a running daemon reports about itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 import guardhooks
 from guardhooks.cli import output
-from guardhooks.cli.connection import ask
+from guardhooks.cli.connection import ask_daemon
 from guardhooks.cli.exits import Exit
 from guardhooks.cli.options import config_option, daemon_options, json_option, state_option
 from guardhooks.text import safe_text
@@ -25,16 +25,22 @@ def status(
     jail: str | None, *, matches: bool, check: bool, as_json: bool, config: Path | None, state: Path | None
 ) -> Exit:
     """Show the state of all jails, or one jail with its bans."""
-    from guardhooks.cli import status_report
+    from guardhooks.cli.status_report import is_degraded, one_jail, overview
+    from guardhooks.status import GuardStatus, JailDetails, JailStatus, from_dict
 
-    report = cast("dict[str, Any]", ask(config, state, "status", jail=jail))
+    report = cast("dict[str, Any]", ask_daemon(config, state, "status", jail=jail))
+    found: GuardStatus | JailStatus
+    if jail is None:
+        found = from_dict(GuardStatus, report)
+        lines = overview(found)
+    else:
+        found = from_dict(JailDetails if "banned" in report else JailStatus, report)
+        lines = one_jail(found, matches=matches)
     if as_json:
         output.print_json(report)
-    elif jail is None:
-        click.echo("\n".join(status_report.overview(report)))
     else:
-        click.echo("\n".join(status_report.one_jail(report, matches=matches)))
-    return Exit.DEGRADED if check and status_report.is_degraded(report) else Exit.DONE
+        click.echo("\n".join(lines))
+    return Exit.DEGRADED if check and is_degraded(found) else Exit.DONE
 
 
 @click.command()
@@ -42,7 +48,7 @@ def status(
 @daemon_options
 def ping(*, as_json: bool, config: Path | None, state: Path | None) -> None:
     """Ask whether the daemon answers."""
-    answer = cast("dict[str, Any]", ask(config, state, "ping"))
+    answer = cast("dict[str, Any]", ask_daemon(config, state, "ping"))
     if as_json:
         output.print_json(answer)
     else:
@@ -58,7 +64,7 @@ def plugins(jail: str | None, *, as_json: bool, config: Path | None, state: Path
 
     One row for each jail and hook; in brackets the distribution or file that a plugin comes from.
     """
-    rows = cast("list[dict[str, Any]]", ask(config, state, "plugins", jail=jail))
+    rows = cast("list[dict[str, Any]]", ask_daemon(config, state, "plugins", jail=jail))
     if as_json:
         output.print_json(rows)
         return

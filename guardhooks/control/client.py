@@ -6,24 +6,23 @@ import json
 import os
 import select
 import socket
-import struct
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from guardhooks.control.protocol import NoDaemonError, RequestError, encode, socket_address
+from guardhooks.control.peers import peer_of
+from guardhooks.control.protocol import TIMEOUT, NoDaemonError, RequestError, encode, socket_address
 from guardhooks.errors import StateError
 
-TIMEOUT: Final = 60.0
-"""Seconds to wait for an answer: a reload with many bans takes its time."""
-_CREDENTIALS: Final = struct.Struct("3i")
+PATIENCE: Final = TIMEOUT + 5.0
+"""Seconds to wait for an answer: longer than a request may take."""
 
 
-def call(path: Path, command: str, *, timeout: float = TIMEOUT, **arguments: object) -> object:
+def call(path: Path, command: str, *, timeout: float = PATIENCE, **arguments: object) -> object:
     """Ask the daemon at `path` once and return the result.
 
     :raises NoDaemonError: when no daemon answers there.
-    :raises StateError: when the socket cannot be used, or the daemon falls silent.
+    :raises StateError: when the socket cannot be used, or the daemon does not answer in time.
     :raises RequestError: when the daemon did not carry it out.
     """
     with Connection(path, timeout=timeout) as daemon:
@@ -33,7 +32,7 @@ def call(path: Path, command: str, *, timeout: float = TIMEOUT, **arguments: obj
 class Connection:
     """A connection to the daemon, for as many requests as you like. `pid` is the daemon's, 0 where it is not known."""
 
-    def __init__(self, path: Path, *, timeout: float = TIMEOUT) -> None:
+    def __init__(self, path: Path, *, timeout: float = PATIENCE) -> None:
         self._path = path
         self._timeout = timeout
         self._socket = _connect(path, timeout)
@@ -67,7 +66,7 @@ class Connection:
         try:
             self._socket.sendall(request)
         except (BrokenPipeError, ConnectionResetError):
-            return  # it was turned away; the answer, which says why, is there to be read
+            return  # it was refused; the answer, which says why, can still be read
 
     def _result(self, line: bytes) -> object:
         try:
@@ -80,7 +79,7 @@ class Connection:
                 f"the daemon at {self._path} closed the connection without an answer; see its log"
             ) from None
 
-    def wait_for_exit(self, timeout: float = TIMEOUT) -> bool:
+    def wait_for_exit(self, timeout: float = PATIENCE) -> bool:
         """Wait until the daemon's process is gone; False when `timeout` seconds were not enough."""
         if self.pid in (0, os.getpid()):  # it runs in another pid namespace, or in this process
             return True
@@ -115,9 +114,9 @@ def _connect(path: Path, timeout: float) -> socket.socket:
 
 
 def _trusted_pid(path: Path, connection: socket.socket) -> int:
-    """The daemon's pid. A plain user believes only root and himself: others may have made a folder of that name."""
-    pid, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    """The daemon's pid. A plain user trusts only root and himself: others may have made a folder of that name."""
+    pid, uid, _ = peer_of(connection)
     if os.geteuid() not in (0, uid) and uid != 0:
         connection.close()
         raise StateError(f"socket {path} is answered by a process of uid {uid}, which is neither root's nor yours")
-    return int(pid)
+    return pid

@@ -7,7 +7,7 @@
     {"ok": false, "error": "one line", "kind": "unknown-jail"}
 
 Kinds of error: `usage` (the request is wrong), `unknown-jail`, `refused` (not allowed, or not now), `config` (the
-configuration that is to be read again cannot be used), `failed`.
+new configuration cannot be used), `failed`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ Kind: TypeAlias = Literal["usage", "unknown-jail", "refused", "config", "failed"
 
 REQUEST_LIMIT: Final = 1 << 20
 """Longest request in bytes."""
+TIMEOUT: Final = 60.0
+"""Seconds that a request may take before the client is answered that it still runs."""
+RELOAD_TIMEOUT: Final = 600.0
+"""The same for a reload: thousands of filters may be compiled."""
 _PATH_LIMIT: Final = 107
 """Longest path in a Linux socket address, in bytes."""
 
@@ -38,7 +42,7 @@ class RequestError(GuardhooksError):
 
 
 class NoDaemonError(StateError):
-    """Nobody answers at the control socket."""
+    """No daemon answers at the control socket."""
 
 
 def read_request(line: bytes) -> tuple[str, Mapping[str, object]]:

@@ -9,28 +9,28 @@ import signal
 import socket
 import threading
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from guardhooks import logs
-from guardhooks.control.commands import commands
-from guardhooks.control.server import ControlServer
+from guardhooks.control.commands import own_requests
+from guardhooks.control.json_protocol import JsonProtocol
+from guardhooks.control.transport import SocketServer
 from guardhooks.daemon import memory
 from guardhooks.daemon.loop_reports import LoopReports, thread_died
 from guardhooks.daemon.options import RunOptions
 from guardhooks.engine.guard import Guard
 from guardhooks.errors import ConfigError, GuardhooksError, StateError
 from guardhooks.plugins import Plugins
+from guardhooks.plugins.loading import HOOKS_FOLDER
 from guardhooks.settings import find_directory, load
 from guardhooks.settings.model import Settings
+from guardhooks.status import to_dict
 from guardhooks.system import state_folders
+from guardhooks.system.privileges import may_change_firewall
 from guardhooks.text import safe_text
 
-_LEDGER_FILE: Final = "ledger.sqlite3"
-_HOOKS_FOLDER: Final = "hooks.d"
 _SOCKET_LOOK: Final = 2.0
-"""Seconds between two looks whether the control socket is still there."""
-_CAP_NET_ADMIN: Final = 12  # bit number, linux/capability.h
+"""Seconds between two checks that the control socket exists."""
 
 logger = logging.getLogger("guardhooks.daemon")
 
@@ -63,7 +63,7 @@ def _say_what_is_wrong(settings: Settings) -> None:
         for problem in problems:
             logger.error("[%s] does not run: %s", name, safe_text(str(problem)))
     if settings.broken and not settings.jails:
-        raise ConfigError(f"none of the enabled jails in {settings.directory} can run; the reasons stand above")
+        raise ConfigError(f"none of the enabled jails in {settings.directory} can run; see the reasons above")
     if not settings.jails:
         logger.warning("no jail is enabled in %s: nothing is guarded", settings.directory)
 
@@ -86,12 +86,14 @@ class Daemon:
         guard = self._guard = Guard(
             self._settings,
             self._load_plugins(self._settings),
-            ledger_file=self._folders.state / _LEDGER_FILE,
+            ledger_file=self._folders.state / state_folders.LEDGER_FILE,
             observe=self._observes(),
         )
-        control = ControlServer(
+        own = own_requests(guard, reload=self.reload, stop=self.stop, doctor=self.examine)
+        names = [request.name for request in own]
+        control = SocketServer(
             self._folders.socket,
-            commands(guard, reload=self.reload, stop=self.stop, doctor=self.examine),
+            JsonProtocol(own, lambda: guard.plugins.requests(reserved=names)),
             allowed_uids=frozenset({0, os.geteuid()}),
             admit=guard.ban_guard.protect_session_of,
         )
@@ -112,7 +114,7 @@ class Daemon:
         logger.info("stopped%s", "; all bans are lifted" if self._flush else "; bans stay in force")
 
     async def _until_stopped(self, guard: Guard) -> None:
-        """Until a signal or a command ends it, or a part of it dies: then it is better to be started anew."""
+        """Until a signal or a command ends it, or a part of it dies: then the service manager restarts it."""
         ends = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(guard.supervisor.crashed())]
         done, waiting = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
@@ -123,7 +125,7 @@ class Daemon:
     def _load_plugins(self, settings: Settings) -> Plugins:
         return Plugins.load(
             disable=settings.disabled_plugins,
-            hooks_folder=settings.directory / _HOOKS_FOLDER,
+            hooks_folder=settings.directory / HOOKS_FOLDER,
             trace=self._options.trace_hooks,
         )
 
@@ -160,7 +162,7 @@ class Daemon:
         return (await examine(self._guard, address)).to_dict()
 
     async def reload(self) -> Mapping[str, object]:
-        """Read the configuration again and go over to it; the running one is kept when the new one cannot be used.
+        """Read the configuration again and use it; the running one stays when the new one cannot be used.
 
         :raises GuardhooksError: saying why not.
         """
@@ -173,7 +175,7 @@ class Daemon:
             if self._options.loglevel is None:
                 logs.set_up(settings.loglevel)
         logger.info("reloaded: jails: %s", ", ".join(self._guard.jails))
-        return self._guard.status()
+        return cast("dict[str, object]", to_dict(self._guard.status()))
 
     def _read_again(self) -> Settings:
         settings = load(find_directory(self._options.config))
@@ -191,8 +193,8 @@ class Daemon:
                 logger.error("reload refused, the running configuration stays: %s", safe_text(str(error)))
 
 
-async def _keep_open(control: ControlServer) -> None:
-    """Look now and then whether the control socket is still there."""
+async def _keep_open(control: SocketServer) -> None:
+    """Create the control socket again if somebody removed it."""
     problem = ""
     while True:
         await asyncio.sleep(_SOCKET_LOOK)
@@ -200,24 +202,14 @@ async def _keep_open(control: ControlServer) -> None:
             await control.reopen_if_gone()
         except (StateError, OSError) as error:
             if str(error) != problem:
-                logger.error("the control socket is gone and cannot be made anew: %s", safe_text(str(error)))
+                logger.error("the control socket was removed and cannot be created again: %s", safe_text(str(error)))
             problem = str(error)
         else:
             problem = ""
 
 
-def may_change_firewall() -> bool:
-    """Whether this process has CAP_NET_ADMIN (Linux: /proc/self/status, CapEff, a hexadecimal mask)."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return os.geteuid() == 0
-    mask = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
-    return bool(mask >> _CAP_NET_ADMIN & 1)
-
-
 def _notify(message: str) -> None:
-    """Tell a service manager that asked for it (sd_notify(3): a datagram to $NOTIFY_SOCKET)."""
+    """Notify a service manager that asked for it (sd_notify(3): a datagram to $NOTIFY_SOCKET)."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -225,4 +217,4 @@ def _notify(message: str) -> None:
         try:
             notifier.sendto(message.encode(), "\0" + address[1:] if address.startswith("@") else address)
         except OSError as error:
-            logger.warning("the service manager cannot be told %s: %s", message, error)
+            logger.warning("cannot notify the service manager of %s: %s", message, error)

@@ -13,6 +13,7 @@ from guardhooks.doctor.diagnosis import Diagnosis, bad, good, note
 from guardhooks.doctor.ledger_file import look_at
 from guardhooks.engine.action_worker import ActionState, ActionWorker
 from guardhooks.model import ActionSpec, Finding, Jail, Level
+from guardhooks.system.privileges import may_change_firewall
 from guardhooks.text import safe_text
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ def check_daemon(guard: Guard, *, running: bool) -> Iterator[Finding]:
 
 
 def _observing() -> Iterator[Finding]:
-    from guardhooks.daemon.run import may_change_firewall
-
     if may_change_firewall():
         yield note("it observes: bans are decided and logged, nobody is kept out", "run it without --observe")
     else:

@@ -1,4 +1,4 @@
-"""One action of one jail: brings it to what is due, in batches, checks it, and tries again what failed."""
+"""One action of one jail: brings it to the desired bans, in batches, checks it, and retries what failed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Execute: TypeAlias = Callable[[Jail, ActionSpec, Op, Sequence[Ban]], Awaitable[O
 
 _BACKOFF: Final = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
 _SOONEST_RECHECK: Final = 5.0
-"""Seconds between two checks that failures of banned ids ask for."""
+"""Seconds between two checks because a banned id was seen again."""
 _SOONEST_CHECK: Final = 1.0
-"""Seconds between two checks that changes by others ask for."""
+"""Seconds between two checks because others changed the firewall."""
 _SLICE: Final = 500
 """Bans looked at in one turn of the event loop."""
-_LAST_CALL: Final = 20.0
+_CLOSING_TIME: Final = 20.0
 """Seconds that an action has to finish when the guard stops."""
 
 logger = logging.getLogger("guardhooks.actions")
@@ -39,15 +39,15 @@ class ActionState(StrEnum):
     ACTIVE = "active"
     FAILING = "failing"
     NO_HANDLER = "unserved"
-    """No plugin serves it: the jail runs degraded, and nobody waits for this action."""
+    """No plugin handles it: the jail runs degraded, and no ban waits for this action."""
 
 
 class ActionWorker:
-    """One action of one jail. Calls never overlap; what is asked meanwhile goes into the next batch.
+    """One action of one jail. Calls never overlap; what is queued meanwhile goes into the next batch.
 
-    `tried` is set when it has been started once, well or not.
-    `retries` are the bans that it could not put in force though it is active. `done` is told which bans an op has
-    done, `found` which bans the action found that nobody had asked for; it says how many of them become bans.
+    `tried` is set after the first start, whether it succeeded or failed. `started` is True after one succeeded.
+    `retries` are the bans that it could not put in force though it is active. `done` is called with the bans that an op
+    has done, `found` with bans that the action found and nobody had asked for; it returns how many become bans.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ActionWorker:
         desired: Callable[[], list[Ban]],
         done: Callable[[ActionWorker, Op, Sequence[Ban]], None],
         found: Callable[[ActionWorker, Sequence[Ban]], int],
-        reconcile: float,
+        reconcile: Callable[[], float],
         supervisor: Supervisor,
     ) -> None:
         self._supervisor = supervisor
@@ -76,7 +76,7 @@ class ActionWorker:
         self._reconcile = reconcile
         self._queue: dict[str, tuple[Op, Ban]] = {}
         self._wake = asyncio.Event()
-        self._closing = False
+        self._closing = self._restart = False
         self.tried = asyncio.Event()
         self._first: list[Ban] | None = None
         self._tries = 0
@@ -84,16 +84,21 @@ class ActionWorker:
         self._last_check = -math.inf
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, due: list[Ban] | None = None) -> None:
-        """Begin; the first thing done is `Op.START` with everything that is due.
+    def start(self, desired: list[Ban] | None = None) -> None:
+        """Begin with `Op.START` and all desired bans.
 
-        :param due: what is due now, where that is known: making a hundred thousand bans takes its time.
+        :param desired: these bans, if the caller has them already: making a hundred thousand takes its time.
         """
-        self._first = due
+        self._first = desired
         self._task = self._supervisor.spawn(self._run(), f"action {self.jail.name}/{self.action.actname}")
 
+    def restart(self) -> None:
+        """Start the action again with everything that is desired: another plugin may handle it now."""
+        self._restart, self._tries = True, 0
+        self._wake.set()
+
     def enqueue(self, op: Op, ban: Ban) -> None:
-        """Put a ban or unban into the next batch; the latest word about an id holds."""
+        """Put a ban or unban into the next batch; the latest request for an id wins."""
         if self.state is ActionState.NO_HANDLER:
             return
         self.retries.forget(ban.id)
@@ -118,13 +123,15 @@ class ActionWorker:
         self._closing = True
         self._wake.set()
         try:
-            async with asyncio.timeout(_LAST_CALL):
+            async with asyncio.timeout(_CLOSING_TIME):
                 if self._task is not None:
                     await self._task
                 if self.state is not ActionState.NO_HANDLER:
-                    await self._execute(self.jail, self.action, op, self._desired())
+                    outcome = await self._execute(self.jail, self.action, op, self._desired())
+                    if outcome is None and op is Op.FLUSH and self.started:
+                        raise ActionError("no plugin handles it any more; what it built is left in place")
         except TimeoutError:
-            raise ActionError(f"no answer to {op} within {_LAST_CALL:.0f} s") from None
+            raise ActionError(f"no answer to {op} within {_CLOSING_TIME:.0f} s") from None
         finally:
             if self._task is not None:
                 self._task.cancel()
@@ -134,7 +141,8 @@ class ActionWorker:
     async def _run(self) -> None:
         while True:
             try:
-                if self.state in (ActionState.STARTING, ActionState.FAILING):
+                if self._restart or self.state in (ActionState.STARTING, ActionState.FAILING):
+                    self._restart = False
                     await self._start()
                 if self.state is ActionState.ACTIVE:
                     await self._work()
@@ -153,15 +161,11 @@ class ActionWorker:
         return max(0.0, min(self._next_check, self.retries.retry_at) - self._now())
 
     async def _start(self) -> None:
-        # What has changed since the first due bans were looked up has been asked for, and follows.
+        # What changed since the first desired bans were read is in the queue, and follows.
         bans, self._first = self._desired() if self._first is None else self._first, None
         outcome = await self._compare(Op.START, bans)
         if outcome is None:
-            self.state, self.reason = ActionState.NO_HANDLER, self._no_handler()
-            logger.error("[%s] %s", self.jail.name, self.reason)
-            self._queue.clear()
-            self._wake.clear()
-            self._done(self, Op.START, bans)
+            self._lose_handler(bans)
             return
         if self.state is ActionState.FAILING:
             logger.warning("[%s] action %s works again", self.jail.name, self.action.actname)
@@ -173,22 +177,34 @@ class ActionWorker:
         self.started = True
         await self._find(outcome.found)
 
+    def _lose_handler(self, bans: Sequence[Ban]) -> None:
+        """No plugin handles the action; `bans` are those that it should put in force."""
+        self.state, self.reason = ActionState.NO_HANDLER, self._no_handler()
+        logger.error("[%s] %s", self.jail.name, self.reason)
+        self._queue.clear()
+        self.retries.clear()
+        self._wake.clear()
+        self._done(self, Op.START, bans)
+
     async def _work(self) -> None:
-        asked, self._queue = self._queue, {}
+        batch, self._queue = self._queue, {}
         self._wake.clear()
         for op in (Op.UNBAN, Op.BAN):
-            bans = [ban for wanted, ban in asked.values() if wanted is op]
+            bans = [ban for wanted, ban in batch.values() if wanted is op]
             if op is Op.BAN:
-                bans += [ban for ban in self.retries.due(self._now()) if ban.id not in asked]
+                bans += [ban for ban in self.retries.due(self._now()) if ban.id not in batch]
             if not bans:
                 continue
             try:
                 outcome = await self._execute(self.jail, self.action, op, bans)
             except (ActionError, MemoryError):
-                # Asked again after the restart of the action; a newer word about an id is not overwritten.
-                self._queue = {**asked, **self._queue}
+                # Done after the restart of the action; a newer request for an id is not overwritten.
+                self._queue = {**batch, **self._queue}
                 raise
-            self._apply_outcome(op, bans, outcome or Outcome())
+            if outcome is None:
+                self._lose_handler(self._desired())
+                return
+            self._apply_outcome(op, bans, outcome)
         if self._next_check <= self._now():
             await self._check()
 
@@ -196,39 +212,40 @@ class ActionWorker:
         bans = self._desired()
         outcome = await self._compare(Op.CHECK, bans)
         if outcome is None:
+            self._lose_handler(bans)
             return
         self._apply_outcome(Op.CHECK, bans, outcome)
         if outcome.added or outcome.removed:
             self.repairs += 1
             logger.warning(
-                "[%s] action %s: what the kernel held was not what is due: %d added, %d removed %s",
+                "[%s] action %s: kernel state differed from desired bans; repaired: %d added, %d removed %s",
                 self.jail.name, self.action.actname, outcome.added, outcome.removed, safe_text(outcome.note),
             )  # fmt: skip
         await self._find(outcome.found)
 
     async def _compare(self, op: Op, bans: Sequence[Ban]) -> Outcome | None:
-        """Start or check; what is asked for meanwhile stays due, for the kernel may have been read before it."""
+        """Start or check. A check requested meanwhile is made as well: the kernel may have been read before that."""
         self._next_check = math.inf
         try:
             return await self._execute(self.jail, self.action, op, bans)
         finally:
             self._last_check = self._now()
-            self._next_check = min(self._next_check, self._last_check + self._reconcile)
+            self._next_check = min(self._next_check, self._last_check + self._reconcile())
 
     # --- what came of it ----------------------------------------------------------------------------------------------
 
     def _apply_outcome(self, op: Op, bans: Sequence[Ban], outcome: Outcome) -> None:
-        """Take in how an op went that did not fail as a whole."""
+        """Apply the outcome of an op that did not fail as a whole."""
         if op in {Op.START, Op.CHECK}:
             self.note, self.warning = outcome.note or self.note, outcome.warning
         else:
             self.warning = outcome.warning or self.warning
-        # What was asked for meanwhile is news to the action: a newer word about an id is not overwritten.
+        # What was queued meanwhile is newer than this outcome, and is not overwritten by it.
         failed = {id: reason for id, reason in outcome.failed.items() if id not in self._queue}
-        mended = self.retries.record(op, bans, failed, self._now())
+        recovered = self.retries.record(op, bans, failed, self._now())
         self._log_retries()
         if op is Op.CHECK:
-            self._done(self, op, mended)
+            self._done(self, op, recovered)
         else:
             self._done(self, op, [ban for ban in bans if ban.id not in outcome.failed])
 
@@ -236,7 +253,7 @@ class ActionWorker:
         reason = safe_text(self.retries.reason())
         if reason and not self._logged:
             logger.error(
-                "[%s] action %s: not in force, tried again (%d): %s",
+                "[%s] action %s: not in force, retrying (%d): %s",
                 self.jail.name, self.action.actname, len(self.retries), reason,
             )  # fmt: skip
         elif self._logged and not reason:
@@ -244,29 +261,29 @@ class ActionWorker:
         self._logged = reason
 
     async def _find(self, found: Sequence[Ban]) -> None:
-        """Hand on what the action found, save what was lifted or banned anew meanwhile; it may be very much."""
+        """Hand on what the action found, except what was unbanned or banned again meanwhile; it may be very much."""
         adopted = 0
         for start in range(0, len(found), _SLICE):
             adopted += self._found(self, [ban for ban in found[start : start + _SLICE] if ban.id not in self._queue])
             await asyncio.sleep(0)
         if adopted:
-            logger.log(NOTICE, "[%s] found in force and taken into the ledger: %d", self.jail.name, adopted)
+            logger.log(NOTICE, "[%s] found in the firewall and added to the ledger: %d", self.jail.name, adopted)
 
     def _failed(self, error: Exception) -> float:
         reason = safe_text(resource_exhaustion(error) or str(error)).replace(f"action {self.action.actname}: ", "", 1)
         if reason != self.reason:
-            logger.error("[%s] action %s failed, is tried again: %s", self.jail.name, self.action.actname, reason)
+            logger.error("[%s] action %s failed, retrying: %s", self.jail.name, self.action.actname, reason)
         self.state, self.reason = ActionState.FAILING, reason
         pause = _BACKOFF[min(self._tries, len(_BACKOFF) - 1)]
         self._tries += 1
         return pause
 
     async def _sleep(self, seconds: float | None, *, until_queued: bool) -> None:
-        """Wait for work, or for the time; a failing action waits its time out, unless the guard closes."""
+        """Wait for work, or for the time; a failing action waits its time out, unless the guard closes or reloads."""
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
-                while not until_queued and not self._closing:
+                while not (until_queued or self._closing or self._restart):
                     self._wake.clear()
                     await self._wake.wait()
         except TimeoutError:

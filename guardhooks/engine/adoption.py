@@ -1,4 +1,4 @@
-"""Takes bans into the ledger that an action found in force, when the ledger has lost them or the site wants it so."""
+"""Adds bans to the ledger that an action found in force: the ledger was lost, or the configuration asks for it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from guardhooks.model import Ban, Jail
 from guardhooks.text import safe_text
 
 FOUND: Final = "found in the firewall"
-"""Reason of a ban that no rule of ours made."""
+"""Reason of a ban that did not come from a failure."""
 
 logger = logging.getLogger("guardhooks.actions")
 
 
 def adopt(ban_guard: BanGuard, ledger: Ledger, jail: Jail, found: Sequence[Ban]) -> tuple[list[Ban], list[Ban]]:
-    """The bans as the ledger has them now, and those that must not be."""
+    """Add what was found; returns the bans as stored, and those that must not be in force."""
     adopted, refused = [], []
     for each in found:
         if why := ban_guard.refusal(jail, each.id):
-            logger.warning("[%s] %s, found in the firewall, is let go: %s", jail.name, safe_text(each.id), why)
+            logger.warning(
+                "[%s] %s was found in the firewall and is not adopted: %s", jail.name, safe_text(each.id), why
+            )
             refused.append(each)
             continue
         ban = replace(each, jail=jail.name, restored=True, reason=each.reason or FOUND)

@@ -1,4 +1,4 @@
-"""Tells the log and the plugins that bans are in force or over."""
+"""Reports to the log and to the plugins that bans are in force or over."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from guardhooks.plugins import Plugins
 from guardhooks.text import safe_text
 
 _RESTORED_ONE_BY_ONE: Final = 100
-"""So many bans that a restart puts back are logged each; more are summed up."""
+"""Up to this number, each ban that a restart restores is logged; more are summed up."""
 
 logger = logging.getLogger("guardhooks.actions")
 
 
 def announce(plugins: Plugins, news: Sequence[tuple[Jail, Op, Ban]]) -> None:
-    """Each ban and unban, in order; what a restart puts back may be summed up in the log."""
+    """Each ban and unban, in order; what a restart restores may be summed up in the log."""
     restored = Counter(jail.name for jail, op, ban in news if op is Op.BAN and ban.restored)
     for name, number in restored.items():
         if number > _RESTORED_ONE_BY_ONE:

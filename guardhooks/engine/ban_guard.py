@@ -25,10 +25,10 @@ OWN: Final = "this machine's own address"
 GATEWAY: Final = "this machine's gateway"
 SSH_PEER: Final = "where an ssh session that controls this daemon comes from"
 FORCED: Final = MappingProxyType({"forced": "by hand"})
-"""`notes` of a ban by hand that was to be made whatever speaks against it."""
+"""`notes` of a ban by hand that was made with --force."""
 
 _AGE: Final = 60.0
-"""Seconds after which it is read again what the machine needs."""
+"""Seconds after which the needs of the machine are read again."""
 _WIDEST: Final = {False: 8, True: 32}
 """Shortest prefix of a ban, for IPv4 and for IPv6."""
 
@@ -36,7 +36,7 @@ logger = logging.getLogger("guardhooks.actions")
 
 
 class BanGuard:
-    """Says what must not be banned. Asking takes microseconds; what the machine needs is read in threads.
+    """Says what must not be banned, in microseconds; what the machine needs is read in threads.
 
     :param clock: seconds since the epoch.
     :param allowlist_reason: why plugins refuse to have an id banned in a jail; empty where they do not.
@@ -58,11 +58,11 @@ class BanGuard:
         await self._read()
 
     async def refresh(self) -> bool:
-        """Read again what the machine needs, if it is time; whether something was read."""
-        due = not 0 <= self._clock() - self._read_at < _AGE
-        if due:
+        """Read again what the machine needs, if that is due; returns whether it was."""
+        is_old = not 0 <= self._clock() - self._read_at < _AGE
+        if is_old:
             await self._read()
-        return due
+        return is_old
 
     async def protect_session_of(self, pid: int) -> None:
         """Protect the peers of the ssh sessions that a controlling process runs in, as long as those sessions last."""
@@ -82,11 +82,11 @@ class BanGuard:
         self._map = PrefixMap([*self._needed, *self._peers])
 
     def check(self, jail: Jail, id: str, *, force: bool, protected: Collection[str]) -> None:
-        """Let a ban by hand through, or not.
+        """Check a ban by hand.
 
-        :param force: let all through, save what is everybody.
-        :param protected: further addresses that it must not hit: where the person who asks comes from.
-        :raises ActionError: saying why it is refused and how to have it all the same.
+        :param force: allow everything except a whole address family.
+        :param protected: further addresses that it must not hit, such as the one that asks for it.
+        :raises ActionError: saying why it is refused and how to ban it anyway.
         """
         if is_everybody(id):
             raise ActionError(f"[{jail.name}] {id} is refused: it is everybody, you too; name a smaller network")
@@ -94,7 +94,7 @@ class BanGuard:
             raise ActionError(f"[{jail.name}] {safe_text(id)} is refused: {why}; add --force to ban it anyway")
 
     def allows(self, jail: Jail, ban: Ban) -> bool:
-        """Whether a decided ban may be made; if not, the log says why and how to have it all the same."""
+        """Whether a decided ban may be made; if not, the log says why and how to ban it anyway."""
         why = self.refusal(jail, ban.id)
         if why:
             remedy = f"`guardhooks ban {ban.jail} {ban.id} --force` bans it anyway"
@@ -102,21 +102,22 @@ class BanGuard:
         return not why
 
     def refusal(self, jail: Jail, id: str, protected: Collection[str] = ()) -> str:
-        """Why a ban of `id` must not be, as the end of a sentence; empty where nothing speaks against it."""
+        """Why `id` must not be banned, as the end of a sentence; empty if it may be."""
         if hit := self.protected_address_in(id, protected):
             return f"it {'is' if hit == id else f'covers {hit},'} {self.role_of(hit)}"
         if why := _too_wide(id):
             return why
         reason = self._allowlist_reason(jail, id)
-        return f"{safe_text(reason)} spares it" if reason else ""
+        return f"{safe_text(reason)} exempts it" if reason else ""
 
     def narrow_to_address(self, jail: Jail, prefix: str, address: str) -> str:
-        """`address` where its `prefix` would hit what the machine needs or what is protected, else `prefix`."""
+        """`address` if its `prefix` would hit what the machine needs or what plugins allowlist, else `prefix`."""
         return address if self.protected_address_in(prefix) or self._allowlist_reason(jail, prefix) else prefix
 
     def unsafe_active_bans(self, find: Callable[[str], list[Ban]]) -> list[Ban]:
-        """Bans in force of what the machine needs by now, save those that were forced; `find` gives those that cover an
-        address. The log says why.
+        """Bans in force of what the machine needs by now, except forced ones; logs the reason of each.
+
+        :param find: gives the bans that cover an address.
         """
         found = {(ban.jail, ban.id): ban for address in self._needed for ban in find(address)}
         bans = [ban for ban in found.values() if not ban.notes.keys() >= FORCED.keys()]

@@ -1,7 +1,8 @@
-"""Sees to it that decided bans are true: one worker for each action of each jail, and when a ban counts as in force.
+"""Enforces decided bans: one worker for each action of each jail, and when a ban counts as in force.
 
-What is due stands in the ledger; a worker brings its action there. It starts the action with all bans that are due,
-hands on what comes after in batches, checks at intervals, and after a failure starts the action afresh, with back-off.
+The ledger holds the desired bans; a worker brings its action in line with them. It starts the action with all of them,
+hands on later bans and unbans in batches, checks at intervals, and after a failure starts the action again, with
+back-off.
 A ban is *reported* (log, `on_ban`) when every action of its jail has done it and the ledger has it on disk.
 """
 
@@ -23,7 +24,7 @@ from guardhooks.model import ActionSpec, Ban, Jail, Op
 from guardhooks.text import safe_text
 
 Adopt: TypeAlias = Callable[[Jail, Sequence[Ban]], tuple[Sequence[Ban], Sequence[Ban]]]
-"""Takes bans found in force into the ledger: as stored there, and those that must not be in force."""
+"""Adds bans found in force to the ledger; returns them as stored there, and those that must not be in force."""
 
 _REPORT: Final = "report"
 _NOT_WORKING: Final = frozenset({ActionState.FAILING, ActionState.NO_HANDLER})
@@ -39,12 +40,15 @@ class Enforcer:
         execute: Execute,
         desired: Callable[[str], list[Ban]],
         report: Callable[[list[tuple[Jail, Op, Ban]]], Coroutine[Any, Any, None]],
-        reconcile: float,
+        reconcile: Callable[[], float],
         supervisor: Supervisor,
         *,
         adopt: Adopt | None = None,
     ) -> None:
-        """:param adopt: takes bans that an action found in force into the ledger."""
+        """
+        :param reconcile: seconds between two checks of an action, as the configuration has it now.
+        :param adopt: adds bans that an action found in force to the ledger.
+        """
         self._supervisor = supervisor
         self._execute, self._desired, self._report, self._adopt = execute, desired, report, adopt
         self._reconcile = reconcile
@@ -59,17 +63,17 @@ class Enforcer:
         return self._workers.get(jail, ())
 
     def open(self, jail: Jail) -> None:
-        """Start the actions of a jail with everything that is due there."""
+        """Start the actions of a jail with its desired bans."""
         workers = [self._worker(jail, action) for action in jail.actions]
         self._workers[jail.name] = workers
-        due = self._desired(jail.name)
+        desired = self._desired(jail.name)
         if names := frozenset(action.actname for action in jail.actions):
-            self._waiting[jail.name] = dict.fromkeys((ban.id for ban in due), self._names.setdefault(names, names))
+            self._waiting[jail.name] = dict.fromkeys((ban.id for ban in desired), self._names.setdefault(names, names))
         for worker in workers:
-            worker.start(due)
+            worker.start(desired)
 
     async def restored(self, patience: float) -> None:
-        """Wait until every action has once tried to put in force what was due, at most `patience` seconds."""
+        """Wait until every action has tried once to put the stored bans in force, at most `patience` seconds."""
         waiting = [worker.tried.wait() for jail, bans in self._waiting.items() if bans for worker in self.workers(jail)]
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
@@ -88,7 +92,7 @@ class Enforcer:
         )
 
     async def replace(self, jail: Jail) -> None:
-        """Go over to the changed actions of a jail without a moment in which its bans are not in force."""
+        """Change to the new actions of a jail without a moment in which its bans are not in force."""
         old = self._workers.get(jail.name, [])
         kept = [worker for worker in old if worker.action in jail.actions]
         for worker in kept:
@@ -103,12 +107,17 @@ class Enforcer:
         built = {(action.name, action.get("name")) for action in jail.actions}
         for worker in old:
             if worker not in kept:
-                # What the new action built under the same name must not be torn down with the old one.
+                # What the new action built under the same name must not be removed with the old one.
                 same = (worker.action.name, worker.action.get("name")) in built
                 await self._close(worker, Op.STOP if same else Op.FLUSH)
 
+    def restart(self, jail: str) -> None:
+        """A reload brought other plugins for the actions of a jail: start all of them again."""
+        for worker in self._workers.get(jail, ()):
+            worker.restart()
+
     def ban(self, jail: Jail, ban: Ban) -> None:
-        """Have a ban enforced by all actions of its jail. In a jail without actions it holds at once."""
+        """Have a ban enforced by all actions of its jail. In a jail without actions it is in force at once."""
         self._expect(ban)
         workers = self._workers.get(jail.name, ())
         for worker in workers:
@@ -125,7 +134,7 @@ class Enforcer:
             self._announce([(jail, Op.UNBAN, ban)])
 
     def check_soon(self, jail: str) -> None:
-        """A banned id was seen again: let the jail's actions look whether they still hold."""
+        """A banned id was seen again: have the jail's actions checked."""
         for worker in self._workers.get(jail, ()):
             if worker.state is ActionState.ACTIVE:
                 worker.check_soon()
@@ -137,7 +146,7 @@ class Enforcer:
                 worker.check_now()
 
     def state(self, jail: str, id: str) -> str:
-        """`active`, `pending` or `failing`: what can be said of a ban that the ledger holds."""
+        """How far a ban that the ledger holds has come: `active`, `pending` or `failing`."""
         if self.reason(jail, id):
             return "failing"
         waiting = self._waiting[jail].get(id)
@@ -147,7 +156,7 @@ class Enforcer:
         return "failing" if states & _NOT_WORKING else "pending"
 
     def reason(self, jail: str, id: str) -> str:
-        """Why an action that works could not put this ban in force; empty where none says so."""
+        """Why a working action could not put this ban in force; empty if none does."""
         workers = self._workers.get(jail, ())
         return next((worker.retries.reason(id) for worker in workers if id in worker.retries), "")
 
@@ -190,7 +199,7 @@ class Enforcer:
             del self._waiting[ban.jail][ban.id]
 
     def _reset_waiting(self, jail: Jail, fresh: set[str]) -> None:
-        """Bans that still wait go on waiting for the actions left and the fresh ones, not for those that are gone."""
+        """Bans that still wait continue to wait for the remaining and the new actions, not for those that are gone."""
         left = {action.actname for action in jail.actions}
         complete = []
         for ban in self._desired(jail.name):
@@ -214,14 +223,14 @@ class Enforcer:
                 continue
             names = waiting - {name}
             if worker.state is ActionState.NO_HANDLER and not names:
-                continue  # nobody else enforces it: it must not pass for a ban in force
+                continue  # no other action enforces it: it must not count as in force
             self._wait(ban, names)
             if not names:
                 complete.append((worker.jail, Op.BAN, ban))
         self._announce(complete)
 
     def _found(self, worker: ActionWorker, found: Sequence[Ban]) -> int:
-        """An action holds bans that the ledger does not know; how many of them it knows now."""
+        """An action holds bans that the ledger does not know; returns how many were adopted."""
         if self._adopt is None:
             return 0
         adopted, refused = self._adopt(worker.jail, found)

@@ -6,26 +6,29 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from time import localtime, strftime
-from typing import Final
+from typing import Final, TypeAlias
 
+from guardhooks.engine.configuration import LiveConfiguration
 from guardhooks.engine.resolver import Resolver
 from guardhooks.errors import StateError
 from guardhooks.ledger import Ledger
 from guardhooks.model import Ban, Chunk, Failure, Ignore, Jail, Position
 from guardhooks.net.addresses import widen
-from guardhooks.plugins import Plugins
+from guardhooks.plugins.calls import Provided
 from guardhooks.text import safe_text
 from guardhooks.workers import LineMatcher, LogSource, StartAt
 
 _LOGGED_ONE_BY_ONE: Final = 10
-"""So many failures of one chunk are logged each; more are summed up, or a storm would cost more than its bans."""
+"""Up to this number, each failure of a chunk is logged; more are summed up, for logging costs more than a ban."""
 _LOOKUPS_UNDER_WAY: Final = 1000
 _BACKLOG: Final = 10_000
-"""Changes of the ledger beyond which reading waits for the disk, lest a storm fill the memory."""
+"""Changes of the ledger beyond which reading waits for the disk, so that a storm does not fill the memory."""
+
+Matchers: TypeAlias = Callable[[], Sequence[Provided[LineMatcher]]]
 
 logger = logging.getLogger("guardhooks.filter")
 
@@ -38,7 +41,7 @@ class Pipeline:
     the single address instead of a prefix that would hit this machine or somebody who is ignored.
     """
 
-    plugins: Plugins
+    configuration: LiveConfiguration
     ledger: Ledger
     resolver: Resolver
     clock: Callable[[], float]
@@ -47,71 +50,69 @@ class Pipeline:
     seen_again: Callable[[str], None]
     narrow_to_address: Callable[[Jail, str, str], str]
 
-    async def follow(self, source: LogSource, jails: Mapping[str, Jail], matchers: Sequence[LineMatcher]) -> None:
-        """Read a source to its end, for the given jails."""
+    async def follow(self, source: LogSource, jails: Sequence[Jail], matchers: Matchers) -> None:
+        """Read a source to its end, for the given jails; `matchers` gives those to use for the next chunk."""
         lookups: set[asyncio.Task[None]] = set()
         async for chunk in source.chunks(self._start_at(source, jails, matchers)):
-            await self._process_chunk(chunk, jails, matchers, lookups)
+            await self._process_chunk(chunk, matchers(), lookups)
             del chunk  # with its failures it takes megabytes, and the next one may come tomorrow
             if self.ledger.backlog > _BACKLOG:
-                with contextlib.suppress(StateError):  # told by who writes it at intervals; reading must go on
+                with contextlib.suppress(StateError):  # the ledger's writer reports it; reading must go on
                     await self.ledger.flush()
 
     async def _process_chunk(
-        self,
-        chunk: Chunk,
-        jails: Mapping[str, Jail],
-        matchers: Sequence[LineMatcher],
-        lookups: set[asyncio.Task[None]],
+        self, chunk: Chunk, matchers: Sequence[Provided[LineMatcher]], lookups: set[asyncio.Task[None]]
     ) -> None:
         loop = asyncio.get_running_loop()
         failures: list[Failure] = []
         for matcher in matchers:
-            failures += await loop.run_in_executor(self.executor, self.plugins.feed, matcher, chunk)
+            failures += await loop.run_in_executor(self.executor, self.configuration.plugins.feed, matcher, chunk)
         named = [failure for failure in failures if failure.resolve]
         for failure in named if len(lookups) < _LOOKUPS_UNDER_WAY else ():
-            lookups.add(task := loop.create_task(self._look_up(jails, failure)))
+            lookups.add(task := loop.create_task(self._look_up(failure)))
             task.add_done_callback(lookups.discard)
-        await self.process(jails, [failure for failure in failures if not failure.resolve], chunk.position)
+        await self.process([failure for failure in failures if not failure.resolve], chunk.position)
 
-    def _start_at(self, source: LogSource, jails: Mapping[str, Jail], matchers: Sequence[LineMatcher]) -> StartAt:
+    def _start_at(self, source: LogSource, jails: Sequence[Jail], matchers: Matchers) -> StartAt:
         def time_of(line: bytes) -> float | None:
-            return next((time for time in (matcher.time_of(line) for matcher in matchers) if time is not None), None)
+            times = (matcher.worker.time_of(line) for matcher in matchers())
+            return next((time for time in times if time is not None), None)
 
-        since = self.clock() - max(jail.findtime for jail in jails.values())
+        since = self.clock() - max(jail.findtime for jail in jails)
         return StartAt(self.ledger.positions(source.key), since, time_of)
 
-    async def _look_up(self, jails: Mapping[str, Jail], failure: Failure) -> None:
+    async def _look_up(self, failure: Failure) -> None:
         """A failure with a host name counts against every address of that name. Nothing waits for it."""
         found = await self.resolver.addresses(failure.resolve)
-        await self.process(jails, [replace(failure, id=address, address=address, resolve="") for address in found])
+        await self.process([replace(failure, id=address, address=address, resolve="") for address in found])
 
-    async def process(
-        self, jails: Mapping[str, Jail], failures: Sequence[Failure], position: Position | None = None
-    ) -> list[Ban]:
+    async def process(self, failures: Sequence[Failure], position: Position | None = None) -> list[Ban]:
         """Ignore or count these failures and enforce what is decided; the lines up to `position` are then done."""
-        kept = await self._kept(jails, failures)
+        kept = await self._kept(failures)
         if kept:
             self._log_found(kept)
         # Nothing is awaited from here on: whenever the ledger is written, it holds all of a chunk or nothing of it.
-        now = self.clock()
+        now, jails = self.clock(), self.configuration.jails
         bans: list[Ban] = []
         for failure in kept:
-            bans += self._count(jails[failure.jail], failure, now)
+            if (jail := jails.get(failure.jail)) is not None:
+                bans += self._count(jail, failure, now)
         if position is not None:
             self.ledger.advance(position)
         return bans
 
-    async def _kept(self, jails: Mapping[str, Jail], failures: Sequence[Failure]) -> list[Failure]:
-        """The failures that no plugin ignores, helper lines left out."""
+    async def _kept(self, failures: Sequence[Failure]) -> list[Failure]:
+        """The failures that no plugin ignores, without helper lines and those of jails that a reload removed."""
         kept = []
+        configuration = self.configuration.now
         for failure in failures:
-            if failure.nofail:
+            jail = configuration.jails.get(failure.jail)
+            if failure.nofail or jail is None:
                 continue
-            jail = jails[failure.jail]
-            answer = self.plugins.on_failure(jail, failure)
+            answer = configuration.plugins.on_failure(jail, failure)
             if answer is not None and not isinstance(answer, Ignore):
                 answer = await answer
+                configuration = self.configuration.now
             if answer is None:
                 kept.append(failure)
             else:
@@ -121,7 +122,8 @@ class Pipeline:
     def _count(self, jail: Jail, failure: Failure, now: float) -> Sequence[Ban]:
         id = self._counted_id(jail, failure)
         time = min(failure.time, now)
-        first_time_offenders = self.plugins.wants_first_time_offenders(jail)
+        plugins = self.configuration.plugins
+        first_time_offenders = plugins.wants_first_time_offenders(jail)
         record = self.ledger.record_failure(jail, id, time, failure.matches, first_time_offenders=first_time_offenders)
         if record is None:
             return ()
@@ -129,7 +131,7 @@ class Pipeline:
             self.seen_again(jail.name)
         if id != failure.id or time != failure.time:
             failure = replace(failure, id=id, time=time)
-        decided = self.plugins.decide_ban(jail, failure, record)
+        decided = plugins.decide_ban(jail, failure, record)
         return [ban for each in decided if (ban := self.apply(each)) is not None]
 
     def _counted_id(self, jail: Jail, failure: Failure) -> str:

@@ -31,8 +31,8 @@ class Resolver:
     """Looks names up in a few threads and remembers the answers: 5 minutes, or 1 minute that there is none.
 
     `lookup` is called in a worker thread and may raise OSError. A name that could not be one (longer than 253
-    characters, other characters than a host name has, a leading dash) has no address and is never asked for. Queries
-    for one name at the same time share one look-up; an answer that takes longer than 5 s is taken for none. When 256
+    characters, other characters than a host name has, a leading dash) has no address and is never looked up. Queries
+    for one name at the same time share one look-up; an answer that takes longer than 5 s counts as none. When 256
     look-ups are under way, further names have no address for the moment, and that is not remembered.
     """
 

@@ -1,4 +1,4 @@
-"""Bans that an action could not put in force though it works (a set is full): why, and when they are tried again."""
+"""Bans that a working action could not put in force (a set is full): the reasons, and when to retry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from guardhooks.model import Ban, Op
 
 _BACKOFF: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds until they are tried again, by how often that was in vain."""
+"""Seconds until the next try, by how many have failed."""
 _SOONEST: Final = 2.0
 """Seconds between two tries, when bans that ended may have made room."""
 
@@ -32,41 +32,41 @@ class Retries:
 
     @property
     def ids(self) -> Iterable[str]:
-        """Who is not in force."""
+        """The ids of these bans."""
         return self._bans.keys()
 
     def reason(self, id: str = "") -> str:
-        """Why this ban is not in force; the first of all reasons if none is named, empty where there is none."""
+        """Why this ban is not in force; without an id the first of all reasons, empty if there is none."""
         return self._reasons.get(id, "") if id else next(iter(self._reasons.values()), "")
 
     def due(self, now: float) -> list[Ban]:
-        """The bans that are to be tried again now."""
+        """The bans to retry now."""
         return list(self._bans.values()) if now >= self.retry_at else []
 
     def record(self, op: Op, bans: Sequence[Ban], failed: Mapping[str, str], now: float) -> list[Ban]:
-        """Take in what became of a batch; returns the bans that had failed before and are in force now."""
+        """Record the result of a batch; returns the bans that had failed before and are in force now."""
         if op is Op.UNBAN:
             self._drop(ban.id for ban in bans)
             if self._bans:
                 self.retry_at = min(self.retry_at, self._tried_at + _SOONEST)
             return []
-        mended = [ban for ban in bans if ban.id in self._bans and ban.id not in failed]
+        recovered = [ban for ban in bans if ban.id in self._bans and ban.id not in failed]
         again = any(id in self._bans for id in failed)
         if op is Op.BAN:
-            self._drop(ban.id for ban in mended)
+            self._drop(ban.id for ban in recovered)
         else:
             self._bans, self._reasons = {}, {}
         self._bans |= {ban.id: ban for ban in bans if ban.id in failed}
         self._reasons |= {id: failed[id] for id in failed if id in self._bans}
         self._plan(now, again=again)
-        return mended
+        return recovered
 
     def forget(self, id: str) -> None:
-        """The ban is over, or is asked for anew."""
+        """The ban is over, or was requested again."""
         self._drop((id,))
 
     def clear(self) -> None:
-        """The action is begun anew."""
+        """The action starts again."""
         self._bans, self._reasons = {}, {}
         self._plan(0.0, again=False)
 

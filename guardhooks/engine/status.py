@@ -1,106 +1,138 @@
-"""The state of a guard as JSON-able values, the same for `status --json` and for people."""
+"""Builds the state of a guard: the one place that fills `guardhooks.status`."""
 
 from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
 import guardhooks
-from guardhooks.engine.enforcer import ActionState, ActionWorker
-from guardhooks.model import Ban, Jail
+from guardhooks.engine.action_worker import ActionState, ActionWorker
+from guardhooks.engine.configuration import LiveConfiguration
+from guardhooks.engine.enforcer import Enforcer
+from guardhooks.engine.sources import Sources
+from guardhooks.ledger import Ledger
+from guardhooks.model import Ban, Jail, Problem
+from guardhooks.status import (
+    ActionStatus,
+    BanCounts,
+    BanStatus,
+    FailureCounts,
+    GuardStatus,
+    JailDetails,
+    JailStatus,
+)
 from guardhooks.text import safe_text
 
-if TYPE_CHECKING:
-    from guardhooks.engine.guard import Guard
+_NOT_WORKING: Final = frozenset({ActionState.FAILING, ActionState.NO_HANDLER})
 
 
-def guard_status(guard: Guard) -> dict[str, object]:
-    """State of all jails, and what is wrong with none of them in particular."""
-    broken = [
-        _broken(name, [safe_text(str(problem)) for problem in why])
-        for name, why in guard.settings.broken.items()
-        if name not in guard.jails
-    ]
-    configured = [*map(str, guard.settings.problems), *map(str, guard.plugins.problems)]
-    return {
-        "version": guardhooks.__version__,
-        "pid": os.getpid(),
-        "config": str(guard.settings.directory),
-        "state": str(guard.ledger_file.parent) if guard.ledger_file else None,
-        "started": guard.started,
-        "observing": guard.observing,
-        "jails": [_jail(guard, jail) for jail in guard.jails.values()] + broken,
-        "problems": [*configured, *guard.ledger.notes, *filter(None, [guard.state_problem])],
-        "mended_by_reload": bool(configured),
-    }
+class StatusBuilder:
+    """Asks every part of a guard for its state."""
+
+    def __init__(
+        self,
+        configuration: LiveConfiguration,
+        ledger: Ledger,
+        enforcer: Enforcer,
+        sources: Sources,
+        clock: Callable[[], float],
+    ) -> None:
+        self._configuration = configuration
+        self._ledger, self._enforcer, self._sources, self._clock = ledger, enforcer, sources, clock
+
+    def guard(self, *, started: float, observing: bool, ledger_file: Path | None, state_problem: str) -> GuardStatus:
+        """All jails, and what is wrong with none of them in particular."""
+        settings, plugins, jails = self._configuration.settings, self._configuration.plugins, self._configuration.jails
+        broken = [
+            JailStatus(name, "broken", problems=tuple(safe_text(str(problem)) for problem in why))
+            for name, why in settings.broken.items()
+            if name not in jails
+        ]
+        configured = [*map(str, settings.problems), *map(str, plugins.problems)]
+        return GuardStatus(
+            version=guardhooks.__version__,
+            pid=os.getpid(),
+            config=str(settings.directory),
+            state=str(ledger_file.parent) if ledger_file else None,
+            started=started,
+            observing=observing,
+            jails=(*(self._jail(jail) for jail in jails.values()), *broken),
+            problems=(*configured, *self._ledger.notes, *filter(None, [state_problem])),
+            mended_by_reload=bool(configured),
+        )
+
+    def jail_with_bans(self, jail: Jail) -> JailDetails:
+        """One jail with its limits and its bans."""
+        overview = self._jail(jail)
+        return JailDetails(
+            **{name: getattr(overview, name) for name in JailStatus.__dataclass_fields__},
+            maxretry=jail.maxretry,
+            findtime=jail.findtime,
+            bantime=_finite(jail.bantime),
+            banned=tuple(self._ban(ban) for ban in self._ledger.active(jail.name)),
+        )
+
+    def problems(self, jail: Jail) -> list[Problem]:
+        """Everything that keeps a jail from running whole."""
+        plugins = self._configuration.plugins
+        off = [
+            Problem(f"plugin {name} is switched off: {why}")
+            for name, why in plugins.faults.switched_off(jail.name).items()
+        ]
+        return [*jail.problems, *plugins.unknown_switches(jail), *self._sources.problems(jail.name), *off]
+
+    def _jail(self, jail: Jail) -> JailStatus:
+        totals = self._ledger.totals(jail.name)
+        problems = self.problems(jail)
+        workers = self._enforcer.workers(jail.name)
+        sources = self._sources.statuses(jail.name)
+        failing = self._enforcer.failing(jail.name)
+        is_degraded = (
+            bool(problems)
+            or any(worker.state in _NOT_WORKING or worker.retries for worker in workers)
+            or any(source.state == "failed" for source in sources)
+        )
+        return JailStatus(
+            name=jail.name,
+            state="degraded" if is_degraded else "running",
+            filter=jail.filter.name if jail.filter else "",
+            sources=tuple(sources),
+            failures=FailureCounts(totals.tracked, totals.failures),
+            bans=BanCounts(max(0, totals.banned - failing), failing, totals.bans),
+            actions=tuple(_action(worker) for worker in workers),
+            problems=tuple(safe_text(str(problem)) for problem in problems),
+            plugins_off=tuple(sorted(self._configuration.plugins.faults.switched_off(jail.name))),
+        )
+
+    def _ban(self, ban: Ban) -> BanStatus:
+        return BanStatus(
+            id=ban.id,
+            start=ban.start,
+            end=_finite(ban.end),
+            remaining=_finite(ban.remaining(self._clock())),
+            count=ban.count,
+            failures=ban.failures,
+            reason=ban.reason,
+            matches=ban.matches,
+            state=self._enforcer.state(ban.jail, ban.id),
+            problem=self._enforcer.reason(ban.jail, ban.id),
+        )
 
 
-def jail_status(guard: Guard, jail: Jail) -> dict[str, object]:
-    """State of one jail, with its limits and its bans."""
-    return {
-        **_jail(guard, jail),
-        "maxretry": jail.maxretry,
-        "findtime": jail.findtime,
-        "bantime": _finite(jail.bantime),
-        "banned": [_ban(guard, ban) for ban in guard.ledger.active(jail.name)],
-    }
-
-
-def _jail(guard: Guard, jail: Jail) -> dict[str, object]:
-    totals = guard.ledger.totals(jail.name)
-    problems = guard.problems(jail)
-    actions = [_action(worker) for worker in guard.enforcer.workers(jail.name)]
-    sources = guard.sources.statuses(jail.name)
-    failing = guard.enforcer.failing(jail.name)
-    unwell = {ActionState.FAILING, ActionState.NO_HANDLER}
-    sick = bool(problems) or any(a["state"] in unwell or a["failing"] for a in actions)
-    return {
-        "name": jail.name,
-        "state": "degraded" if sick or any(s.state == "failed" for s in sources) else "running",
-        "filter": jail.filter.name if jail.filter else "",
-        "sources": [{"key": s.key, "state": s.state, "detail": s.detail, "origins": list(s.origins)} for s in sources],
-        "failures": {"tracked": totals.tracked, "total": totals.failures},
-        "bans": {"current": max(0, totals.banned - failing), "failing": failing, "total": totals.bans},
-        "actions": actions,
-        "problems": [safe_text(str(problem)) for problem in problems],
-        "plugins_off": sorted(guard.plugins.faults.switched_off(jail.name)),
-    }
-
-
-def _broken(name: str, problems: list[str]) -> dict[str, object]:
-    return {
-        "name": name, "state": "broken", "filter": "", "sources": [], "failures": {"tracked": 0, "total": 0},
-        "bans": {"current": 0, "failing": 0, "total": 0}, "actions": [], "problems": problems, "plugins_off": [],
-    }  # fmt: skip
-
-
-def _action(worker: ActionWorker) -> dict[str, object]:
-    return {
-        "name": worker.action.name,
-        "actname": worker.action.actname,
-        "state": str(worker.state),
-        "note": worker.note,
-        "reason": worker.reason or worker.retries.reason(),
-        "warning": worker.warning,
-        "failing": len(worker.retries),
-        "repairs": worker.repairs,
-    }
-
-
-def _ban(guard: Guard, ban: Ban) -> dict[str, object]:
-    return {
-        "id": ban.id,
-        "start": ban.start,
-        "end": _finite(ban.end),
-        "remaining": _finite(ban.remaining(guard.clock())),
-        "count": ban.count,
-        "failures": ban.failures,
-        "reason": ban.reason,
-        "matches": list(ban.matches),
-        "state": guard.enforcer.state(ban.jail, ban.id),
-        "problem": guard.enforcer.reason(ban.jail, ban.id),
-    }
+def _action(worker: ActionWorker) -> ActionStatus:
+    return ActionStatus(
+        name=worker.action.name,
+        actname=worker.action.actname,
+        state=str(worker.state),
+        note=worker.note,
+        reason=worker.reason or worker.retries.reason(),
+        warning=worker.warning,
+        failing=len(worker.retries),
+        repairs=worker.repairs,
+    )
 
 
 def _finite(seconds: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Background tasks whose end by a bug must not pass in silence: the first one that dies so ends the whole."""
+"""Background tasks whose death by a bug must be noticed: the first one that dies ends the daemon."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Supervisor:
-    """Starts tasks and tells, by `crashed`, when one of them ends with an exception."""
+    """Starts tasks; `crashed` raises when one of them ends with an exception."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -7,4 +7,4 @@
 from __future__ import annotations
 
 from guardhooks.ledger.ledger import Ledger as Ledger
-from guardhooks.ledger.ledger import Totals as Totals
+from guardhooks.model import Totals as Totals

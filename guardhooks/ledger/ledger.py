@@ -10,24 +10,13 @@ import asyncio
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from guardhooks.errors import StateError
 from guardhooks.ledger.state import Changes, State
 from guardhooks.ledger.store import DamagedError, Store, read_only
-from guardhooks.model import Ban, Failure, Jail, Position, Record
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """A jail in numbers: failures counted and bans made since the ledger began, ids with a window, ids banned now."""
-
-    failures: int = 0
-    tracked: int = 0
-    bans: int = 0
-    banned: int = 0
+from guardhooks.model import Ban, Failure, Jail, Position, Record, Totals
 
 
 class Ledger:

@@ -1,4 +1,4 @@
-"""One call of a hook, and one plugin's implementation that takes it."""
+"""One call of a hook, one plugin's implementation that takes it, and a worker that comes of it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import pluggy
 
 from guardhooks.errors import PluginError
 from guardhooks.marker import skips_first_time_offenders
 from guardhooks.text import safe_text
+
+_Worker_co = TypeVar("_Worker_co", covariant=True)
 
 logger = logging.getLogger("guardhooks.plugins")
 
@@ -33,10 +35,15 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Implementation:
-    """One plugin's implementation of one hook; `call` takes all arguments of the hook and passes on those it wants."""
+    """One plugin's implementation of one hook; `call` takes all arguments of the hook and passes on those it wants.
+
+    Two are equal if they are the same `function`: a module that a reload found unchanged. An object that was made anew,
+    as each site hook is, has other functions.
+    """
 
     plugin: str
-    call: Callable[..., Any]
+    function: Callable[..., Any]
+    call: Callable[..., Any] = field(compare=False)
     wrapper: bool
     is_async: bool
     skips_first_time_offenders: bool
@@ -46,11 +53,29 @@ class Implementation:
         """What pluggy registered, for a hook that offers these arguments."""
         return cls(
             plugin=hookimpl.plugin_name,
+            function=hookimpl.function,
             call=_passing(hookimpl.function, hookimpl.argnames, offered),
             wrapper=hookimpl.wrapper,
             is_async=iscoroutinefunction(hookimpl.function),
             skips_first_time_offenders=skips_first_time_offenders(hookimpl.function),
         )
+
+
+Asked: TypeAlias = Sequence[tuple[Implementation, Sequence[str]]]
+"""Who is asked, in order, each with the names of the jails that it is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provided(Generic[_Worker_co]):
+    """A worker that a plugin returned, with the plugin's name and the function that made it."""
+
+    worker: _Worker_co
+    plugin: str
+    function: Callable[..., Any]
+
+    def made_as(self, other: Provided[Any]) -> bool:
+        """Whether the same function of the same plugin made both."""
+        return (self.plugin, self.function) == (other.plugin, other.function)
 
 
 def _passing(function: Callable[..., Any], wanted: Sequence[str], offered: Sequence[str]) -> Callable[..., Any]:
@@ -68,7 +93,7 @@ def traced(implementation: Implementation, call: Call, answer: object) -> None:
 
 
 def wrong_type(answer: object, expected: type) -> PluginError:
-    """The fault of an implementation that returned something else than its hook allows."""
+    """The fault of an implementation that returned something other than its hook allows."""
     return PluginError(f"it returned {type(answer).__name__}; the hook allows {expected.__name__} or None")
 
 

@@ -1,4 +1,4 @@
-"""The typed façade over pluggy: finds plugins, refuses bad ones, asks the rest in order, isolates each from the others.
+"""The typed façade over pluggy: finds plugins, refuses bad ones, calls the rest in order, isolates their faults.
 
 Nothing else in the host touches pluggy. Implementations are called one by one, so that one which raises is counted
 (`faults`) and passed over instead of ending the call.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pluggy
 
 from guardhooks import hookspecs
+from guardhooks.control.requests import Request, Requests
 from guardhooks.errors import ActionError, ConfigError, GuardhooksError, PluginError
 from guardhooks.model import (
     ActionSpec,
@@ -33,7 +35,7 @@ from guardhooks.model import (
     SourceSpec,
 )
 from guardhooks.plugins import loading
-from guardhooks.plugins.calls import Call, Implementation, next_answer, traced, wrong_type
+from guardhooks.plugins.calls import Asked, Call, Implementation, Provided, next_answer, traced, wrong_type
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.failure_calls import FailureCalls
 from guardhooks.plugins.faults import Faults, resource_exhaustion
@@ -43,11 +45,11 @@ from guardhooks.workers import LineMatcher, LogSource
 if TYPE_CHECKING:
     import click
 
-    from guardhooks.engine.guard import Guard
+    from guardhooks.views import GuardView
 
 _HOOKS: Final = (
     "on_start", "log_source", "line_matcher", "on_failure", "decide_ban", "refuse_ban", "execute_action", "on_ban",
-    "on_unban", "diagnose", "on_stop", "add_commands",
+    "on_unban", "diagnose", "on_stop", "add_commands", "add_requests",
 )  # fmt: skip
 
 logger = logging.getLogger("guardhooks.plugins")
@@ -63,7 +65,7 @@ class Plugins:
         self._chains: dict[tuple[str, str], tuple[Implementation, ...]] = {}
         self._wants_first_time_offenders: dict[str, bool] = {}
         self._failure_calls = FailureCalls(self._checked, self._fault, trace=trace)
-        self._matcher_of: dict[int, Implementation] = {}
+        self._requests: Requests | None = None
         self._trace = trace
         self.faults = Faults(clock)
         self.problems: list[Problem] = []
@@ -115,24 +117,24 @@ class Plugins:
 
     # --- the hooks, in the order of the flow --------------------------------------------------------------------------
 
-    def on_start(self, guard: Guard) -> None:
+    def on_start(self, guard: GuardView) -> None:
         self._call_all("on_start", None, (guard,))
 
-    def log_source(self, jail: Jail, spec: SourceSpec) -> LogSource:
+    def log_source(self, jail: Jail, spec: SourceSpec) -> Provided[LogSource]:
         """:raises ConfigError: when the spec cannot be right, or no plugin reads it."""
         call = Call("log_source", jail.name, (jail, spec), LogSource)
         for implementation in self._chain("log_source", jail):
             source: LogSource | None = self._call(implementation, call)
             if source is not None:
-                return source
+                return Provided(source, implementation.plugin, implementation.function)
         raise ConfigError(f"[{jail.name}] no plugin reads {spec.kind} {safe_text(spec.text)!r}")
 
-    def line_matcher(self, source: LogSource, jails: Sequence[Jail]) -> list[LineMatcher]:
-        """Matchers that together serve as many of `jails` as somebody wants to serve.
+    def line_matcher(self, source: LogSource, jails: Sequence[Jail]) -> list[Provided[LineMatcher]]:
+        """Matchers that together serve as many of `jails` as there are plugins for.
 
-        :raises PluginError: when the machine lacks what it takes, for now.
+        :raises PluginError: when resources are exhausted, for now.
         """
-        matchers: list[LineMatcher] = []
+        matchers: list[Provided[LineMatcher]] = []
         left = list(jails)
         for implementation in self._chain("line_matcher", None):
             asked = [jail for jail in left if self._serves(implementation.plugin, jail)]
@@ -141,28 +143,27 @@ class Plugins:
             call = Call("line_matcher", "", (source, asked), LineMatcher)
             matcher: LineMatcher | None = self._call(implementation, call)
             if matcher is not None:
-                matchers.append(matcher)
-                self._matcher_of[id(matcher)] = implementation
+                matchers.append(Provided(matcher, implementation.plugin, implementation.function))
                 left = [jail for jail in left if jail.name not in matcher.jails]
         return matchers
 
-    def feed(self, matcher: LineMatcher, chunk: Chunk) -> list[Failure]:
+    def feed(self, matcher: Provided[LineMatcher], chunk: Chunk) -> list[Failure]:
         """What a matcher finds in these lines; a fault in the middle costs the rest of them. For a worker thread.
 
-        :raises PluginError: when the matcher's plugin was switched off for it, or the machine lacks what it takes for
-            now, and none of these lines counts; ask `line_matcher` again.
+        :raises PluginError: when the matcher's plugin was switched off by it, or resources are exhausted for now, and
+            none of these lines counts; ask `line_matcher` again.
         """
         failures: list[Failure] = []
         try:
-            failures.extend(matcher.feed(chunk))
+            failures.extend(matcher.worker.feed(chunk))
         except Exception as error:  # the plugin boundary
-            implementation = self._matcher_of[id(matcher)]
-            if want := resource_exhaustion(error):
-                raise PluginError(f"plugin {implementation.plugin}: {want}") from error
-            for jail in matcher.jails:
-                self._fault(implementation, Call("line_matcher", jail, ()), error)
-            if any((implementation.plugin, jail) in self.faults.off for jail in matcher.jails):
-                raise PluginError(f"the line matcher of plugin {implementation.plugin} is switched off") from error
+            if cause := resource_exhaustion(error):
+                raise PluginError(f"plugin {matcher.plugin}: {cause}") from error
+            jails = matcher.worker.jails
+            for jail in jails:
+                self._fault(matcher.plugin, Call("line_matcher", jail, ()), error)
+            if any((matcher.plugin, jail) in self.faults.off for jail in jails):
+                raise PluginError(f"the line matcher of plugin {matcher.plugin} is switched off") from error
         return failures
 
     def on_failure(self, jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
@@ -208,9 +209,9 @@ class Plugins:
             except GuardhooksError as error:
                 raise ActionError(safe_text(f"{implementation.plugin}: {error}")) from error
             except Exception as error:
-                if want := resource_exhaustion(error):
-                    raise ActionError(f"{implementation.plugin}: {want}") from error
-                self._fault(implementation, call, error, may_switch_off=False)
+                if cause := resource_exhaustion(error):
+                    raise ActionError(f"{implementation.plugin}: {cause}") from error
+                self._fault(implementation.plugin, call, error, may_switch_off=False)
                 fault = fault or f"plugin {implementation.plugin} failed: {type(error).__name__}: {error}"
         if fault:
             raise ActionError(safe_text(fault))
@@ -218,7 +219,7 @@ class Plugins:
 
     async def diagnose(  # noqa: PLR0917 -- the hook's
         self,
-        guard: Guard,
+        guard: GuardView,
         jail: Jail,
         action: ActionSpec,
         bans: Sequence[Ban],
@@ -241,7 +242,7 @@ class Plugins:
         return None
 
     def _failed_to_look(self, implementation: Implementation, call: Call, error: Exception) -> list[Finding]:
-        self._fault(implementation, call, error, may_switch_off=False)
+        self._fault(implementation.plugin, call, error, may_switch_off=False)
         why = f"plugin {implementation.plugin} failed: {type(error).__name__}: {error}"
         return [Finding(safe_text(why), Level.BAD)]
 
@@ -251,11 +252,39 @@ class Plugins:
     def on_unban(self, jail: Jail, ban: Ban) -> None:
         self._call_all("on_unban", jail, (jail, ban))
 
-    def on_stop(self, guard: Guard) -> None:
-        self._call_all("on_stop", None, (guard,))
+    def on_stop(self, guard: GuardView, *, still_loaded: Plugins | None = None) -> None:
+        """Every plugin stops; at a reload only those that are not `still_loaded`."""
+        remaining = still_loaded.asked("on_stop") if still_loaded is not None else ()
+        call = Call("on_stop", "", (guard,))
+        for implementation in self._chain("on_stop", None):
+            if implementation not in remaining:
+                self._call(implementation, call)
 
     def add_commands(self, cli: click.Group) -> None:
         self._call_all("add_commands", None, (cli,))
+
+    def requests(self, reserved: Collection[str]) -> Requests:
+        """What plugins add to the control socket, collected once; nobody can take a `reserved` name."""
+        if self._requests is None:
+            self._requests = Requests(reserved=reserved)
+            for implementation in self._chain("add_requests", None):
+                added = Requests(reserved=[*reserved, *(request.name for request in self._requests)])
+                self._call(implementation, Call("add_requests", "", (added,)))
+                for request in added:
+                    self._requests.add(replace(request, run=self._isolated(implementation.plugin, request)))
+        return self._requests
+
+    def _isolated(self, plugin: str, request: Request) -> Callable[..., Awaitable[object]]:
+        async def run(**arguments: object) -> object:
+            try:
+                return await request.run(**arguments)
+            except GuardhooksError:
+                raise
+            except Exception as error:  # the plugin boundary
+                self._fault(plugin, Call("add_requests", "", ()), error)
+                raise PluginError(f"plugin {plugin} failed in {request.name}; see the daemon's log") from error
+
+        return run
 
     # --- who is asked -------------------------------------------------------------------------------------------------
 
@@ -272,12 +301,23 @@ class Plugins:
             }
             for jail in jails
             for hook in _HOOKS
-            if hook != "add_commands"
+            if not hook.startswith("add_")
         ]
 
     def names(self) -> dict[str, str]:
         """All loaded plugins and where each comes from."""
         return dict(self._origins)
+
+    def asked(self, hook: str, jail: Jail | None = None) -> Sequence[Implementation]:
+        """Who is asked by this hook, in order, without those that are off for the jail."""
+        return self._chain(hook, jail)
+
+    def asked_for_matchers(self, jails: Sequence[Jail]) -> Asked:
+        """Who is asked for matchers of a source that these jails read, if nobody before serves them all."""
+        return [
+            (implementation, [jail.name for jail in jails if self._serves(implementation.plugin, jail)])
+            for implementation in self._chain("line_matcher", None)
+        ]
 
     def _chain(self, hook: str, jail: Jail | None) -> tuple[Implementation, ...]:
         """Implementations in the order in which they are asked, without those that are off for this jail."""
@@ -322,9 +362,9 @@ class Plugins:
         except ConfigError:
             raise
         except Exception as error:  # the plugin boundary
-            if call.hook == "line_matcher" and (want := resource_exhaustion(error)):
-                raise PluginError(f"plugin {implementation.plugin}: {want}") from error
-            self._fault(implementation, call, error)
+            if call.hook == "line_matcher" and (cause := resource_exhaustion(error)):
+                raise PluginError(f"plugin {implementation.plugin}: {cause}") from error
+            self._fault(implementation.plugin, call, error)
             return None
         return self._checked(implementation, call, answer)
 
@@ -333,14 +373,12 @@ class Plugins:
             traced(implementation, call, answer)
         if answer is None or isinstance(answer, call.expected):
             return answer
-        self._fault(implementation, call, wrong_type(answer, call.expected))
+        self._fault(implementation.plugin, call, wrong_type(answer, call.expected))
         return None
 
-    def _fault(
-        self, implementation: Implementation, call: Call, error: BaseException, *, may_switch_off: bool = True
-    ) -> None:
+    def _fault(self, plugin: str, call: Call, error: BaseException, *, may_switch_off: bool = True) -> None:
         may_switch_off = may_switch_off and bool(call.jail)
-        if self.faults.record(implementation.plugin, call.hook, call.jail, error, may_switch_off=may_switch_off):
+        if self.faults.record(plugin, call.hook, call.jail, error, may_switch_off=may_switch_off):
             self._forget_chains()
 
 

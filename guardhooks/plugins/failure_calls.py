@@ -1,4 +1,4 @@
-"""The two hooks that are called for every failure: asked as `facade` asks the others, with as little made as can be."""
+"""The two hooks that are called for every failure: as `facade` calls the others, with few allocations."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ _Wrapper: TypeAlias = Generator[None, list[Ban] | None, list[Ban] | None]
 
 
 class FailureCalls:
-    """Asks chains of implementations.
+    """Calls chains of implementations.
 
-    `checked` gives an answer back, None if it is not of the type that the call allows; `fault` takes an error. Both are
+    `checked` gives an answer back, None if it is not of the type that the call allows; `fault` takes the error of a
+    plugin. Both are
     called only where there is something to look at: an implementation that says None costs no more than its own call.
     """
 
     def __init__(
         self,
         checked: Callable[[Implementation, Call, object], object],
-        fault: Callable[[Implementation, Call, BaseException], None],
+        fault: Callable[[str, Call, BaseException], None],
         *,
         trace: bool = False,
     ) -> None:
@@ -36,7 +37,7 @@ class FailureCalls:
             try:
                 answer = implementation.call(jail, failure)
             except Exception as error:  # noqa: BLE001 -- the plugin boundary
-                self._fault(implementation, _on_failure(jail, failure), error)
+                self._fault(implementation.plugin, _on_failure(jail, failure), error)
                 continue
             if answer is None and not self._trace:
                 continue
@@ -55,7 +56,7 @@ class FailureCalls:
         try:
             checked = self._checked(chain[place], call, await answer)
         except Exception as error:  # noqa: BLE001 -- the plugin boundary
-            self._fault(chain[place], call, error)
+            self._fault(chain[place].plugin, call, error)
         else:
             if isinstance(checked, Ignore):
                 return checked
@@ -82,7 +83,7 @@ class FailureCalls:
         try:
             answer = implementation.call(*call.values)
         except Exception as error:  # noqa: BLE001 -- the plugin boundary
-            self._fault(implementation, call, error)
+            self._fault(implementation.plugin, call, error)
             return None
         if answer is None and not self._trace:
             return None
@@ -94,7 +95,7 @@ class FailureCalls:
             generator: _Wrapper = wrapper.call(*call.values)
             next(generator)
         except Exception as error:  # noqa: BLE001 -- the plugin boundary
-            self._fault(wrapper, call, error)
+            self._fault(wrapper.plugin, call, error)
             return None
         return generator
 
@@ -106,12 +107,12 @@ class FailureCalls:
         except StopIteration as stop:
             if stop.value is None or isinstance(stop.value, list):
                 return stop.value
-            self._fault(wrapper, call, wrong_type(stop.value, list))
+            self._fault(wrapper.plugin, call, wrong_type(stop.value, list))
         except Exception as error:  # noqa: BLE001 -- the plugin boundary
-            self._fault(wrapper, call, error)
+            self._fault(wrapper.plugin, call, error)
         else:
             generator.close()
-            self._fault(wrapper, call, PluginError("a wrapper must yield exactly once"))
+            self._fault(wrapper.plugin, call, PluginError("a wrapper must yield exactly once"))
         return result
 
 

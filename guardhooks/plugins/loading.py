@@ -19,6 +19,8 @@ from typing import Final
 from guardhooks.errors import PluginError
 
 GROUP: Final = "guardhooks"
+HOOKS_FOLDER: Final = "hooks.d"
+"""Folder of site hooks, beside the configuration."""
 OWN_DISTRIBUTION: Final = "guardhooks"
 
 

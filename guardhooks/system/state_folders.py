@@ -15,6 +15,7 @@ from guardhooks.errors import StateError
 
 SOCKET_NAME: Final = "guardhooks.sock"
 LOCK_NAME: Final = "lock"
+LEDGER_FILE: Final = "ledger.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)

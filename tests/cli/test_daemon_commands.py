@@ -226,7 +226,7 @@ def test_a_broken_jail_shows_with_its_reason_and_degrades(site: Site) -> None:
         assert overview.returncode == 6
         assert ["third", "broken"] in [line.split()[:2] for line in overview.stdout.splitlines()]
         assert "there is no filter 'ap'" in overview.stdout
-        assert "When it is mended: guardhooks reload" in overview.stdout
+        assert "After fixing it: guardhooks reload" in overview.stdout
         assert site.guardhooks("status", "app", "--check").returncode == 0
         assert site.guardhooks("status", "third").stdout.startswith("third: broken\n")
 

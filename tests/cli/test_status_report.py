@@ -8,6 +8,7 @@ import pytest
 
 from guardhooks.cli import output
 from guardhooks.cli.status_report import is_degraded, one_jail, overview
+from guardhooks.status import GuardStatus, JailDetails, JailStatus, from_dict
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +17,7 @@ def _utc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def jail(**changes: object) -> dict[str, Any]:
+    """As the daemon reports it."""
     return {
         "name": "sshd", "state": "running", "filter": "sshd",
         "sources": [{"key": "/var/log/auth.log", "state": "reading", "detail": "", "origins": ["/var/log/auth.log"]}],
@@ -33,60 +35,72 @@ def guard(*jails: dict[str, Any], **changes: object) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def guard_status(*jails: dict[str, Any], **changes: object) -> GuardStatus:
+    return from_dict(GuardStatus, guard(*jails, **changes))
+
+
+def details(report: dict[str, Any]) -> JailStatus:
+    return from_dict(JailDetails if "banned" in report else JailStatus, report)
+
+
 def test_a_healthy_guard_is_a_table_and_nothing_else() -> None:
-    lines = overview(guard(jail(), jail(name="postfix")))
+    lines = overview(guard_status(jail(), jail(name="postfix")))
 
     assert lines[-2].split() == ["sshd", "running", "2", "31", "1", "4", "nftables", "/var/log/auth.log"]
     assert lines[-1].startswith("postfix")
-    assert not is_degraded(guard(jail()))
+    assert not is_degraded(guard_status(jail()))
 
 
 def test_a_failing_action_says_why_and_that_it_is_retried() -> None:
     action = {"name": "ipset", "actname": "ipset", "state": "failing", "note": "", "reason": "ipset: no permission"}
-    report = guard(jail(state="degraded", actions=[action]))
+    report = guard_status(jail(state="degraded", actions=[action]))
 
     lines = overview(report)
 
     assert "ipset (failing)" in lines[4]
-    assert lines[-1] == "! [sshd] action ipset: no permission; it is retried"
+    assert lines[-1] == "! [sshd] action ipset: no permission; retrying"
     assert is_degraded(report)
 
 
 def test_a_failed_source_says_why() -> None:
     source = {"key": "/var/log/x", "state": "failed", "detail": "permission denied", "origins": []}
 
-    assert overview(guard(jail(state="degraded", sources=[source])))[-1] == (
+    assert overview(guard_status(jail(state="degraded", sources=[source])))[-1] == (
         "! [sshd] log /var/log/x: permission denied"
     )
 
 
 def test_problems_are_named_once_with_their_jail_and_what_to_do() -> None:
-    lines = overview(guard(jail(state="degraded", problems=["a.conf:3: [sshd] port: no port", "regex 2 is left out"])))
+    lines = overview(
+        guard_status(jail(state="degraded", problems=["a.conf:3: [sshd] port: no port", "regex 2 is left out"]))
+    )
 
     assert lines[-3:] == [
         "! a.conf:3: [sshd] port: no port",
         "! [sshd] regex 2 is left out",
-        "When it is mended: guardhooks reload",
+        "After fixing it: guardhooks reload",
     ]
 
 
 def test_a_reload_is_advised_only_where_it_mends_something() -> None:
-    full = "the ledger cannot be written: no space; it is tried again"
+    full = "the ledger cannot be written: no space; retrying"
 
-    assert overview(guard(jail(), problems=[full]))[-1] == f"! {full}"
-    assert overview(guard(jail(), problems=[full, "plugin x: ..."], mended_by_reload=True))[-1] == (
-        "When it is mended: guardhooks reload"
+    assert overview(guard_status(jail(), problems=[full]))[-1] == f"! {full}"
+    assert overview(guard_status(jail(), problems=[full, "plugin x: ..."], mended_by_reload=True))[-1] == (
+        "After fixing it: guardhooks reload"
     )
 
 
 def test_many_sources_are_cut_short() -> None:
-    sources = [{"key": f"file:/{n} head", "state": "reading", "detail": "", "origins": []} for n in range(10)]
+    sources = [
+        {"key": f"file:/{n} head", "label": f"/{n}", "state": "reading", "detail": "", "origins": []} for n in range(10)
+    ]
 
-    assert overview(guard(jail(sources=sources)))[-1].endswith("/0, /1, /2, and 7 more")
+    assert overview(guard_status(jail(sources=sources)))[-1].endswith("/0, /1, /2, and 7 more")
 
 
 def test_no_jail_is_said_in_words() -> None:
-    assert overview(guard())[-1] == "no jail is enabled: nothing is guarded"
+    assert overview(guard_status())[-1] == "no jail is enabled: nothing is guarded"
 
 
 def test_bans_are_listed_by_their_end_with_matches_when_asked_for() -> None:
@@ -98,7 +112,7 @@ def test_bans_are_listed_by_their_end_with_matches_when_asked_for() -> None:
     ]  # fmt: skip
     report = jail(maxretry=5, findtime=600.0, bantime=None, banned=bans)
 
-    lines = one_jail(report, matches=True)
+    lines = one_jail(details(report), matches=True)
 
     assert "  rule      5 failures in 10m: banned forever" in lines
     first, match, last = lines[-3:]
@@ -106,7 +120,7 @@ def test_bans_are_listed_by_their_end_with_matches_when_asked_for() -> None:
     assert "pending" in first
     assert match == "    evil \\x1b[2J line"
     assert last.split()[:2] == ["192.0.2.1", "forever"]
-    assert len(one_jail(report)) == len(lines) - 1
+    assert len(one_jail(details(report))) == len(lines) - 1
 
 
 def test_bans_that_have_no_room_are_not_counted_as_banned_and_say_why() -> None:
@@ -116,14 +130,14 @@ def test_bans_that_have_no_room_are_not_counted_as_banned_and_say_why() -> None:
     }  # fmt: skip
     report = jail(state="degraded", actions=[action], bans={"current": 2, "failing": 3, "total": 9})
 
-    lines = overview(guard(report))
+    lines = overview(guard_status(report))
 
     assert "2 (3 failing)" in lines[4]
     assert lines[-2:] == [
         "! [sshd] action ipset: 3 not in force: set f2b-sshd is full",
         "! [sshd] action ipset: set f2b-sshd is full: 2 of 2 entries",
     ]
-    assert any("2 in force, 3 failing, 9 in all" in line for line in one_jail(report))
+    assert any("2 in force, 3 failing, 9 in all" in line for line in one_jail(details(report)))
 
 
 def test_a_set_that_is_nearly_full_is_shown_but_degrades_nothing() -> None:
@@ -135,7 +149,7 @@ def test_a_set_that_is_nearly_full_is_shown_but_degrades_nothing() -> None:
         "reason": "",
         "warning": "set is 85 % full",
     }
-    report = guard(jail(actions=[action]))
+    report = guard_status(jail(actions=[action]))
 
     assert overview(report)[-1] == "! [sshd] action ipset: set is 85 % full"
     assert not is_degraded(report)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from guardhooks.control.commands import commands
+from guardhooks.control.commands import own_requests
 from guardhooks.control.protocol import RequestError
 from guardhooks.model import PERMANENT, Ban, Jail
+from guardhooks.status import GuardStatus, JailDetails, JailStatus
 
 
 @dataclass
@@ -23,11 +24,7 @@ class RecordingGuard:
     observing: bool = False
     states: list[str] = field(default_factory=lambda: ["active"])
 
-    @property
-    def enforcer(self) -> RecordingGuard:
-        return self
-
-    def state(self, jail: str, id: str) -> str:
+    def ban_state(self, jail: str, id: str) -> str:
         return self.states.pop(0) if len(self.states) > 1 else self.states[0]
 
     async def ban(
@@ -54,11 +51,12 @@ class RecordingGuard:
     def is_banned(self, address: str, jail: str | None = None) -> bool:
         return any(key[1] == address and jail in {None, key[0]} for key in self.held)
 
-    def status(self) -> dict[str, object]:
-        return {"jails": [{"name": "sshd"}, {"name": "dovecot", "state": "broken"}]}
+    def status(self) -> GuardStatus:
+        jails = (JailStatus("sshd", "running"), JailStatus("dovecot", "broken"))
+        return GuardStatus("0.1.0", 42, "/etc/guardhooks", 1000.0, jails=jails)
 
-    def jail_status(self, jail: str) -> dict[str, object]:
-        return {"name": jail, "banned": []}
+    def jail_status(self, jail: str) -> JailDetails:
+        return JailDetails(jail, "running")
 
     def plugins_report(self) -> list[dict[str, object]]:
         return [{"jail": jail, "hook": "decide_ban", "plugins": []} for jail in self.jails]
@@ -80,7 +78,9 @@ def ask(guard: RecordingGuard, command: str, **arguments: object) -> object:
         return {"address": address}
 
     async def scene() -> object:
-        return await commands(guard, reload=reload, stop=stop, doctor=doctor)[command](arguments)
+        request = own_requests(guard, reload=reload, stop=stop, doctor=doctor).get(command)  # type: ignore[arg-type]
+        assert request is not None
+        return await request.run(**request.parse(arguments))
 
     return asyncio.run(scene())
 
@@ -123,7 +123,7 @@ def test_minus_one_bans_for_ever(guard: RecordingGuard) -> None:
     [
         ({"ids": ["192.0.2.1"]}, 'needs a "jail"'),
         ({"jail": 7, "ids": ["192.0.2.1"]}, '"jail" must be text'),
-        ({"jail": "sshd"}, '"ids" must be a list'),
+        ({"jail": "sshd"}, 'ban needs "ids": addresses, networks or other ids'),
         ({"jail": "sshd", "ids": []}, '"ids" must be a list'),
         ({"jail": "sshd", "ids": "192.0.2.1"}, '"ids" must be a list'),
         ({"jail": "sshd", "ids": [1]}, '"ids" must be a list'),
@@ -202,8 +202,9 @@ def test_unban_in_one_jail_leaves_the_others(guard: RecordingGuard) -> None:
 
 
 def test_a_jail_that_is_broken_still_has_a_status(guard: RecordingGuard) -> None:
-    assert ask(guard, "status", jail="dovecot") == {"name": "dovecot", "state": "broken"}
-    assert ask(guard, "status", jail="sshd") == {"name": "sshd", "banned": []}
+    broken, running = ask(guard, "status", jail="dovecot"), ask(guard, "status", jail="sshd")
+    assert (broken["name"], broken["state"], "banned" in broken) == ("dovecot", "broken", False)  # type: ignore[index, operator]
+    assert (running["name"], running["banned"]) == ("sshd", [])  # type: ignore[index]
 
 
 def test_plugins_can_be_asked_for_one_jail(guard: RecordingGuard) -> None:

@@ -177,7 +177,7 @@ def test_who_is_spared_and_banned_all_the_same_is_wrong(tmp_path: Path) -> None:
     builder = Builder({"wall": [KEPT]})
     play(tmp_path, builder, story)
     wrong = Finding(
-        "it is banned although the friends' list spares it", Level.BAD, f"guardhooks unban {ADDRESS} --jail sshd"
+        "it is banned although the friends' list exempts it", Level.BAD, f"guardhooks unban {ADDRESS} --jail sshd"
     )
     assert ("jail sshd", wrong) in found[0].findings
 

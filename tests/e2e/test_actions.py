@@ -103,7 +103,7 @@ def test_what_is_flushed_behind_our_back_comes_back(scene: Scene, guard: Guard, 
     for command in FLUSHES["route" if action.startswith("route") else "iptables"]:
         scene.network.server.run(*command.split())
     scene.wait_until_shut()
-    daemon.wait_for_log("what the kernel held was not what is due")
+    daemon.wait_for_log("kernel state differed from desired bans; repaired")
 
 
 @every_action

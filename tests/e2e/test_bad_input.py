@@ -291,7 +291,7 @@ def test_a_missing_log_is_waited_for_and_read_when_it_comes(tmp_path: Path) -> N
 
     (tmp_path / "later.log").write_text(f"{time.strftime('%Y-%m-%d %H:%M:%S')} login failed from 198.51.100.7\n" * 3)
     daemon.wait_for_log("[plain] Ban 198.51.100.7")
-    daemon.wait_for_log(f"[plain] is read now: {tmp_path}/later.log")
+    daemon.wait_for_log(f"[plain] reading: {tmp_path}/later.log")
     assert daemon.stop() == 0
 
 

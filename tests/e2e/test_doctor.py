@@ -233,7 +233,7 @@ def test_what_was_removed_behind_our_back_is_missed_without_a_daemon_too(
     assert "\n" not in said(report, "bad")
     assert report["kept_out"] is True
     assert f"by the ledger banned as {ATTACKER[4]}" in said(report, "note")
-    assert f"ignoreip {NEIGHBOUR[4]} spares it" in said(examined(daemon, NEIGHBOUR[4], code=1), "note")
+    assert f"ignoreip {NEIGHBOUR[4]} exempts it" in said(examined(daemon, NEIGHBOUR[4], code=1), "note")
     assert not scene.gets_through(ATTACKER[4])
 
     for command, lacks in sabotage.items():
@@ -294,12 +294,12 @@ def refused(daemon: Daemon, address: str, why: str) -> None:
 def test_what_must_not_be_banned_needs_force(scene: Scene) -> None:
     daemon = scene.daemon("nftables", ignoreip="203.0.113.0/24")
     refused(daemon, SERVER[4], "it is this machine's own address")
-    refused(daemon, "203.0.113.9", "ignoreip 203.0.113.0/24 spares it")
+    refused(daemon, "203.0.113.9", "ignoreip 203.0.113.0/24 exempts it")
     refused(daemon, "96.0.0.0/7", "it is wider than a /8")
 
     report = examined(daemon, "203.0.113.9", code=0)
 
-    assert "ignoreip 203.0.113.0/24 spares it, but the ban was forced" in said(report, "note")
+    assert "ignoreip 203.0.113.0/24 exempts it, but the ban was forced" in said(report, "note")
     assert report["kept_out"] is True
 
 

@@ -30,7 +30,7 @@ print("ready", flush=True)
 while True:
     server.accept()[0].close()
 """
-REPAIRED: Final = "what the kernel held was not what is due"
+REPAIRED: Final = "kernel state differed from desired bans; repaired"
 
 
 @dataclass
@@ -208,7 +208,7 @@ def test_who_has_no_room_is_failing_until_there_is(scene: Scene, banaction: str)
     daemon.command("ban", "plain", "198.51.100.1", "198.51.100.2")
     daemon.wait_for_log("is full: 2 of 2 entries")
     daemon.command("ban", "plain", ATTACKER[4], check=False)
-    daemon.wait_for_log("not in force, tried again (1): set f2b-plain")
+    daemon.wait_for_log("not in force, retrying (1): set f2b-plain")
     assert scene.reaches(ATTACKER[4])
     jail = daemon.ask("status", "plain")
     assert {ban["id"]: ban["state"] for ban in jail["banned"]} == {

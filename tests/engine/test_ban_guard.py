@@ -96,7 +96,7 @@ def test_force_opens_the_door_to_everything_but_everybody() -> None:
 def test_what_plugins_spare_is_refused_and_prefixes_are_narrowed_for_it() -> None:
     ban_guard = opened(lambda jail, id: "the friends' list" if id in {"203.0.113.7", "2001:db8:1:2::/64"} else "")
 
-    assert ban_guard.refusal(SSHD, "203.0.113.7") == "the friends' list spares it"
+    assert ban_guard.refusal(SSHD, "203.0.113.7") == "the friends' list exempts it"
     assert ban_guard.narrow_to_address(SSHD, "2001:db8:1:2::/64", "2001:db8:1:2::66") == "2001:db8:1:2::66"
     assert ban_guard.narrow_to_address(SSHD, "2001:db8:1:3::/64", "2001:db8:1:3::66") == "2001:db8:1:3::/64"
     assert ban_guard.narrow_to_address(SSHD, "::/64", "::66") == "::66"
@@ -152,7 +152,7 @@ def play(state: Path, story: Callable[[Guard], Awaitable[None]]) -> None:
 @pytest.mark.parametrize(
     ("id", "why"),
     [
-        ("203.0.113.5", "the friends' list spares it"),
+        ("203.0.113.5", "the friends' list exempts it"),
         ("96.0.0.0/6", "it is wider than a /8"),
         ("127.0.0.0/16", "it covers 127.0.0.1, this machine's own address"),
     ],
@@ -172,7 +172,7 @@ def test_a_decided_ban_is_refused_with_one_line_that_says_why_and_the_remedy(
 
 def test_a_ban_by_hand_of_who_is_spared_needs_force(tmp_path: Path) -> None:
     async def story(guard: Guard) -> None:
-        with pytest.raises(ActionError, match="the friends' list spares it; add --force"):
+        with pytest.raises(ActionError, match="the friends' list exempts it; add --force"):
             await guard.ban("sshd", "203.0.113.5")
         assert (await guard.ban("sshd", "203.0.113.5", force=True)).id == "203.0.113.5"
 

@@ -69,7 +69,7 @@ class Range:
             self.execute,
             lambda jail: list(self.desired.values()),
             self.report,
-            reconcile,
+            lambda: reconcile,
             Supervisor(),
             adopt=self.adopt,
         )

@@ -8,7 +8,6 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -38,6 +37,7 @@ from guardhooks import (
 from guardhooks.model import PERMANENT
 from guardhooks.plugins import Plugins
 from guardhooks.settings.model import Settings
+from guardhooks.status import BanCounts, FailureCounts
 
 WALL = ActionSpec("wall", "wall", {"name": "sshd"})
 SSHD = Jail("sshd", FilterSpec("sshd"), (SourceSpec("memory"),), (WALL,), maxretry=3)
@@ -208,7 +208,7 @@ def test_enough_failures_become_a_ban_in_the_firewall(world: World) -> None:
         assert world.kernel == {"wall sshd": {"198.51.100.1"}}
         assert guard.is_banned("198.51.100.1")
         assert not guard.is_banned("198.51.100.2")
-        assert guard.jail_status("sshd")["failures"] == {"tracked": 1, "total": 5}
+        assert guard.jail_status("sshd").failures == FailureCounts(tracked=1, total=5)
         await guard.stop()
 
     play(story)
@@ -378,7 +378,7 @@ def test_a_reload_applies_the_difference_and_keeps_every_ban(world: World) -> No
         assert not guard.is_banned("198.51.100.2")
         world.log(*failed("198.51.100.3", 1))
         await until(lambda: guard.is_banned("198.51.100.3"))
-        assert [jail["name"] for jail in guard.status()["jails"]] == ["sshd", "new"]  # type: ignore[attr-defined]
+        assert [jail.name for jail in guard.status().jails] == ["sshd", "new"]
         await guard.stop()
 
     play(story)
@@ -393,8 +393,8 @@ def test_a_jail_that_a_reload_breaks_goes_on_as_it_was_and_says_so(world: World)
         world.log(*failed("198.51.100.1"))
         await until(lambda: world.kernel == {"wall sshd": {"198.51.100.1"}})
         shown = guard.jail_status("sshd")
-        assert shown["state"] == "degraded"
-        assert shown["problems"] == ["jail.local:7: [sshd] filter: no such filter"]
+        assert shown.state == "degraded"
+        assert shown.problems == ("jail.local:7: [sshd] filter: no such filter",)
         await guard.stop()
 
     play(story)
@@ -419,7 +419,7 @@ def test_an_action_that_nobody_serves_is_shown(world: World) -> None:
         guard = world.guard(jail)
         await guard.start()
         await until(lambda: [w.state for w in guard.enforcer.workers("sshd")] == ["active", "unserved"])
-        assert guard.jail_status("sshd")["state"] == "degraded"
+        assert guard.jail_status("sshd").state == "degraded"
         world.log(*failed("198.51.100.1"))
         await until(lambda: world.banned == [("sshd", "198.51.100.1")])
         await guard.stop()
@@ -448,7 +448,7 @@ def test_a_clock_that_goes_back_by_a_day_makes_no_ban_longer_than_it_is(world: W
         await guard.ban("sshd", "198.51.100.1", length=600.0)
         await until(lambda: world.kernel == {"wall sshd": {"198.51.100.1"}})
         world.now -= 86400.0
-        await until(lambda: guard.jail_status("sshd")["banned"][0]["remaining"] == 600.0)  # type: ignore[index]
+        await until(lambda: guard.jail_status("sshd").banned[0].remaining == 600.0)
         assert world.kernel == {"wall sshd": {"198.51.100.1"}}
         world.now += 601.0
         await until(lambda: world.unbanned == [("sshd", "198.51.100.1")])
@@ -535,14 +535,14 @@ def test_a_ban_without_room_is_failing_in_the_status_and_counted_as_no_ban(tmp_p
         await until(lambda: guard.enforcer.state("sshd", "198.51.100.3") == "failing")
         await until(lambda: len(world.banned) == 2)
         status = guard.jail_status("sshd")
-        assert status["state"] == "degraded"
-        assert status["bans"] == {"current": 2, "failing": 1, "total": 3}
-        [action] = cast("list[dict[str, object]]", status["actions"])
-        assert (action["state"], action["failing"], action["warning"]) == ("active", 1, "nearly full")
-        assert action["reason"] == "no room: buy more"
-        bans = {ban["id"]: ban for ban in cast("list[dict[str, object]]", status["banned"])}
-        assert (bans["198.51.100.3"]["state"], bans["198.51.100.3"]["problem"]) == ("failing", "no room: buy more")
-        assert bans["198.51.100.1"]["problem"] == ""
+        assert status.state == "degraded"
+        assert status.bans == BanCounts(current=2, failing=1, total=3)
+        [action] = status.actions
+        assert (action.state, action.failing, action.warning) == ("active", 1, "nearly full")
+        assert action.reason == "no room: buy more"
+        bans = {ban.id: ban for ban in status.banned}
+        assert (bans["198.51.100.3"].state, bans["198.51.100.3"].problem) == ("failing", "no room: buy more")
+        assert bans["198.51.100.1"].problem == ""
         await guard.unban("198.51.100.1")
         await until(lambda: guard.enforcer.state("sshd", "198.51.100.3") == "active")
         await guard.stop()

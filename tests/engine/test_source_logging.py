@@ -43,7 +43,7 @@ def test_a_source_that_is_read_needs_no_word(told: Told) -> None:
 
 def test_waiting_is_told_once_and_so_is_its_end(told: Told) -> None:
     assert told.after(WAITING, WAITING, WAITING) == [("WARNING", "[j] waiting: no file /a yet")]
-    assert told.after(READING, READING, READING) == [("INFO", "[j] is read now: /a")]
+    assert told.after(READING, READING, READING) == [("INFO", "[j] reading: /a")]
 
 
 def test_what_holds_for_a_moment_only_makes_no_noise(told: Told) -> None:

@@ -35,7 +35,7 @@ def read_source(plugins: Plugins, jail: Jail, spec: SourceSpec, origin: str) -> 
 
     :raises ConfigError: when no plugin reads it, or it cannot be right.
     """
-    return LogLines(origin, _blocks(plugins.log_source(jail, spec)))
+    return LogLines(origin, _blocks(plugins.log_source(jail, spec).worker))
 
 
 def _blocks(source: LogSource) -> Iterator[Block]:

@@ -33,10 +33,10 @@ async def test_failed_logins_are_found_at_the_times_of_the_journal(folder: Path)
     spec = SourceSpec("\n".join(found.journalmatch), kind="journal", backend=f"systemd[journalpath={folder}]")
     jail = Jail("sshd", filter=found, sources=(spec,), findtime=1e9)
     plugins = Plugins.load(clock=lambda: START + 100)
-    source = plugins.log_source(jail, spec)
+    source = plugins.log_source(jail, spec).worker
     (matcher,) = plugins.line_matcher(source, [jail])
     failures = []
-    async for chunk in source.chunks(StartAt({}, 0.0, matcher.time_of)):
+    async for chunk in source.chunks(StartAt({}, 0.0, matcher.worker.time_of)):
         failures += plugins.feed(matcher, chunk)
         if b"Accepted" in chunk.data:
             await source.close()

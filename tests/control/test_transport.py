@@ -7,40 +7,47 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from guardhooks.control import client
+from guardhooks.control.arguments import ArgumentKind
+from guardhooks.control.json_protocol import JsonProtocol
 from guardhooks.control.protocol import REQUEST_LIMIT, NoDaemonError, RequestError
-from guardhooks.control.server import ControlServer
+from guardhooks.control.requests import Argument, Request, Requests
+from guardhooks.control.transport import SocketServer
 from guardhooks.errors import ActionError, StateError
 
 NOBODY = 65534
 ME = frozenset({os.geteuid()})
-Handler = Callable[[Mapping[str, object]], Awaitable[object]]
 
 
-async def echo(arguments: Mapping[str, object]) -> object:
-    return dict(arguments)
+async def echo(**arguments: object) -> object:
+    return arguments
 
 
-async def fail(arguments: Mapping[str, object]) -> object:
+async def fail() -> object:
     raise ActionError("the firewall\nsaid \x1b[31mno")
 
 
-async def crash(arguments: Mapping[str, object]) -> object:
+async def crash() -> object:
     raise ZeroDivisionError
 
 
-COMMANDS: dict[str, Handler] = {"echo": echo, "fail": fail, "crash": crash}
+ECHOED = (
+    Argument("jail"), Argument("text"), Argument("length", ArgumentKind.NUMBER), Argument("number", ArgumentKind.NUMBER),
+    Argument("ids", ArgumentKind.IDS),
+)  # fmt: skip
+REQUESTS = (Request("echo", echo, arguments=ECHOED), Request("fail", fail), Request("crash", crash))
 
 
 @asynccontextmanager
-async def serving(path: Path, commands: Mapping[str, Handler] = COMMANDS, **options: float) -> AsyncIterator[None]:
-    server = ControlServer(path, commands, allowed_uids=ME, **options)  # type: ignore[arg-type]
+async def serving(path: Path, *requests: Request, **options: float) -> AsyncIterator[None]:
+    protocol = JsonProtocol(Requests(requests or REQUESTS))
+    server = SocketServer(path, protocol, allowed_uids=ME, **options)  # type: ignore[arg-type]
     await server.start()
     try:
         yield
@@ -267,7 +274,7 @@ def test_the_socket_of_a_living_daemon_is_left_alone(path: Path) -> None:
     async def scene() -> None:
         async with serving(path):
             with pytest.raises(StateError, match="in use by another daemon"):
-                await ControlServer(path, COMMANDS, allowed_uids=ME).start()
+                await SocketServer(path, JsonProtocol(Requests(REQUESTS)), allowed_uids=ME).start()
             assert await call(path, "echo") == {}
 
     asyncio.run(scene())
@@ -277,7 +284,7 @@ def test_a_file_that_is_no_socket_is_never_removed(path: Path) -> None:
     path.write_text("precious")
 
     with pytest.raises(StateError, match="something that is no socket"):
-        asyncio.run(ControlServer(path, COMMANDS, allowed_uids=ME).start())
+        asyncio.run(SocketServer(path, JsonProtocol(Requests(REQUESTS)), allowed_uids=ME).start())
     assert path.read_text() == "precious"
 
 
@@ -286,7 +293,7 @@ def test_a_path_too_long_for_a_socket_address_works_all_the_same(tmp_path: Path)
 
     async def scene() -> None:
         async with serving(path):
-            assert await call(path, "echo", a=1) == {"a": 1}
+            assert await call(path, "echo", number=1) == {"number": 1}
 
     asyncio.run(scene())
     assert not path.exists()
@@ -296,12 +303,12 @@ def test_closing_lets_a_request_in_progress_finish(path: Path) -> None:
     async def scene() -> None:
         entered, go_on = asyncio.Event(), asyncio.Event()
 
-        async def slow(arguments: Mapping[str, object]) -> object:
+        async def slow() -> object:
             entered.set()
             await go_on.wait()
             return "done"
 
-        server = ControlServer(path, {"slow": slow}, allowed_uids=ME)
+        server = SocketServer(path, JsonProtocol(Requests([Request("slow", slow)])), allowed_uids=ME)
         await server.start()
         idle = client.Connection(path)
         asked = asyncio.create_task(call(path, "slow"))

@@ -1,0 +1,173 @@
+"""The daemon's end of a unix socket: accepts clients, checks who they are, keeps the limits, whatever the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Protocol
+
+from guardhooks.control.listener import listen
+from guardhooks.control.peers import Peer, current_peer, peer_of
+from guardhooks.control.protocol import RequestError
+from guardhooks.system.state_folders import socket_folder
+
+_CLOSING_TIME: Final = 5.0
+"""Seconds that requests in progress are given to finish when the server closes."""
+
+logger = logging.getLogger("guardhooks.control")
+
+
+class WireProtocol(Protocol):
+    """What goes over a socket: messages up to `limit` bytes that end with `separator`, one answer for each."""
+
+    @property
+    def separator(self) -> bytes: ...
+
+    @property
+    def limit(self) -> int: ...
+
+    async def answer(self, message: bytes) -> bytes:
+        """The answer to one message, which comes without its separator. `current_peer` tells who asks."""
+        ...
+
+    def refusal(self, error: RequestError) -> bytes:
+        """What is sent instead of an answer when the transport turns a client away."""
+        ...
+
+
+class SocketServer:
+    """Serves one protocol on a unix socket that only its owner may open."""
+
+    def __init__(
+        self,
+        path: Path,
+        protocol: WireProtocol,
+        *,
+        allowed_uids: frozenset[int],
+        idle_timeout: float = 30.0,
+        max_clients: int = 32,
+        admit: Callable[[int], Awaitable[object]] | None = None,
+    ) -> None:
+        """
+        :param allowed_uids: users whose processes are served; all others are refused.
+        :param idle_timeout: seconds that a client may take to send a request or to read an answer.
+        :param max_clients: how many clients may be connected at a time.
+        :param admit: called with the pid of each client that is served, before its first request.
+        """
+        self._path = path
+        self._protocol = protocol
+        self._allowed_uids = allowed_uids
+        self._idle_timeout = idle_timeout
+        self._max_clients = max_clients
+        self._admit = admit
+        self._server: asyncio.Server | None = None
+        self._inode = 0
+        self._clients: set[asyncio.Task[None]] = set()
+        self._busy: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Take the socket and begin to answer.
+
+        :raises StateError: when another daemon answers there, or the socket cannot be made.
+        """
+        socket_folder(self._path.parent)
+        listener = listen(self._path)
+        self._inode = self._path.lstat().st_ino
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=self._protocol.limit)
+
+    async def reopen_if_gone(self) -> None:
+        """Take the socket again if it, or its folder, was removed: nobody could connect any more.
+
+        :raises StateError: as `start`.
+        """
+        if self._server is None or not self._server.is_serving() or self._stands():
+            return
+        former = self._server
+        await self.start()
+        former.close()
+        logger.warning("control socket %s had been removed; created it again", self._path)
+
+    def _stands(self) -> bool:
+        try:
+            return self._path.lstat().st_ino == self._inode
+        except OSError:
+            return False
+
+    async def close(self) -> None:
+        """Stop listening, let requests in progress finish for a moment, drop everybody else, remove the socket."""
+        if self._server is None:
+            return
+        self._server.close()
+        with suppress(OSError):
+            if self._path.lstat().st_ino == self._inode:
+                self._path.unlink()
+        current = asyncio.current_task()
+        for client in self._clients - self._busy:
+            client.cancel()
+        busy = self._busy - {current}
+        if busy:
+            _, late = await asyncio.wait(busy, timeout=_CLOSING_TIME)
+            for client in late:
+                client.cancel()
+        await asyncio.gather(*(self._clients - {current}), return_exceptions=True)
+        self._server = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "asyncio runs client callbacks in tasks"
+        try:
+            peer = peer_of(writer.get_extra_info("socket"))
+            current_peer.set(peer)
+            if reason := self._refusal(peer):
+                await self._send(writer, self._protocol.refusal(RequestError(reason, "refused")))
+                return
+            self._clients.add(task)
+            if self._admit is not None:
+                await self._admit(peer.pid)
+            await self._converse(task, reader, writer)
+        except (OSError, TimeoutError):
+            logger.debug("a control client disconnected or timed out")
+        except asyncio.CancelledError:
+            logger.debug("a control client is dropped: the server closes")
+        finally:
+            self._clients.discard(task)
+            self._busy.discard(task)
+            if writer.transport.get_write_buffer_size():  # it does not read: waiting would not help
+                writer.transport.abort()
+            else:
+                writer.close()
+
+    def _refusal(self, peer: Peer) -> str:
+        if peer.uid not in self._allowed_uids:
+            logger.warning("control socket: refused pid %d of uid %d", peer.pid, peer.uid)
+            return f"uid {peer.uid} may not control this daemon; ask as root or as the daemon's user"
+        if len(self._clients) >= self._max_clients:
+            return f"{self._max_clients} clients are connected already; try again in a moment"
+        return ""
+
+    async def _converse(
+        self, task: asyncio.Task[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Requests of one client, one after the other, until it disconnects; one that is too long ends it."""
+        separator = self._protocol.separator
+        while self._server is not None and self._server.is_serving():
+            try:
+                async with asyncio.timeout(self._idle_timeout):
+                    message = await reader.readuntil(separator)
+            except asyncio.IncompleteReadError:
+                return
+            except asyncio.LimitOverrunError:
+                error = RequestError(f"the request is longer than {self._protocol.limit} bytes", "usage")
+                await self._send(writer, self._protocol.refusal(error))
+                return
+            self._busy.add(task)
+            await self._send(writer, await self._protocol.answer(message.removesuffix(separator)))
+            self._busy.discard(task)
+
+    async def _send(self, writer: asyncio.StreamWriter, answer: bytes) -> None:
+        writer.write(answer)
+        async with asyncio.timeout(self._idle_timeout):
+            await writer.drain()

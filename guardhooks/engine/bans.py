@@ -1,0 +1,98 @@
+"""Makes and lifts bans: those that plugins decide, those by hand, those that end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+
+from guardhooks.engine.ban_guard import FORCED, BanGuard
+from guardhooks.engine.configuration import LiveConfiguration
+from guardhooks.engine.enforcer import Enforcer
+from guardhooks.engine.ledger_writer import LedgerWriter
+from guardhooks.ledger import Ledger
+from guardhooks.model import NO_OPTIONS, Ban
+from guardhooks.net.addresses import canonical
+from guardhooks.text import safe_text
+
+logger = logging.getLogger("guardhooks.actions")
+
+
+class Bans:
+    """Keeps ledger and enforcer in step: whatever is put into the one is enforced by the other."""
+
+    def __init__(  # noqa: PLR0917 -- its collaborators
+        self,
+        configuration: LiveConfiguration,
+        ledger: Ledger,
+        writer: LedgerWriter,
+        enforcer: Enforcer,
+        ban_guard: BanGuard,
+        clock: Callable[[], float],
+    ) -> None:
+        self._configuration = configuration
+        self._ledger, self._writer = ledger, writer
+        self._enforcer, self._ban_guard = enforcer, ban_guard
+        self._clock = clock
+
+    def apply(self, ban: Ban) -> Ban | None:
+        """Enforce a decision, unless it is already over, changes nothing or would hit what must not be banned."""
+        jail = self._configuration.jails.get(ban.jail)
+        if jail is None:
+            logger.error("[%s] a plugin decided a ban of %s, but there is no such jail", ban.jail, safe_text(ban.id))
+            return None
+        self._ledger.forget(ban.jail, ban.id)
+        if ban.end <= self._clock():
+            logger.info("[%s] Ignore %s, expired bantime", ban.jail, safe_text(ban.id))
+            return None
+        if not self._ban_guard.allows(jail, ban):
+            return None
+        stored = self._ledger.add(ban)
+        if stored is not None:
+            self._enforcer.ban(jail, stored)
+        return stored
+
+    async def ban(  # noqa: PLR0917 -- those of `Guard.ban`
+        self, jail: str, id: str, length: float | None, reason: str, force: bool, protected: Collection[str]
+    ) -> Ban:
+        """See `Guard.ban`."""
+        of = self._configuration.jail(jail)
+        id = canonical(id) or id
+        self._ban_guard.check(of, id, force=force, protected=protected)
+        notes = FORCED if force else NO_OPTIONS
+        ban = Ban(id, jail, self._clock(), of.bantime if length is None else length, reason=reason, notes=notes)
+        stored = self._ledger.add(ban)
+        if stored is None:
+            return next(iter(self._ledger.find(id, jail)), ban)
+        self._enforcer.ban(of, stored)
+        await self._writer.write()
+        return stored
+
+    async def lift(self, bans: Sequence[Ban]) -> list[Ban]:
+        """Lift these bans; returns those that were in force."""
+        lifted = [ban for each in bans if (ban := self._ledger.remove(each.jail, each.id)) is not None]
+        for ban in lifted:
+            self._ledger.forget(ban.jail, ban.id)
+            self._unban(ban)
+        await self._writer.write()
+        return lifted
+
+    async def lift_unsafe(self) -> None:
+        """Lift the bans of what this machine needs by now."""
+        if bans := self._ban_guard.unsafe_active_bans(self._ledger.find):
+            await self.lift(bans)
+
+    def expire(self, now: float) -> None:
+        """Unban everybody whose ban is over at `now`, seconds since the epoch."""
+        for ban in self._ledger.expire(now):
+            self._unban(ban)
+
+    def drop_jail(self, jail: str) -> None:
+        """Forget the bans and failures of a jail whose actions have been flushed."""
+        for ban in self._ledger.active(jail):
+            self._ledger.remove(jail, ban.id)
+        self._ledger.drop_jail(jail)
+
+    def _unban(self, ban: Ban) -> None:
+        jail = self._configuration.jails.get(ban.jail)
+        if jail is not None:
+            self._enforcer.unban(jail, ban)

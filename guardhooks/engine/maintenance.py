@@ -1,0 +1,78 @@
+"""What a guard does at intervals: bans end, the clock is watched, the ledger is written."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from guardhooks.engine.ban_guard import BanGuard
+from guardhooks.engine.bans import Bans
+from guardhooks.engine.configuration import LiveConfiguration
+from guardhooks.engine.enforcer import Enforcer
+from guardhooks.engine.ledger_writer import LedgerWriter
+from guardhooks.engine.sources import Sources, SourceStateLogger
+from guardhooks.ledger import Ledger
+from guardhooks.plugins.faults import resource_exhaustion
+
+_TICK: Final = 0.5
+"""Seconds between two rounds."""
+_CLOCK_STEP: Final = 60.0
+"""A round that comes so many seconds late, or early, means that the clock was set or the machine slept."""
+
+logger = logging.getLogger("guardhooks.actions")
+
+
+class Maintenance:
+    """The maintenance loop of one guard."""
+
+    def __init__(  # noqa: PLR0917 -- its collaborators
+        self,
+        configuration: LiveConfiguration,
+        ledger: Ledger,
+        writer: LedgerWriter,
+        bans: Bans,
+        enforcer: Enforcer,
+        ban_guard: BanGuard,
+        sources: Sources,
+        clock: Callable[[], float],
+    ) -> None:
+        self._configuration = configuration
+        self._ledger, self._writer, self._bans = ledger, writer, bans
+        self._enforcer, self._ban_guard, self._sources = enforcer, ban_guard, sources
+        self._clock = clock
+        self._last_round = clock()
+        self._source_states = SourceStateLogger()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._last_round = self._clock()
+        while True:
+            await asyncio.sleep(_TICK)
+            try:
+                await self._round()
+            except (OSError, MemoryError) as error:  # a lack of files or memory passes, and ending would not help
+                self._writer.log(f"{resource_exhaustion(error) or error}; retrying")
+
+    async def _round(self) -> None:
+        now = self._clock()
+        if abs(now - self._last_round) > _CLOCK_STEP:
+            self._follow_clock(now)
+        self._last_round = now
+        self._bans.expire(now)
+        if await self._ban_guard.refresh():
+            await self._bans.lift_unsafe()
+        self._source_states.look(self._sources.states(), now)
+        await self._writer.write()
+
+    def _follow_clock(self, now: float) -> None:
+        """The clock was set, or the machine slept: bans end by the clock, timeouts in the kernel are corrected."""
+        moved = now - self._last_round
+        number = self._ledger.set_back(now) if moved < 0 else 0
+        logger.warning(
+            "the clock jumped %s by %.0f s: %d bans start now instead of later, expired ones end, others are checked",
+            "back" if moved < 0 else "forward", abs(moved), number,
+        )  # fmt: skip
+        for name in self._configuration.jails:
+            self._enforcer.check_now(name)

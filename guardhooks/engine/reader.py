@@ -1,0 +1,152 @@
+"""Reads one source for the jails that name it: opens it again after a fault, and gets its matchers from the plugins."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from guardhooks.engine.configuration import LiveConfiguration
+from guardhooks.engine.pipeline import Pipeline
+from guardhooks.errors import GuardhooksError
+from guardhooks.model import Jail, Problem, SourceSpec
+from guardhooks.plugins.calls import Asked, Provided
+from guardhooks.plugins.faults import cause_of
+from guardhooks.text import safe_text
+from guardhooks.workers import LineMatcher, LogSource, SourceStatus
+
+_RESTART_AFTER: Final = (1.0, 5.0, 30.0)
+"""Seconds until a source whose plugin failed is opened again, by how often it has failed in a row."""
+_CLOSING_TIME: Final = 10.0
+"""Seconds that a source has to end when it is closed."""
+
+logger = logging.getLogger("guardhooks.source")
+
+
+class Reader:
+    """One source, the jails that read it, and the task that does."""
+
+    def __init__(
+        self,
+        source: Provided[LogSource],
+        spec: SourceSpec,
+        jails: tuple[Jail, ...],
+        configuration: LiveConfiguration,
+        pipeline: Pipeline,
+    ) -> None:
+        self.source, self.jails = source, jails
+        self.problems: dict[str, list[Problem]] = {}
+        self.task: asyncio.Task[None] | None = None
+        self._spec = spec
+        self._configuration, self._pipeline = configuration, pipeline
+        self._matchers: Sequence[Provided[LineMatcher]] = ()
+        self._served: frozenset[str] = frozenset()
+        self._asked: Asked = ()
+        self._matching = asyncio.Lock()
+        self._failed = ""
+        self._label = ""
+        self._closing = False
+
+    def status(self) -> SourceStatus:
+        """The source's own status, unless it has failed."""
+        source, failed = self.source.worker, self._failed
+        if not failed:
+            try:
+                status = source.status()
+            except Exception as error:  # noqa: BLE001 -- the plugin boundary
+                failed = cause_of(error)
+            else:
+                self._label = status.label
+                return status
+        return SourceStatus(source.key, "failed", failed, label=self._label)
+
+    async def run(self) -> None:
+        """Read until closed; a source or matcher that fails is opened again from the position it had reached."""
+        tries = 0
+        while not self._closing:
+            try:
+                await self._read()
+            except Exception as error:  # noqa: BLE001 -- the plugin boundary: source and matcher are plugins' objects
+                self._failed = cause_of(error)
+                logger.error("source %s failed, retrying: %s", safe_text(self.source.worker.key), self._failed)
+            else:
+                return
+            with contextlib.suppress(Exception):
+                await self.source.worker.close()
+            await asyncio.sleep(_RESTART_AFTER[min(tries, len(_RESTART_AFTER) - 1)])
+            tries += 1
+            with contextlib.suppress(GuardhooksError):
+                self.source = self._configuration.plugins.log_source(self.jails[0], self._spec)
+                self._failed = ""
+
+    async def _read(self) -> None:
+        await self._find_matchers()
+        if self._matchers:
+            await self._pipeline.follow(self.source.worker, self.jails, lambda: self._matchers)
+
+    async def update_matchers(self) -> bool:
+        """After a reload: get matchers from the plugins that are asked now, unless they are the same as before.
+
+        Reading goes on meanwhile. False where the source must be opened again instead: it has failed, or other jails
+        than before are served.
+        """
+        if self._failed:
+            return False
+        if self._asked == self._configuration.plugins.asked_for_matchers(self.jails):
+            return True
+        served = self._served
+        try:
+            await self._find_matchers()
+        except (GuardhooksError, OSError, MemoryError):  # opening it again retries, and reports the cause
+            return False
+        return bool(served) and served == self._served
+
+    async def _find_matchers(self) -> None:
+        async with self._matching:  # a reload may come while the first matchers are still being compiled
+            plugins = self._configuration.plugins
+            asked = plugins.asked_for_matchers(self.jails)
+            matchers = await asyncio.get_running_loop().run_in_executor(
+                self._pipeline.executor, plugins.line_matcher, self.source.worker, self.jails
+            )
+            self._note_problems(matchers)
+            self._asked, self._matchers = asked, matchers
+            self._served = frozenset(name for matcher in matchers for name in matcher.worker.jails)
+
+    def _note_problems(self, matchers: Sequence[Provided[LineMatcher]]) -> None:
+        jails = {jail.name: jail for jail in self.jails}
+        self.problems = {
+            name: [_placed(problem, jails.get(name)) for problem in found]
+            for matcher in matchers
+            for name, found in matcher.worker.problems.items()
+        }
+        served = {name for matcher in matchers for name in matcher.worker.jails}
+        for name in jails.keys() - served:
+            unmatched = Problem("no plugin finds failures in its lines", section=name, key="filter", fatal=True)
+            self.problems.setdefault(name, []).append(unmatched)
+        for name, problems in self.problems.items():
+            for problem in problems:
+                logger.error("[%s] %s", name, safe_text(str(problem).removeprefix(f"[{name}] ")))
+
+    async def close(self) -> None:
+        """End the reading; what was read is counted, what was not stays for the next time."""
+        self._closing = True
+        source = self.source.worker
+        try:
+            await source.close()
+        except Exception as error:  # noqa: BLE001 -- the plugin boundary
+            logger.error("source %s: closing failed: %s", safe_text(source.key), safe_text(str(error)))
+        if self.task is not None:
+            done, _ = await asyncio.wait({self.task}, timeout=_CLOSING_TIME)
+            if not done:
+                self.task.cancel()
+
+
+def _placed(problem: Problem, jail: Jail | None) -> Problem:
+    """A matcher's problem with a part of the filter, which knows no files, at the place where that part is written."""
+    if problem.file or jail is None or jail.filter is None or problem.key not in jail.filter.places:
+        return problem
+    file, line = jail.filter.places[problem.key]
+    return replace(problem, file=file, line=line)

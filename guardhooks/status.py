@@ -1,0 +1,163 @@
+"""The state of a guard as plain values: what `status` shows, and what its JSON says under the same names.
+
+`engine/status.py` builds it, the control socket carries it (`to_dict`), the client reads it back (`from_dict`). A new
+field is added here and filled there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """State of a source: `waiting` (nothing there yet), `catching up`, `reading`, `polling`, `failed`.
+
+    `label` is what people call the source (a path as in `logpath`, a journal match); empty: they see its key.
+    """
+
+    key: str
+    state: str
+    detail: str = ""
+    origins: tuple[str, ...] = ()
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCounts:
+    """`tracked` offenders have failures within findtime; `total` failures were counted since the ledger began."""
+
+    tracked: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BanCounts:
+    """Bans in force, bans that an action could not put in force, bans made since the ledger began."""
+
+    current: int = 0
+    failing: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ActionStatus:
+    """One action of one jail.
+
+    `state` is `starting`, `active`, `failing` or `unserved` (no plugin handles it). `note` says what serves it,
+    `reason` why it fails, `warning` what will need attention soon. `failing` bans could not be put in force, `repairs`
+    counts checks that found a difference.
+    """
+
+    name: str
+    actname: str
+    state: str
+    note: str = ""
+    reason: str = ""
+    warning: str = ""
+    failing: int = 0
+    repairs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BanStatus:
+    """One ban. Times are seconds since the epoch; `end` and `remaining` seconds are None for a permanent ban.
+
+    `state` is `active`, `pending` or `failing`, `problem` why it is failing.
+    """
+
+    id: str
+    start: float
+    end: float | None
+    remaining: float | None
+    count: int = 1
+    failures: int = 0
+    reason: str = ""
+    matches: tuple[str, ...] = ()
+    state: str = "active"
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JailStatus:
+    """One jail. `state` is `running`, `degraded` (a part of it does not work) or `broken` (it does not run)."""
+
+    name: str
+    state: str
+    filter: str = ""
+    sources: tuple[SourceStatus, ...] = ()
+    failures: FailureCounts = FailureCounts()
+    bans: BanCounts = BanCounts()
+    actions: tuple[ActionStatus, ...] = ()
+    problems: tuple[str, ...] = ()
+    plugins_off: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JailDetails(JailStatus):
+    """One jail with its limits and its bans. `findtime` and `bantime` are seconds, a `bantime` of None is permanent."""
+
+    maxretry: int = 0
+    findtime: float = 0.0
+    bantime: float | None = None
+    banned: tuple[BanStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GuardStatus:
+    """The whole guard. `config` and `state` are its folders, `started` is seconds since the epoch.
+
+    `problems` belong to no single jail; `mended_by_reload` says that fixing the configuration and a reload help.
+    """
+
+    version: str
+    pid: int
+    config: str
+    started: float
+    state: str | None = None
+    observing: bool = False
+    jails: tuple[JailStatus, ...] = ()
+    problems: tuple[str, ...] = ()
+    mended_by_reload: bool = False
+
+
+def to_dict(value: Any) -> Any:  # noqa: ANN401 -- JSON-able values of any kind
+    """A status as JSON-able values: dataclasses become objects, tuples lists."""
+    if isinstance(value, tuple):
+        return [to_dict(each) for each in value]
+    if is_dataclass(value):
+        kind: Any = type(value)
+        return {name: to_dict(getattr(value, name)) for name in _names(kind)}
+    return value
+
+
+def from_dict(kind: type[_T], data: Mapping[str, Any]) -> _T:
+    """The status that JSON values describe. Unknown keys are ignored, so that a client may be older than its daemon."""
+    key: Any = kind  # mypy does not know that types are hashable
+    hints = _hints(key)
+    return kind(**{name: _read(hints[name], data[name]) for name in _names(key) if name in data})
+
+
+def _read(hint: Any, value: Any) -> Any:  # noqa: ANN401 -- the annotation of a field, and a JSON value
+    if isinstance(hint, UnionType):
+        return value
+    if get_origin(hint) is tuple:
+        (each, *_) = get_args(hint)
+        return tuple(_read(each, item) for item in value)
+    return from_dict(hint, value) if is_dataclass(hint) and isinstance(hint, type) else value
+
+
+@cache
+def _names(kind: Hashable) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cast("Any", kind)))
+
+
+@cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    return get_type_hints(kind)

@@ -1,0 +1,133 @@
+"""What plugins and commands may ask of a guard. `guardhooks.Guard` is one; anything with these methods will do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from guardhooks.model import ActionSpec, Ban, Fields, Finding, Jail, Op, Outcome, Totals
+from guardhooks.status import GuardStatus, JailDetails
+
+
+class LedgerView(Protocol):
+    """What may be asked of the ledger. Belongs to the event loop's thread, except `history`."""
+
+    def totals(self, jail: str) -> Totals:
+        """A jail in numbers; all zero for one that is not known."""
+        ...
+
+    def active(self, jail: str | None = None) -> list[Ban]:
+        """The bans in force, of one jail or all, in order of their start."""
+        ...
+
+    def find(self, id: str, jail: str | None = None) -> list[Ban]:
+        """The bans in force of this id; for an address also of prefixes that hold it, for a prefix all inside it."""
+        ...
+
+    def history(self, id: str) -> Sequence[Ban]:
+        """All remembered bans of exactly this id in all jails, those in force included, oldest first."""
+        ...
+
+
+class GuardView(Protocol):
+    """One guard. Methods belong to the event loop that it runs in, unless they say otherwise."""
+
+    @property
+    def jails(self) -> Mapping[str, Jail]:
+        """The jails that run, by name."""
+        ...
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Seconds since the epoch."""
+        ...
+
+    @property
+    def ledger(self) -> LedgerView: ...
+
+    @property
+    def ledger_file(self) -> Path | None:
+        """The ledger's file, whose folder plugins may keep files in; None where nothing is kept on disk."""
+        ...
+
+    @property
+    def observing(self) -> bool:
+        """Whether bans are only decided and logged."""
+        ...
+
+    # --- bans ---------------------------------------------------------------------------------------------------------
+
+    async def failure(
+        self, jail: str, id: str, *, time: float | None = None, fields: Fields | None = None, text: str = ""
+    ) -> list[Ban]:
+        """Report a failure, from inside a server; returns the bans that follow from it."""
+        ...
+
+    async def ban(
+        self,
+        jail: str,
+        id: str,
+        *,
+        length: float | None = None,
+        reason: str = "by hand",
+        force: bool = False,
+        protected: Collection[str] = (),
+    ) -> Ban:
+        """Ban an address, a network or another id by hand."""
+        ...
+
+    async def unban(self, id: str, jail: str | None = None) -> list[Ban]:
+        """Lift the bans of an id, or of all inside a network; returns those that were lifted."""
+        ...
+
+    async def unban_all(self, jail: str | None = None) -> int:
+        """Lift every ban, of one jail or of all; returns how many there were."""
+        ...
+
+    def is_banned(self, address: str, jail: str | None = None) -> bool:
+        """Whether a ban of this address, or of a prefix that holds it, is decided and not over. Takes microseconds."""
+        ...
+
+    def ban_state(self, jail: str, id: str) -> str:
+        """How far a ban that the ledger holds has come: `active`, `pending` or `failing`."""
+        ...
+
+    def refusal(self, jail: Jail, id: str) -> str:
+        """Why an id must not be banned in a jail, as the end of a sentence; empty if it may. Any thread may ask."""
+        ...
+
+    # --- actions ------------------------------------------------------------------------------------------------------
+
+    async def execute(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome:
+        """Have an action done by the plugin that handles it.
+
+        :raises ActionError: when it could not be done, or no plugin handles it.
+        """
+        ...
+
+    async def diagnose(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+        """What the plugin that handles an action finds; None if no plugin can look."""
+        ...
+
+    def check_actions(self, jail: str, actname: str = "") -> None:
+        """Have an action (or all of a jail) compared with the ledger and repaired now. Any thread may ask."""
+        ...
+
+    def adopts(self, jail: str, actname: str) -> bool:
+        """Whether an action that starts must report bans it finds instead of removing them. Any thread may ask."""
+        ...
+
+    # --- state --------------------------------------------------------------------------------------------------------
+
+    def status(self) -> GuardStatus:
+        """State of the whole guard."""
+        ...
+
+    def jail_status(self, jail: str) -> JailDetails:
+        """State of one jail with its bans. :raises ConfigError: when there is no such jail."""
+        ...
+
+    def plugins_report(self) -> list[dict[str, object]]:
+        """Which plugins are asked, per jail and hook, in which order."""
+        ...
