@@ -37,10 +37,8 @@ async def crash() -> object:
     raise ZeroDivisionError
 
 
-ECHOED = (
-    Argument("jail"), Argument("text"), Argument("length", ArgumentKind.NUMBER), Argument("number", ArgumentKind.NUMBER),
-    Argument("ids", ArgumentKind.IDS),
-)  # fmt: skip
+_NUMBERS = (Argument(name, ArgumentKind.NUMBER) for name in ("length", "number"))
+ECHOED = (Argument("jail"), Argument("text"), Argument("ids", ArgumentKind.IDS), *_NUMBERS)
 REQUESTS = (Request("echo", echo, arguments=ECHOED), Request("fail", fail), Request("crash", crash))
 
 

@@ -173,7 +173,7 @@ def play(story: Callable[[Scene], Awaitable[None]], *extra: object) -> None:
     asyncio.run(act())
 
 
-# --- each hook: a plugin that a reload adds, changes and removes ---------------------------------------------------------
+# --- each hook: a plugin that a reload adds, changes and removes ------------------------------------------------------
 
 
 def matching(word: str) -> object:

@@ -7,12 +7,15 @@ import math
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from guardhooks.engine.configuration import LiveConfiguration
 from guardhooks.engine.pipeline import Pipeline
 from guardhooks.engine.resolver import Resolver
 from guardhooks.ledger import Ledger
 from guardhooks.model import Ban, Failure, Jail
 from guardhooks.plugins import Plugins
+from guardhooks.settings.model import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Replay:
         self.jail = replace(self.jail, ignorecommand="")
         self._ledger = Ledger.open(None, clock=self._clock, history_age=math.inf)
         self._pipeline = Pipeline(
-            plugins=self.plugins,
+            configuration=LiveConfiguration(Settings(Path(), (self.jail,)), self.plugins, observe=False),
             ledger=self._ledger,
             resolver=Resolver(clock=self._clock),
             clock=self._clock,
@@ -72,7 +75,7 @@ class Replay:
             if isinstance(user := failure.fields.get("user"), str):
                 self._users.setdefault(id, set()).add(user)
             counted = replace(failure, jail=self.jail.name, id=id, resolve="")
-            self._runner.run(self._pipeline.process({self.jail.name: self.jail}, [counted]))
+            self._runner.run(self._pipeline.process([counted]))
 
     def _expire(self) -> None:
         end = self._ledger.next_end()

@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban, Finding, Jail, Level, Op, Outcome, hookimpl, safe_text
+from guardhooks import ActionError, ActionSpec, Ban, Finding, GuardView, Jail, Level, Op, Outcome, hookimpl, safe_text
 from guardhooks_core.actions.firewall.errors import PrivilegeError, ToolMissingError
 
 logger = logging.getLogger("guardhooks.auto")
@@ -24,31 +24,15 @@ LAST_RESORT: Final = "iptables-rules"
 OBSERVE: Final = "observe"
 
 
-class Executor(Protocol):
-    """What is asked of the guard."""
-
-    async def execute(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome:
-        """Have an action done by whichever plugin serves it; raises `ActionError`."""
-        ...
-
-
-class Examiner(Protocol):
-    """The same for a diagnosis; not started where no daemon runs."""
-
-    async def diagnose(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
-        """What the plugin that serves an action finds."""
-        ...
-
-
 class AutoAction:
     """The plugin. What was chosen holds for the jail's action until it is started again, stopped or flushed."""
 
     def __init__(self) -> None:
-        self._guard: Executor | None = None
+        self._guard: GuardView | None = None
         self._chosen: dict[tuple[str, str], str] = {}
 
     @hookimpl
-    def on_start(self, guard: Executor) -> None:
+    def on_start(self, guard: GuardView) -> None:
         """Keep the guard, whose other plugins do the work."""
         self._guard = guard
 
@@ -74,7 +58,7 @@ class AutoAction:
 
     @hookimpl(trylast=True)
     async def diagnose(
-        self, guard: Examiner, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str
+        self, guard: GuardView, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str
     ) -> list[Finding] | None:
         """See the contract. Where nothing was chosen, since no daemon runs, the first that is whole is taken for it."""
         if action.name != NAME:
@@ -87,7 +71,7 @@ class AutoAction:
         name = next(whole, next(iter(found)))
         return [Finding(f"auto → {name}" if chosen else f"auto: looked at as {name}"), *found[name]]
 
-    async def _choose(self, guard: Executor, jail: Jail, action: ActionSpec, bans: Sequence[Ban]) -> Outcome:
+    async def _choose(self, guard: GuardView, jail: Jail, action: ActionSpec, bans: Sequence[Ban]) -> Outcome:
         failures: list[tuple[str, ActionError]] = []
         key = (jail.name, action.actname)
         self._chosen.pop(key, None)
@@ -106,7 +90,7 @@ class AutoAction:
 
     async def _observe(
         self,
-        guard: Executor,
+        guard: GuardView,
         jail: Jail,
         action: ActionSpec,
         bans: Sequence[Ban],

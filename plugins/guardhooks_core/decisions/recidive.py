@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Generator, Sequence
 
-from guardhooks import Ban, Failure, Guard, Jail, Record, hookimpl, skip_first_time_offenders
+from guardhooks import Ban, Failure, GuardView, Jail, Record, hookimpl, skip_first_time_offenders
 
 _FILTER = "recidive"
 _recidive_jails: dict[int, tuple[Jail, ...]] = {}
@@ -19,7 +19,7 @@ _guards: dict[int, Sequence[Jail]] = {}
 
 
 @hookimpl
-def on_start(guard: Guard) -> None:
+def on_start(guard: GuardView) -> None:
     """Learn the guard's jails."""
     on_stop(guard)
     jails = tuple(guard.jails.values())
@@ -29,7 +29,7 @@ def on_start(guard: Guard) -> None:
 
 
 @hookimpl
-def on_stop(guard: Guard) -> None:
+def on_stop(guard: GuardView) -> None:
     """Forget the guard's jails."""
     for jail in _guards.pop(id(guard), ()):
         _recidive_jails.pop(id(jail), None)

@@ -5,28 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable
-from typing import Protocol
 
-from guardhooks import ActionSpec, Jail
+from guardhooks import ActionSpec, GuardView, Jail
 from guardhooks_core.actions.firewall.aggregate import Merging
 from guardhooks_core.actions.firewall.entries import entry_text
 from guardhooks_core.actions.firewall.parameters import Policy
-
-
-class AskedGuard(Protocol):
-    """What is asked of the guard, from any thread."""
-
-    def check_actions(self, jail: str, actname: str) -> None:
-        """Have an action compared with the kernel now."""
-        ...
-
-    def adopts(self, jail: str, actname: str) -> bool:
-        """Whether an action that starts must not remove what it finds, since the ledger has lost it."""
-        ...
-
-    def refusal(self, jail: Jail, id: str) -> str:
-        """Why a prefix must not be banned; empty where nothing speaks against it."""
-        ...
 
 
 class Vigil:
@@ -35,10 +18,10 @@ class Vigil:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._actions: dict[tuple[str, str], frozenset[str]] = {}
-        self._guard: AskedGuard | None = None
+        self._guard: GuardView | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
 
-    def serve(self, guard: AskedGuard) -> None:
+    def serve(self, guard: GuardView) -> None:
         """Ask this guard; for the thread of its event loop."""
         self._guard, self.loop = guard, asyncio.get_running_loop()
 

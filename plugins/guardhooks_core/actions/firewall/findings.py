@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from guardhooks import Ban, Finding, Level
 from guardhooks_core.actions.firewall.entries import Entries, Entry, entries_of, entry_text, parse_entry
 from guardhooks_core.actions.firewall.parameters import Parameters, Policy
-
-
-class Clocked(Protocol):
-    """What a diagnosis asks of the guard."""
-
-    clock: Callable[[], float]
-
 
 _NEARLY_FULL: Final = 0.8
 _TOLERANCE: Final = 5.0

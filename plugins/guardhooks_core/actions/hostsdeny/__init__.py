@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, Jail, Level, Op, Outcome, hookimpl, safe_text
+from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Level, Op, Outcome, hookimpl, safe_text
 from guardhooks_core.actions.common.options import fault, for_family, is_stand_in, refuse_unknown
 from guardhooks_core.actions.firewall.entries import entries_of
-from guardhooks_core.actions.firewall.findings import Clocked, missing
+from guardhooks_core.actions.firewall.findings import missing
 from guardhooks_core.actions.firewall.names import kernel_name
 from guardhooks_core.actions.firewall.ownership import Ownership
 from guardhooks_core.actions.hostsdeny.block import Block
@@ -124,7 +124,7 @@ class HostsDenyAction:
 
 
 @hookimpl(trylast=True)
-def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+def diagnose(guard: GuardView, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
     """See the contract; runs in a worker thread. With an address, `bans` are those that cover it."""
     if not _is_served(action):
         return None

@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, Jail, Op, Outcome, hookimpl
+from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, Outcome, hookimpl
 from guardhooks_core.actions.firewall import iptables
-from guardhooks_core.actions.firewall.change_watch import AskedGuard, Vigil
+from guardhooks_core.actions.firewall.change_watch import Vigil
 from guardhooks_core.actions.firewall.entries import entries_of
 from guardhooks_core.actions.firewall.errors import ToolMissingError
-from guardhooks_core.actions.firewall.findings import Clocked
 from guardhooks_core.actions.firewall.names import kernel_name
 from guardhooks_core.actions.firewall.nftables_monitor import REMOVALS, TABLE_REMOVED, Change, ChangeListener
 from guardhooks_core.actions.firewall.ownership import Ownership
@@ -54,7 +53,7 @@ class IpsetAction:
         self._census = Census(clock, self._lock, self._vigil.ask)
 
     @hookimpl
-    def on_start(self, guard: AskedGuard) -> None:
+    def on_start(self, guard: GuardView) -> None:
         """Keep the guard, which is asked for a check when others change our sets and rules."""
         self._vigil.serve(guard)
 
@@ -203,7 +202,7 @@ def set_names(name: str) -> dict[int, str]:
 
 
 @hookimpl(trylast=True)
-def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+def diagnose(guard: GuardView, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
     """See the contract; runs in a worker thread."""
     if action.name not in NAMES or not is_native(action):
         return None

@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, Jail, Op, Outcome, hookimpl
+from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, Outcome, hookimpl
 from guardhooks_core.actions.common.options import fault, has_commands_like, is_wanted_native, refuse_unknown
 from guardhooks_core.actions.firewall import iptables
 from guardhooks_core.actions.firewall.entries import entries_of
 from guardhooks_core.actions.firewall.errors import ToolMissingError
-from guardhooks_core.actions.firewall.findings import Clocked
 from guardhooks_core.actions.firewall.names import kernel_name
 from guardhooks_core.actions.firewall.ownership import Ownership
 from guardhooks_core.actions.firewall.parameters import Parameters, is_inverted, parse_parameters, wants_rules
@@ -97,7 +96,7 @@ class IptablesAction:
 
 
 @hookimpl(trylast=True)
-def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+def diagnose(guard: GuardView, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
     """See the contract; runs in a worker thread."""
     if not _is_served(action):
         return None

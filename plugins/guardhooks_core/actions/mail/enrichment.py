@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from guardhooks import ActionError, Ban
 from guardhooks_core.actions.common.hostnames import Hostnames
@@ -18,12 +18,6 @@ from guardhooks_core.actions.mail.whois import Answer, Whois
 _TOGETHER: Final = 25.0
 """Seconds for what is asked of the network for one message."""
 _READING: Final = 20.0
-
-
-class History(Protocol):
-    """What is asked of the guard's ledger."""
-
-    def history(self, id: str) -> Sequence[Ban]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, Jail, Op, Outcome, hookimpl
-from guardhooks_core.actions.firewall.change_watch import AskedGuard, Vigil
+from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, Outcome, hookimpl
+from guardhooks_core.actions.firewall.change_watch import Vigil
 from guardhooks_core.actions.firewall.entries import Entries, entries_of
-from guardhooks_core.actions.firewall.findings import Clocked
 from guardhooks_core.actions.firewall.nftables_monitor import Change, ChangeListener
 from guardhooks_core.actions.firewall.ownership import Ownership
 from guardhooks_core.actions.firewall.parameters import Parameters, Policy, is_native, parse_parameters, parse_policy
@@ -41,7 +40,7 @@ class NftablesAction:
         self._lock = threading.Lock()
 
     @hookimpl
-    def on_start(self, guard: AskedGuard) -> None:
+    def on_start(self, guard: GuardView) -> None:
         """Keep the guard, which is asked for a check when others change our table."""
         self._vigil.serve(guard)
 
@@ -134,7 +133,7 @@ class NftablesAction:
 
 
 @hookimpl(trylast=True)
-def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+def diagnose(guard: GuardView, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
     """See the contract; runs in a worker thread."""
     if action.name not in NAMES or not is_native(action):
         return None

@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, Jail, Level, Op, Outcome, hookimpl, safe_text
+from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Level, Op, Outcome, hookimpl, safe_text
 from guardhooks_core.actions.common.options import fault, is_stand_in, refuse_unknown
 from guardhooks_core.actions.firewall.entries import Entry, entries_of, entry_text
 from guardhooks_core.actions.firewall.errors import ToolMissingError
-from guardhooks_core.actions.firewall.findings import Clocked, absent, covering, differences
+from guardhooks_core.actions.firewall.findings import absent, covering, differences
 from guardhooks_core.actions.firewall.ownership import Ownership
 from guardhooks_core.actions.firewall.parameters import Policy
 from guardhooks_core.actions.route import kernel
@@ -91,7 +91,7 @@ class RouteAction:
 
 
 @hookimpl(trylast=True)
-def diagnose(guard: Clocked, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
+def diagnose(guard: GuardView, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
     """See the contract; runs in a worker thread."""
     if not _is_served(action):
         return None

@@ -12,9 +12,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban, Finding, Jail, Op, Outcome, hookimpl
+from guardhooks import ActionError, ActionSpec, Ban, Finding, GuardView, Jail, LedgerView, Op, Outcome, hookimpl
 from guardhooks_core.actions.common.hostnames import Hostnames
 from guardhooks_core.actions.shell.ban_commands import Enforcement
 from guardhooks_core.actions.shell.commands import Commands, is_served
@@ -23,19 +23,11 @@ from guardhooks_core.actions.shell.invocation import Invoker
 from guardhooks_core.actions.shell.journal import Receipts, boot_id
 from guardhooks_core.actions.shell.notify_commands import Notices
 from guardhooks_core.actions.shell.process import Runner
-from guardhooks_core.actions.shell.tags import LedgerView
 
 logger = logging.getLogger("guardhooks.shell")
 
 _IPV6_OFF: Final = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
 _RECEIPTS: Final = "shell"
-
-
-class GuardView(Protocol):
-    """What is asked of the guard."""
-
-    ledger: LedgerView
-    ledger_file: Path | None
 
 
 class ShellAction:

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban, safe_text
+from guardhooks import ActionError, ActionSpec, Ban, LedgerView, safe_text
 from guardhooks_core.actions.common.hostnames import Hostnames
 from guardhooks_core.actions.common.offender import address_of
 from guardhooks_core.actions.shell.commands import Commands
 from guardhooks_core.actions.shell.process import Result, Runner
 from guardhooks_core.actions.shell.script import build
-from guardhooks_core.actions.shell.tags import LedgerView, Ticket
+from guardhooks_core.actions.shell.tags import Ticket
 
 logger = logging.getLogger("guardhooks.shell")
 

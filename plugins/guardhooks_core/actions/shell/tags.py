@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from guardhooks import Ban
+from guardhooks import Ban, LedgerView
 from guardhooks_core.actions.common.offender import address_of
-
-
-class Totals(Protocol):
-    """A jail in numbers, as the ledger counts."""
-
-    @property
-    def failures(self) -> int: ...
-    @property
-    def bans(self) -> int: ...
-    @property
-    def banned(self) -> int: ...
-
-
-class LedgerView(Protocol):
-    """What is asked of the guard's ledger."""
-
-    def totals(self, jail: str) -> Totals: ...
-    def history(self, id: str) -> Sequence[Ban]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from guardhooks import (
     Ban,
     Escalation,
     Failure,
-    Guard,
+    GuardView,
     Jail,
     Record,
     hookimpl,
@@ -37,7 +37,7 @@ _guards: dict[int, Sequence[Jail]] = {}
 
 
 @hookimpl
-def on_start(guard: Guard) -> None:
+def on_start(guard: GuardView) -> None:
     """Learn the guard's jails, and say which formulas are wrong."""
     on_stop(guard)
     jails = dict(guard.jails)
@@ -52,7 +52,7 @@ def on_start(guard: Guard) -> None:
 
 
 @hookimpl
-def on_stop(guard: Guard) -> None:
+def on_stop(guard: GuardView) -> None:
     """Forget the guard's jails."""
     for jail in _guards.pop(id(guard), ()):
         _jails.pop(id(jail), None)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from itertools import chain
 from typing import Final
 
-from guardhooks import Failure, Guard, Ignore, Jail, hookimpl, own_addresses, safe_text
+from guardhooks import Failure, GuardView, Ignore, Jail, hookimpl, own_addresses, safe_text
 from guardhooks_core.decisions.ignore.background import Background
 from guardhooks_core.decisions.ignore.command import ignores, tag_values
 from guardhooks_core.decisions.ignore.lists import IgnoreList
@@ -93,7 +93,7 @@ _generations: dict[int, list[list[JailRules]]] = {}
 
 
 @hookimpl
-def on_start(guard: Guard) -> None:
+def on_start(guard: GuardView) -> None:
     """Compile the rules of all jails; names get two seconds to be resolved for the first time."""
     own = Background("own addresses", own_addresses, frozenset({"::1"}), age=_OWN_AGE, clock=guard.clock)
     rules = [JailRules(jail, own, guard.clock) for jail in guard.jails.values()]
@@ -103,13 +103,13 @@ def on_start(guard: Guard) -> None:
 
 
 @hookimpl
-def on_stop(guard: Guard) -> None:
+def on_stop(guard: GuardView) -> None:
     """Forget the guard's jails."""
     _keep(guard, [])
     del _generations[id(guard)]
 
 
-def _keep(guard: Guard, generations: list[list[JailRules]]) -> None:
+def _keep(guard: GuardView, generations: list[list[JailRules]]) -> None:
     for former in chain.from_iterable(_generations.get(id(guard), [])):
         _rules.pop(id(former.jail), None)
     _generations[id(guard)] = generations

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from guardhooks import Jail, LineMatcher, hookimpl
+from guardhooks import GuardView, Jail, LineMatcher, hookimpl
 
 if TYPE_CHECKING:
     from guardhooks_core.matchers.filterd.cache import Cache
-
-
-class GuardView(Protocol):
-    """What this plugin uses of the guard."""
-
-    jails: Mapping[str, Jail]
-    ledger_file: Path | None
 
 
 class Filterd:

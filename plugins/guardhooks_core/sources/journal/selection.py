@@ -43,6 +43,11 @@ class Selection:
         """Equal for what reads the same entries of the same journal."""
         return " ".join(["journal:", *(shlex.quote(word) for word in (*self.where, *self.files, *self.matches))])
 
+    @property
+    def label(self) -> str:
+        """What people call it: the matches as in `journalmatch`, with the journal's place if it is not the default."""
+        return " ".join(["journal:", *self.where, *self.files, *self.matches]).rstrip(":")
+
     def at(self, files: Iterable[str]) -> Selection:
         """The same with `files` for the globs, as paths that mean themselves only."""
         return replace(self, where=(*self.where, *(f"--file={glob.escape(path)}" for path in files)), files=())

@@ -78,17 +78,20 @@ class JournalSource:
         """What the source is doing now, with the reason where that is nothing."""
         session = self._session
         if session is None or self._closed.is_set():
-            return SourceStatus(self._key, "waiting", "closed" if self._closed.is_set() else "not started")
+            return self._status("waiting", "closed" if self._closed.is_set() else "not started")
         if self._fault and not session.started:
-            return SourceStatus(self._key, "failed", self._fault)
+            return self._status("failed", self._fault)
         if self._selection.files and not session.files:
-            return SourceStatus(self._key, "waiting", f"no file {safe_text(', '.join(self._selection.files))} yet")
+            return self._status("waiting", f"no file {safe_text(', '.join(self._selection.files))} yet")
         notes = [f"journalctl was started again {self._restarts} times"] if self._restarts else []
         if not session.caught_up:
-            return SourceStatus(self._key, "catching up", "; ".join(notes), (ORIGIN,))
+            return self._status("catching up", "; ".join(notes), (ORIGIN,))
         if session.empty:
             notes.insert(0, "no entry matches yet")
-        return SourceStatus(self._key, "reading", "; ".join(notes), (ORIGIN,))
+        return self._status("reading", "; ".join(notes), (ORIGIN,))
+
+    def _status(self, state: str, detail: str, origins: tuple[str, ...] = ()) -> SourceStatus:
+        return SourceStatus(self._key, state, detail, origins, label=self._selection.label)
 
     async def close(self) -> None:
         """End `chunks` and journalctl; what it has not handed on is read the next time."""

@@ -85,20 +85,23 @@ class FileSource:
         """What the source is doing now, and the files that it reads."""
         collector = self._collector
         if collector is None or not collector.started or self._closed:
-            return SourceStatus(self._key, "waiting", "closed" if self._closed else "not started")
+            return self._status("waiting", "closed" if self._closed else "not started")
         followers = list(collector.followers.values())
         origins = tuple(follower.path for follower in followers if follower.readers)
         failures = [f"{safe_text(path)}: {why}" for path, why in collector.failures.items()]
         polling = f"polling: {collector.polling.reason}" if collector.polling.reason else ""
         detail = "; ".join([*failures, *([polling] if polling else [])])
         if failures:
-            return SourceStatus(self._key, "failed", detail, origins)
+            return self._status("failed", detail, origins)
         if not any(follower.current for follower in followers):
             nothing = f"{safe_text(self._pattern)} is gone" if origins else f"no file {safe_text(self._pattern)} yet"
-            return SourceStatus(self._key, "waiting", "; ".join(filter(None, (nothing, detail))), origins)
+            return self._status("waiting", "; ".join(filter(None, (nothing, detail))), origins)
         if not all(follower.live for follower in followers):
-            return SourceStatus(self._key, "catching up", detail, origins)
-        return SourceStatus(self._key, "polling" if polling else "reading", detail, origins)
+            return self._status("catching up", detail, origins)
+        return self._status("polling" if polling else "reading", detail, origins)
+
+    def _status(self, state: str, detail: str, origins: tuple[str, ...] = ()) -> SourceStatus:
+        return SourceStatus(self._key, state, detail, origins, label=self._pattern)
 
     async def close(self) -> None:
         """End `chunks` and release watches and descriptors; a read under way is waited for."""
