@@ -23,7 +23,7 @@ class PluginError(GuardhooksError):
 
 
 class ActionError(GuardhooksError):
-    """Raised by `execute_action` when the work could not be done. The bans stay due and are retried with back-off."""
+    """Raised by `execute_action` when the work could not be done. The bans are retried with back-off."""
 
 
 class StateError(GuardhooksError):

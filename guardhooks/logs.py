@@ -45,7 +45,7 @@ class DaemonFormatter(SafeFormatter):
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
-    """Writes each line at once, or many `together`. What cannot be written ends nothing, and is told of later."""
+    """Writes each line at once, or many `together`. A line that cannot be written is counted and reported later."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
@@ -55,17 +55,17 @@ class LogHandler(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._lost:
-            self._own_up()
+            self._report_lost()
         if self._kept is None:
             super().emit(record)
             return
         try:
             self._kept.append(self.format(record) + self.terminator)
-        except Exception:  # noqa: BLE001 -- as logging's own handlers: who logs must not fail of it
+        except Exception:  # noqa: BLE001 -- as logging's own handlers: logging must not fail its caller
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- logging's name
-        """Count a line that could not be written for want of room or memory; a bug is shown as logging shows it."""
+        """Count a line that could not be written for lack of space or memory; a bug is shown as logging shows it."""
         error = sys.exc_info()[1]
         if isinstance(error, (OSError, MemoryError)):
             self._lose(1, error)
@@ -87,7 +87,7 @@ class LogHandler(logging.StreamHandler[TextIO]):
                 except (OSError, MemoryError) as error:
                     self._lose(len(kept), error)
 
-    def _own_up(self) -> None:
+    def _report_lost(self) -> None:
         text = f"{self._lost} lines of this log may be missing above: {self._reason}"
         record = logging.LogRecord(f"{_ROOT}.daemon", logging.ERROR, "", 0, "%s", (text,), None)
         with suppress(OSError, MemoryError):

@@ -1,4 +1,4 @@
-"""The things that cross a wall: frozen, slotted dataclasses. (The workers that plugins return: `workers.py`.)
+"""What passes between host and plugins: frozen, slotted dataclasses. (The workers that plugins return: `workers.py`.)
 
 Times are seconds since the epoch, durations are seconds, both as float. An *id* is the text of what is banned: an
 address (`192.0.2.1`, `2001:db8::1`), a prefix (`2001:db8::/64`) or any other text, always in canonical form.
@@ -218,10 +218,10 @@ class Ignore:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """`id` stays out of what `jail` protects from `start` for `length` seconds (`PERMANENT`: for ever).
+    """`id` stays out of what `jail` protects from `start` for `length` seconds (`PERMANENT`: no end).
 
-    `count` is the how-manieth ban of this id in this jail. `restored` tells actions that it was put back after a
-    restart, so that nobody is notified twice.
+    `count` is 1 for the first ban of this id in this jail, 2 for the second, and so on. `restored` tells actions that it
+    was restored after a restart, so that no notification is sent twice.
     """
 
     id: str
@@ -252,7 +252,7 @@ class Record:
 
     `times` are the failure times inside the jail's findtime window, oldest first, the present one included, at most
     `maxretry` of them. `failures` counts the failures since the last ban. `active` is the ban in force in this jail.
-    `history` looks up all earlier bans of the id in all jails, oldest first; it is asked only by those who need it.
+    `history` looks up all earlier bans of the id in all jails, oldest first, when it is called.
     """
 
     id: str
@@ -295,12 +295,12 @@ class Op(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A fuller answer of `execute_action` than True: what was found different and put right, and a note for `status`.
+    """A fuller answer of `execute_action` than True: what differed and was repaired, and a note for `status`.
 
     `note` says in a few words what serves the action (`nftables: table inet guardhooks`), `warning` what will need
-    somebody's attention though all is done (a set is nearly full). `failed` names the ids of those bans of the call
-    that could not be put in force, with the reason and the remedy of each: they alone are shown as failing and tried
-    again, the others of the call are done. `found` are bans in force that were not among those asked for, to be taken
+    attention though all is done (a set is nearly full). `failed` names the ids of those bans of the call
+    that could not be put in force, with the reason and the remedy of each: only they are shown as failing and
+    retried, the others of the call are done. `found` are bans in force that were not among those asked for, to be taken
     into the ledger (for `start` and `check`; see `Guard.adopts`); `start` and `length` say what is left of each.
     """
 
@@ -323,15 +323,15 @@ class Level(StrEnum):
     NOTE = "note"
     """Worth knowing; nothing is wrong."""
     BAD = "bad"
-    """Something is wrong, and somebody should do something about it."""
+    """Something is wrong and needs to be fixed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that `diagnose` found: a sentence without its full stop, and what to do about it.
 
-    `blocks` is the last word about an address: True if this keeps its packets out, False if they get through, None
-    where the finding does not decide that. The words of others in `text` must have gone through `safe_text`.
+    `blocks` is the conclusion about an address: True if this drops its packets, False if they get through, None
+    where the finding does not decide that. Text of others in `text` must have passed `safe_text`.
     """
 
     text: str

@@ -1,8 +1,13 @@
-"""Text that attackers wrote, made fit for a terminal and a log line."""
+"""Texts for people: what attackers wrote, made safe for a terminal and a log line; numbers with their nouns."""
 
 from typing import Final
 
 _LIMIT: Final = 2000
+
+
+def plural(number: int, noun: str) -> str:
+    """A number with its noun: `1 failure`, `2 failures`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def safe_text(text: str, limit: int = _LIMIT) -> str:

@@ -100,7 +100,7 @@ class LineMatcher(Protocol):
 
 @runtime_checkable
 class SurveyingMatcher(LineMatcher, Protocol):
-    """A matcher that can also tell testers the outcome of a whole log fast. Only if you like; `trace` does for all."""
+    """A matcher that can also tell testers the outcome of a whole log fast. Optional: `trace` is enough."""
 
     @property
     def unfiltered(self) -> Mapping[str, Sequence[str]]:

@@ -13,7 +13,7 @@ from guardhooks.cli.connection import control_socket
 from guardhooks.cli.exits import Exit, complain
 from guardhooks.cli.options import Duration, daemon_options, json_option
 from guardhooks.control.client import Connection
-from guardhooks.text import safe_text
+from guardhooks.text import plural, safe_text
 
 _BATCH: Final = 1000
 """Ids in one request, which is limited in bytes."""
@@ -57,11 +57,11 @@ def ban(
     if as_json:
         output.print_json({"banned": banned, "observing": observing})
     else:
-        _tell_banned(banned, observing=observing)
+        _print_banned(banned, observing=observing)
     return Exit.FAILED if any(each["state"] != "active" for each in banned) else Exit.DONE
 
 
-def _tell_banned(banned: Sequence[dict[str, Any]], *, observing: bool) -> None:
+def _print_banned(banned: Sequence[dict[str, Any]], *, observing: bool) -> None:
     verb = "would ban" if observing else "banned"
     note = " (observing: nobody is kept out)" if observing else ""
     for each in banned:
@@ -69,8 +69,8 @@ def _tell_banned(banned: Sequence[dict[str, Any]], *, observing: bool) -> None:
             click.echo(f"[{safe_text(each['jail'])}] {verb} {safe_text(each['id'])} {_until(each)}{note}")
         else:
             complain(
-                f"[{each['jail']}] the ban of {each['id']} is decided but not in force ({each['state']}); "
-                f"it is retried, see `guardhooks status {each['jail']}`",
+                f"[{each['jail']}] the ban of {each['id']} is not in force ({each['state']}); "
+                f"retrying, see `guardhooks status {each['jail']}`",
                 Exit.FAILED,
             )
 
@@ -122,7 +122,7 @@ def unban(
     if as_json:
         output.print_json({"unbanned": lifted, "absent": absent})
     else:
-        _tell_lifted(lifted, absent)
+        _print_lifted(lifted, absent)
     return Exit.FAILED if absent else Exit.DONE
 
 
@@ -131,11 +131,11 @@ def _unban_all(daemon: Connection, jail: str | None, *, as_json: bool) -> Exit:
     if as_json:
         output.print_json(answer)
     else:
-        click.echo(f"{answer['count']} {'ban' if answer['count'] == 1 else 'bans'} lifted")
+        click.echo(f"{plural(answer['count'], 'ban')} lifted")
     return Exit.DONE
 
 
-def _tell_lifted(lifted: Sequence[dict[str, Any]], absent: Sequence[str]) -> None:
+def _print_lifted(lifted: Sequence[dict[str, Any]], absent: Sequence[str]) -> None:
     for each in lifted:
         click.echo(f"[{safe_text(each['jail'])}] unbanned {safe_text(each['id'])}")
     for id_ in absent:

@@ -1,4 +1,4 @@
-"""`doctor`: why the guard is, or is not, whole; why an address does, or does not, get through."""
+"""`doctor`: whether the guard is in order; why an address does, or does not, get through."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from guardhooks.cli.exits import Exit
 from guardhooks.cli.options import daemon_options, json_option
 from guardhooks.control.protocol import NoDaemonError
 from guardhooks.net.addresses import canonical
-from guardhooks.text import safe_text
+from guardhooks.text import plural, safe_text
 
 _WORDS: Final = {"good": ("ok  ", "good"), "note": ("note", "dim"), "bad": ("BAD ", "bad")}
 
@@ -24,16 +24,16 @@ _WORDS: Final = {"good": ("ok  ", "good"), "note": ("note", "dim"), "bad": ("BAD
 @json_option
 @daemon_options
 def doctor(address: str | None, *, as_json: bool, config: Path | None, state: Path | None) -> Exit:
-    """Tell whether all is well, or why an address does or does not get through.
+    """Check whether everything works, or why an address does or does not get through.
 
-    Looks at the ledger, at each action, and at what the kernel really holds: sets, rules and what stands in front of
-    them, counters, connections. Changes nothing. Works without a daemon, too.
+    Looks at the ledger, at each action, and at what the kernel really holds: sets, rules and what comes before them,
+    counters, connections. Changes nothing. Works without a daemon, too.
 
     Exits with 0 when all is as it should be, with 1 when something is wrong.
     """
     known = canonical(address.strip()) if address else ""
     if address and (not known or "/" in known):
-        raise click.UsageError(f"{safe_text(address, 100)!r} is no single address; name one such as 203.0.113.9")
+        raise click.UsageError(f"{safe_text(address, 100)!r} is not a single address; name one such as 203.0.113.9")
     try:
         report = cast("dict[str, Any]", ask_daemon(config, state, "doctor", address=known or None))
     except NoDaemonError:
@@ -73,5 +73,5 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     if report["verdict"]:
         yield output.paint(safe_text(report["verdict"]), "strong")
     number = sum(finding["level"] == "bad" for finding in report["findings"])
-    found = f"{number} thing{'s' * (number != 1)} wrong" if number else "nothing is wrong"
+    found = f"{plural(number, 'thing')} wrong" if number else "nothing is wrong"
     yield output.paint(found, "bad" if number else "good")

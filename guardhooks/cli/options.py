@@ -16,7 +16,7 @@ _FOLDER: Final = click.Path(path_type=Path, readable=False)
 
 
 def _folder(ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
-    """What the command itself was told, else what stood before it: `guardhooks -c DIR status`."""
+    """The folder given to the command, else the one given before it: `guardhooks -c DIR status`."""
     parent = ctx.parent
     if value is None and parent is not None and isinstance(parent.obj, Path):
         return parent.obj
@@ -47,7 +47,7 @@ def daemon_options(function: _Decorated) -> _Decorated:
 
 
 class Duration(click.ParamType[float]):
-    """A time as in the configuration: seconds, or text such as `1h 30m`; `-1` or `forever` is for ever (-1.0)."""
+    """A time as in the configuration: seconds, or text such as `1h 30m`; `-1` or `forever` is permanent (-1.0)."""
 
     name = "duration"
 

@@ -33,7 +33,7 @@ def print_json(data: object) -> None:
 
 
 def duration(seconds: float | None) -> str:
-    """The two largest units that matter: `45s`, `10m`, `1h 5m`, `3d 4h`; None is for ever."""
+    """The two largest units that matter: `45s`, `10m`, `1h 5m`, `3d 4h`; None is permanent."""
     if seconds is None:
         return "forever"
     left, words = round(max(0.0, seconds)), list[str]()

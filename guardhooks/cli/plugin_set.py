@@ -20,7 +20,7 @@ from guardhooks.settings.layers import Reader
 def load_plugins(config: Path | None) -> Plugins:
     """All plugins that a daemon with this configuration directory would load.
 
-    What is wrong with one of them is told on stderr.
+    Problems of one of them are printed on stderr.
 
     :raises ConfigError: when there is no such directory. :raises PluginError: when two plugins have one name.
     """

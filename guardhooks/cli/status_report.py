@@ -8,7 +8,7 @@ from typing import Final
 
 from guardhooks.cli.output import columns, duration, fields, moment, paint
 from guardhooks.status import ActionStatus, BanCounts, BanStatus, GuardStatus, JailDetails, JailStatus, SourceStatus
-from guardhooks.text import safe_text
+from guardhooks.text import plural, safe_text
 
 _ROLES: Final = {
     "running": "good", "active": "good", "reading": "good",
@@ -126,11 +126,11 @@ def one_jail(jail: JailStatus, *, matches: bool = False) -> list[str]:
     pairs = [("filter", safe_text(jail.filter) or "-")]
     if isinstance(jail, JailDetails):
         length = "forever" if jail.bantime is None else f"for {duration(jail.bantime)}"
-        failures = _count(jail.maxretry, "failure")
+        failures = plural(jail.maxretry, "failure")
         pairs.append(("rule", f"{failures} in {duration(jail.findtime)}: banned {length}"))
     pairs += [("source", _source(source)) for source in jail.sources]
     pairs += [("action", _action(action)) for action in jail.actions]
-    pairs.append(("failures", f"{_count(jail.failures.tracked, 'offender')} watched, {jail.failures.total} in all"))
+    pairs.append(("failures", f"{plural(jail.failures.tracked, 'offender')} watched, {jail.failures.total} in all"))
     failing = f", {jail.bans.failing} failing" if jail.bans.failing else ""
     pairs.append(("bans", f"{jail.bans.current} in force{failing}, {jail.bans.total} in all"))
     lines = [f"{paint(safe_text(jail.name), 'strong')}: {_state(jail.state)}", *fields(pairs), *_advice(jail)]
@@ -139,10 +139,6 @@ def one_jail(jail: JailStatus, *, matches: bool = False) -> list[str]:
     if isinstance(jail, JailDetails) and jail.banned:
         lines += ["", *_ban_table(jail.banned, matches=matches)]
     return lines
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _source(source: SourceStatus) -> str:

@@ -79,12 +79,12 @@ def _address(name: str, value: object) -> str:
     text = _text(name, value)
     address = canonical(text.strip())
     if text and (not address or "/" in address):
-        raise RequestError(f"{safe_text(text, 100)!r} is no single address", "usage")
+        raise RequestError(f"{safe_text(text, 100)!r} is not a single address", "usage")
     return address
 
 
 def canonical_ids(ids: list[str], *, any_text: bool) -> list[str]:
-    """Ids in canonical spelling, each once. Text that is no address is a typing error, unless `any_text`.
+    """Ids in canonical spelling, each once. Text that is not an address is a typing error, unless `any_text`.
 
     :raises RequestError: naming the one that cannot be used.
     """
@@ -97,7 +97,8 @@ def _canonical_id(text: str, *, any_text: bool) -> str:
         return address
     if not any_text:
         raise RequestError(
-            f"{safe_text(text, 100)!r} is no address and no network; for an id of another kind add --text", "usage"
+            f"{safe_text(text, 100)!r} is neither an address nor a network; for an id of another kind add --text",
+            "usage",
         )
     if not text or len(text) > _ID_LIMIT or not text.isprintable():
         raise RequestError(f"an id is 1 to {_ID_LIMIT} printable characters", "usage")

@@ -61,7 +61,7 @@ def _remove_stale(path: Path, address: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(status.st_mode):
-        raise StateError(f"socket {path} cannot be made: something that is no socket has this name; move it away")
+        raise StateError(f"socket {path} cannot be made: something that is not a socket has this name; move it away")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         result = probe.connect_ex(address)

@@ -1,4 +1,4 @@
-"""What loop and threads report because nobody waits for it, as lines of our log; wants of the machine once a minute."""
+"""Logs errors of the event loop and of threads that no code awaits; exhausted resources once a minute."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LoopReports:
 def thread_died(what: threading.ExceptHookArgs) -> None:
     """A `threading.excepthook`: one line for a thread that ended by an error, such as the one that waits for inotify.
 
-    Who relied on it notices by itself: a log source goes over to polling.
+    The part that relied on it notices: a log source changes to polling.
     """
     if what.exc_type is not SystemExit and what.exc_value is not None:
         logger.error("thread %s died: %s", what.thread.name if what.thread else "?", cause_of(what.exc_value))

@@ -25,7 +25,7 @@ def share_arenas() -> None:
 
 
 def pause_gc() -> None:
-    """Call it when the loading begins: until `freeze_gc`, garbage is not searched for.
+    """Call it when the loading begins: no garbage collection runs until `freeze_gc`.
 
     Nearly all that is made meanwhile stays; a hundred thousand bans would be looked through again and again.
     """
@@ -33,9 +33,9 @@ def pause_gc() -> None:
 
 
 def freeze_gc(*, search: bool = True) -> None:
-    """Call it when everything has been loaded, or loaded anew: no search for garbage need look at it again.
+    """Call it when everything has been loaded, or reloaded: later garbage collections skip it.
 
-    A full search stops everything, and most of what it looks at stays for ever.
+    A full collection stops everything, and most of what it would look at stays.
 
     :param search: first search for what the load left behind. At a start that is little, and a hundred thousand bans
         to look through would keep the daemon from its work for a second.

@@ -1,4 +1,4 @@
-"""What `guardhooks run` is told on its command line."""
+"""The command line of `guardhooks run`."""
 
 from __future__ import annotations
 

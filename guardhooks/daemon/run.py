@@ -133,7 +133,7 @@ class Daemon:
         if self._options.observe:
             logger.warning("observing: bans are decided and logged, nobody is kept out")
         elif not may_change_firewall():
-            logger.warning("observing, for lack of privilege (CAP_NET_ADMIN): nobody is kept out; run as root to ban")
+            logger.warning("observing, without the privilege CAP_NET_ADMIN: nobody is kept out; run as root to ban")
         else:
             return False
         return True

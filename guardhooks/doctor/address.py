@@ -13,7 +13,7 @@ from guardhooks.doctor.diagnosis import Diagnosis, bad, good, note
 from guardhooks.engine.ban_guard import FORCED
 from guardhooks.model import Ban, Finding, Jail, Level
 from guardhooks.net.addresses import widen
-from guardhooks.text import safe_text
+from guardhooks.text import plural, safe_text
 
 if TYPE_CHECKING:
     from guardhooks.engine.guard import Guard
@@ -52,27 +52,27 @@ def _jail(guard: Guard, jail: Jail, address: str, bans: Sequence[Ban], *, runnin
         else:
             yield bad(f"it is banned although {why}", f"guardhooks unban {address} --jail {jail.name}")
     elif jail.ignorecommand:
-        yield note("its ignorecommand decides about each failure; it is not asked now")
+        yield note("its ignorecommand decides about each failure; the doctor does not run it")
     yield from _failures(guard, jail, address)
 
 
 def _ban(guard: Guard, ban: Ban, *, running: bool) -> Finding:
     now = guard.clock()
     left = ban.remaining(now)
-    rest = "for ever" if left == float("inf") else f"for another {left:.0f} s"
+    rest = "permanently" if left == float("inf") else f"for another {left:.0f} s"
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ban.start))
     what = f"banned as {ban.id} since {since}, {rest}"
     if ban.reason:
         what += f" ({safe_text(ban.reason, 200)})"
     if not running:
-        return note(f"by the ledger {what}")
+        return note(f"according to the ledger {what}")
     state = guard.enforcer.state(ban.jail, ban.id)
     if state == "active":
         return good(what)
     if state == "pending":
         return note(f"{what}; it is being put in force")
     why = guard.enforcer.reason(ban.jail, ban.id)
-    return bad(f"{what}, but not in force: {state}{f', {safe_text(why)}' if why else ''}", "it is tried again")
+    return bad(f"{what}, but not in force: {state}{f', {safe_text(why)}' if why else ''}", "retrying")
 
 
 def _failures(guard: Guard, jail: Jail, address: str) -> Iterator[Finding]:
@@ -81,14 +81,14 @@ def _failures(guard: Guard, jail: Jail, address: str) -> Iterator[Finding]:
         times = [each for each in guard.ledger.failure_times(jail.name, id) if now - each < jail.findtime]
         if times:
             within = f"within {jail.findtime:.0f} s"
-            yield note(f"{len(times)} failures of {id} {within}; {jail.maxretry} lead to a ban")
+            yield note(f"{plural(len(times), 'failure')} of {id} {within}; {jail.maxretry} lead to a ban")
 
 
 async def _actions(guard: Guard, jail: Jail, bans: Sequence[Ban], diagnosis: Diagnosis) -> None:
     for spec in jail.actions:
         found = await guard.diagnose(jail, spec, bans, diagnosis.address)
         if found is None and bans:
-            found = [note("whether it keeps this address out cannot be looked at: no plugin has a way to")]
+            found = [note("whether it blocks this address cannot be read: no plugin can look")]
         if bans or any(each.level is Level.BAD or each.blocks for each in found or ()):
             diagnosis.add(f"action {jail.name}/{spec.actname}", found or [])
 
@@ -105,15 +105,15 @@ def _conclude(diagnosis: Diagnosis, bans: Sequence[Ban]) -> None:
     words = [finding for _, finding in diagnosis.findings if finding.blocks is not None]
     kept = "; ".join(finding.text for finding in words if finding.blocks)
     through = "; ".join(finding.text for finding in words if finding.blocks is False)
-    amiss = "; ".join(each.text for each in words if each.blocks is False and each.level is Level.BAD)
+    holes = "; ".join(each.text for each in words if each.blocks is False and each.level is Level.BAD)
     address = diagnosis.address
     if kept:
-        although = "" if bans else ", although no ban is due"
-        more = f"; but not everywhere where it is banned: {amiss}" if bans and amiss else ""
+        although = "" if bans else ", although it is not banned"
+        more = f"; but not everywhere where it is banned: {holes}" if bans and holes else ""
         diagnosis.kept_out, diagnosis.verdict = True, f"{address} is kept out{although}: {kept}{more}"
     elif not bans:
         diagnosis.kept_out, diagnosis.verdict = False, f"{address} gets through: nobody bans it"
     elif through:
         diagnosis.kept_out, diagnosis.verdict = False, f"{address} is banned and gets through: {through}"
     else:
-        diagnosis.verdict = f"{address} is banned; whether its packets are dropped cannot be looked at"
+        diagnosis.verdict = f"{address} is banned; whether its packets are dropped cannot be read"

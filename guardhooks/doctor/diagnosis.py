@@ -1,4 +1,4 @@
-"""What is collected while the doctor looks, and how it is told."""
+"""The findings of one examination, and their form as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from guardhooks.model import Finding, Level
 class Diagnosis:
     """Findings by what they are about (`daemon`, `jail sshd`, `action sshd/nftables`), in order.
 
-    `verdict` is the last word about an address; `kept_out` whether its packets are (None: it cannot be told).
+    `verdict` is the conclusion about an address; `kept_out` whether its packets are dropped (None: unknown).
     """
 
     address: str = ""

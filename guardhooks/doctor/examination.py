@@ -19,11 +19,11 @@ async def examine(guard: Guard, address: str = "", *, running: bool = True) -> D
     """Look at the whole guard, or at all that has to do with one address.
 
     :param running: whether this guard is at work; else it only knows what is written down.
-    :raises GuardhooksError: when `address` is no single address.
+    :raises GuardhooksError: when `address` is not a single address.
     """
     known = canonical(address)
     if address and (not known or "/" in known):
-        raise GuardhooksError(f"{safe_text(address, 100)!r} is no single address; name one such as 203.0.113.9")
+        raise GuardhooksError(f"{safe_text(address, 100)!r} is not a single address; name one such as 203.0.113.9")
     diagnosis = Diagnosis(known, running)
     await (examine_address(guard, diagnosis) if known else examine_whole(guard, diagnosis))
     return diagnosis

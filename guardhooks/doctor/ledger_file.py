@@ -32,7 +32,10 @@ def look_at(file: Path | None) -> Iterator[Finding]:
         yield bad(f"{name} cannot be read: {error.strerror}", "look as root or as the daemon's user")
         return
     if problem := _damage(file):
-        yield bad(f"{name} is damaged: {safe_text(problem)}", "restart the daemon: it is moved aside and begun anew")
+        yield bad(
+            f"{name} is damaged: {safe_text(problem)}",
+            "restart the daemon: it sets the file aside",
+        )
     else:
         yield good(f"{name} is whole, {size / 1e6:.1f} MB")
     yield from _room(file.parent)

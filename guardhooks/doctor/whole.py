@@ -1,4 +1,4 @@
-"""Is the guard whole: daemon, configuration, ledger, every jail, every action."""
+"""Is the guard in order: daemon, configuration, ledger, every jail, every action."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from guardhooks.doctor.ledger_file import look_at
 from guardhooks.engine.action_worker import ActionState, ActionWorker
 from guardhooks.model import ActionSpec, Finding, Jail, Level
 from guardhooks.system.privileges import may_change_firewall
-from guardhooks.text import safe_text
+from guardhooks.text import plural, safe_text
 
 if TYPE_CHECKING:
     from guardhooks.engine.guard import Guard
@@ -23,7 +23,7 @@ RUN = "start it: `guardhooks run`, or the service"
 
 
 def check_daemon(guard: Guard, *, running: bool) -> Iterator[Finding]:
-    """Whether it runs, and does more than to watch."""
+    """Whether it runs, and does more than observe."""
     if not running:
         yield bad(
             "no daemon runs: nothing is read and nobody new is banned; bans stay in the kernel until they end", RUN
@@ -37,22 +37,22 @@ def check_daemon(guard: Guard, *, running: bool) -> Iterator[Finding]:
 
 def _observing() -> Iterator[Finding]:
     if may_change_firewall():
-        yield note("it observes: bans are decided and logged, nobody is kept out", "run it without --observe")
+        yield note("it only observes: bans are decided and logged, nobody is kept out", "run it without --observe")
     else:
         yield bad(
-            "it observes for lack of privilege (CAP_NET_ADMIN): nobody is kept out",
+            "it only observes, without the privilege CAP_NET_ADMIN: nobody is kept out",
             "run it as root, or give the service that capability",
         )
 
 
 def check_configuration(guard: Guard) -> Iterator[Finding]:
-    """What is wrong with the configuration as a whole."""
+    """What is wrong with the configuration."""
     settings = guard.settings
     for problem in [*settings.problems, *guard.plugins.problems]:
-        yield bad(safe_text(str(problem)), "mend it, then `guardhooks reload`")
+        yield bad(safe_text(str(problem)), "fix it, then `guardhooks reload`")
     for name, problems in settings.broken.items():
         for problem in problems:
-            yield bad(f"jail {name} does not run: {safe_text(str(problem))}", "mend it, then `guardhooks reload`")
+            yield bad(f"jail {name} does not run: {safe_text(str(problem))}", "fix it, then `guardhooks reload`")
     if not guard.jails:
         yield bad("no jail is enabled: nothing is guarded", "enable one in jail.local")
     else:
@@ -60,36 +60,36 @@ def check_configuration(guard: Guard) -> Iterator[Finding]:
 
 
 async def check_ledger(guard: Guard) -> list[Finding]:
-    """Whether what must survive is written down."""
+    """Whether bans and failures are safe on disk."""
     found = await asyncio.to_thread(lambda: list(look_at(guard.ledger_file)))
-    found += [bad(safe_text(each), "bans were begun afresh; restart the daemon to be rid of this note")
+    found += [bad(safe_text(each), "a new ledger is in use; restart the daemon to clear this message")
               for each in guard.ledger.notes]  # fmt: skip
     if guard.state_problem:
-        found.append(bad(guard.state_problem, "until then a crash loses what was counted and banned since"))
+        found.append(bad(guard.state_problem, "until then a crash loses failures and bans since the last write"))
     return found
 
 
 def check_jail(guard: Guard, of: Jail, *, running: bool) -> Iterator[Finding]:
-    """Whether a jail runs whole."""
+    """Whether every part of a jail works."""
     problems = guard.problems(of)
     for problem in problems:
-        yield bad(safe_text(str(problem)), "mend it, then `guardhooks reload`")
+        yield bad(safe_text(str(problem)), "fix it, then `guardhooks reload`")
     sources = guard.sources.statuses(of.name)
     for source in sources:
         place = f"{safe_text(source.key)}: {safe_text(source.detail)}".removesuffix(": ")
         if source.state == "failed":
             yield bad(f"source {place} failed")
         elif source.state == "waiting":
-            yield note(f"source {place} is not there yet: nothing is read until it is")
+            yield note(f"source {place} does not exist yet: nothing is read until it does")
     if running and not sources and of.sources:
         yield bad("it has no source that is read")
     totals = guard.ledger.totals(of.name)
     if not problems:
-        yield good(f"{totals.tracked} offenders watched, {totals.banned} banned")
+        yield good(f"{plural(totals.tracked, 'offender')} watched, {totals.banned} banned")
 
 
 async def check_action(guard: Guard, of: Jail, spec: ActionSpec) -> list[Finding]:
-    """Whether an action works, by its own word and by what is really there."""
+    """Whether an action works, by its own report and by what is really there."""
     found: list[Finding] = []
     for worker in guard.enforcer.workers(of.name):
         if worker.action == spec:
@@ -97,23 +97,23 @@ async def check_action(guard: Guard, of: Jail, spec: ActionSpec) -> list[Finding
     bans = guard.ledger.desired(of.name)
     seen = await guard.diagnose(of, spec, bans, "")
     if seen is None and not any(finding.level is Level.BAD for finding in found):
-        found.append(note("what it really holds cannot be looked at: no plugin has a way to"))
+        found.append(note("what it really holds cannot be read: no plugin can look"))
     return found + (seen or [])
 
 
 def _worker(worker: ActionWorker) -> Iterator[Finding]:
     if worker.state in (ActionState.FAILING, ActionState.NO_HANDLER):
-        yield bad(worker.reason, "it is tried again" if worker.state is ActionState.FAILING else "")
+        yield bad(worker.reason, "retrying" if worker.state is ActionState.FAILING else "")
     elif worker.state is ActionState.STARTING:
-        yield note("it is being started")
+        yield note("it is starting")
     else:
-        yield good(safe_text(worker.note) or "it works, by its own word")
+        yield good(safe_text(worker.note) or "it reports that it works")
     if len(worker.retries):
-        yield bad(f"{len(worker.retries)} bans are failing: {safe_text(worker.retries.reason())}")
+        yield bad(f"{plural(len(worker.retries), 'ban')} failing: {safe_text(worker.retries.reason())}")
     if worker.warning:
         yield bad(safe_text(worker.warning))
     if worker.repairs:
-        yield note(f"{worker.repairs} repairs since the start: something else changes what it built")
+        yield note(f"{plural(worker.repairs, 'repair')} since the start: something else changes what it built")
 
 
 async def examine_whole(guard: Guard, diagnosis: Diagnosis) -> None:

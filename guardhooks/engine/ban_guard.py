@@ -149,7 +149,7 @@ def _too_wide(id: str) -> str:
 
 
 def is_everybody(id: str) -> bool:
-    """Whether an id is a whole address family, `0.0.0.0/0` or `::/0`: nobody can mean that."""
+    """Whether an id is a whole address family, `0.0.0.0/0` or `::/0`."""
     return id.endswith("/0") and key_of(id) is not None
 
 

@@ -41,5 +41,5 @@ class Supervisor:
         crash = self._future()
         if not crash.done():
             crash.set_exception(error)
-            crash.exception()  # retrieved: nobody need be waiting, as in an embedding server
+            crash.exception()  # retrieved: an embedding server may not be waiting
             task.get_loop().call_exception_handler({"message": f"task {task.get_name()} died", "exception": error})

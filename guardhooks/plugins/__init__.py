@@ -1,3 +1,3 @@
-"""The host's side of pluggy: who is let in (`loading`, `checks`), asked (`facade`) and left out (`faults`)."""
+"""The host's side of pluggy: loads plugins (`loading`, `checks`), calls them (`facade`), switches them off (`faults`)."""
 
 from guardhooks.plugins.facade import Plugins as Plugins

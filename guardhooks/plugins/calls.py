@@ -37,8 +37,8 @@ class Call(NamedTuple):
 class Implementation:
     """One plugin's implementation of one hook; `call` takes all arguments of the hook and passes on those it wants.
 
-    Two are equal if they are the same `function`: a module that a reload found unchanged. An object that was made anew,
-    as each site hook is, has other functions.
+    Two are equal if they are the same `function`: a module that a reload found unchanged. An object that a reload
+    creates again, such as a site hook, has other functions.
     """
 
     plugin: str
@@ -88,8 +88,8 @@ def _passing(function: Callable[..., Any], wanted: Sequence[str], offered: Seque
 
 def traced(implementation: Implementation, call: Call, answer: object) -> None:
     """Log one call for a plugin's author."""
-    told = safe_text(", ".join(map(repr, call.values)), 300)
-    logger.info("trace: %s.%s(%s) -> %s", implementation.plugin, call.hook, told, safe_text(repr(answer)))
+    shown = safe_text(", ".join(map(repr, call.values)), 300)
+    logger.info("trace: %s.%s(%s) -> %s", implementation.plugin, call.hook, shown, safe_text(repr(answer)))
 
 
 def wrong_type(answer: object, expected: type) -> PluginError:

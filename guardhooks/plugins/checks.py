@@ -1,4 +1,4 @@
-"""What a plugin must be before it is let in: hooks that exist, known arguments, functions of the right kind."""
+"""What a plugin must fulfil to be loaded: hooks that exist, known arguments, functions of the right kind."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Plugins:
         clock: Callable[[], float] = time.time,
         trace: bool = False,
     ) -> Plugins:
-        """A fresh façade with all installed plugins and the site hooks of `hooks_folder`, save the disabled ones.
+        """A fresh façade with all installed plugins and the site hooks of `hooks_folder`, except disabled ones.
 
         A plugin that cannot be used is refused and stands in `problems`; the others are loaded.
 
@@ -174,7 +174,7 @@ class Plugins:
         return self._failure_calls.decide_ban(self._chain("decide_ban", jail), jail, failure, record)
 
     def wants_first_time_offenders(self, jail: Jail) -> bool:
-        """Whether `decide_ban` of somebody wants to see first-time offenders, too, see `skip_first_time_offenders`."""
+        """Whether a `decide_ban` wants to see first-time offenders, too; see `skip_first_time_offenders`."""
         asks = self._wants_first_time_offenders.get(jail.name)
         if asks is None:
             unmarked = any(not asked.skips_first_time_offenders for asked in self._chain("decide_ban", jail))
@@ -193,7 +193,7 @@ class Plugins:
     async def execute_action(
         self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban], executor: Executor | None = None
     ) -> Outcome | None:
-        """Have one action done by the first plugin that serves it; None if none does.
+        """Have one action done by the first plugin that handles it; None if none does.
 
         Plain functions run in `executor`.
         :raises ActionError: when it could not be done.
@@ -226,7 +226,7 @@ class Plugins:
         address: str,
         executor: Executor | None = None,
     ) -> list[Finding] | None:
-        """What the first plugin that knows the action finds; None if none does. A fault is a finding."""
+        """What the first plugin that handles the action finds; None if none does. A fault is a finding."""
         call = Call("diagnose", jail.name, (guard, jail, action, tuple(bans), address), list)
         chain: Sequence[Implementation] = self._chain("diagnose", jail)
         while chain:

@@ -1,4 +1,4 @@
-"""Counts what plugins do wrong, and says when one has to be left out for a jail."""
+"""Counts the faults of plugins, and decides when one is switched off for a jail."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Faults:
 
 
 def resource_exhaustion(error: BaseException) -> str:
-    """What the machine is short of and what helps, as one line; empty for any other error.
+    """Which resource is exhausted and what helps, as one line; empty for any other error.
 
-    Who meets a shortage is not at fault, and works again when it is over.
+    A plugin that meets it is not at fault, and works again when it is over.
     """
     if isinstance(error, MemoryError):
         return "out of memory: free some, or raise the limit (MemoryMax=, ulimit -v)"
@@ -67,7 +67,7 @@ def resource_exhaustion(error: BaseException) -> str:
 
 
 def cause_of(error: BaseException) -> str:
-    """Why something failed, as one line that is safe to show: what the machine is short of, else the error."""
+    """Why something failed, as one line that is safe to show: the exhausted resource, else the error."""
     return safe_text(resource_exhaustion(error) or f"{type(error).__name__}: {error}")
 
 

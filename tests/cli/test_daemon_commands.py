@@ -76,7 +76,7 @@ def test_many_addresses_are_sent_in_portions(live: Site) -> None:
     [
         (("status", "ap"), 1, "no jail is called 'ap'; did you mean 'app'?"),
         (("ban", "ap", "203.0.113.1"), 1, "did you mean 'app'?"),
-        (("ban", "app", "192.0.2.256"), 2, "'192.0.2.256' is no address and no network; for an id of another kind"),
+        (("ban", "app", "192.0.2.256"), 2, "'192.0.2.256' is neither an address nor a network; for an id of another"),
         (("ban", "app", "0.0.0.0/0"), 1, "0.0.0.0/0 is everybody, you too"),
         (("ban", "app", "127.0.0.0/8"), 1, "covers 127.0.0.1, this machine's own address; add --force"),
         (("ban", "app"), 2, "missing argument 'IP...'; see `guardhooks ban --help`"),

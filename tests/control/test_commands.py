@@ -107,7 +107,7 @@ def test_the_doctor_is_asked_about_one_address_in_canonical_spelling_or_about_al
     assert ask(guard, "doctor", address="2001:DB8::0001") == {"address": "2001:db8::1"}
     assert ask(guard, "doctor") == {"address": ""}
     for wrong in ("192.0.2.0/24", "192.0.2.256", "x\x1b[2J"):
-        with pytest.raises(RequestError, match="is no single address"):
+        with pytest.raises(RequestError, match="is not a single address"):
             ask(guard, "doctor", address=wrong)
 
 
@@ -127,8 +127,8 @@ def test_minus_one_bans_for_ever(guard: RecordingGuard) -> None:
         ({"jail": "sshd", "ids": []}, '"ids" must be a list'),
         ({"jail": "sshd", "ids": "192.0.2.1"}, '"ids" must be a list'),
         ({"jail": "sshd", "ids": [1]}, '"ids" must be a list'),
-        ({"jail": "sshd", "ids": ["999.0.2.1"]}, "'999.0.2.1' is no address and no network"),
-        ({"jail": "sshd", "ids": ["example.com\x1b[2J"]}, r"'example.com\\x1b[2J' is no address"),
+        ({"jail": "sshd", "ids": ["999.0.2.1"]}, "'999.0.2.1' is neither an address nor a network"),
+        ({"jail": "sshd", "ids": ["example.com\x1b[2J"]}, r"'example.com\\x1b[2J' is neither an address"),
         ({"jail": "sshd", "ids": ["a\nb"], "text": True}, "printable"),
         ({"jail": "sshd", "ids": ["x" * 600], "text": True}, "printable"),
         ({"jail": "sshd", "ids": ["192.0.2.1"], "length": True}, '"length"'),

@@ -281,7 +281,7 @@ def test_the_socket_of_a_living_daemon_is_left_alone(path: Path) -> None:
 def test_a_file_that_is_no_socket_is_never_removed(path: Path) -> None:
     path.write_text("precious")
 
-    with pytest.raises(StateError, match="something that is no socket"):
+    with pytest.raises(StateError, match="something that is not a socket"):
         asyncio.run(SocketServer(path, JsonProtocol(Requests(REQUESTS)), allowed_uids=ME).start())
     assert path.read_text() == "precious"
 

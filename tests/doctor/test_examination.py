@@ -108,9 +108,9 @@ def banned_and_examined(state: Path, builder: Builder, *, ban: bool = True) -> D
         (True, [THROUGH], None, False, False, "is banned and gets through: the wall has a hole"),
         (True, [KEPT], [THROUGH], True, False, "drops it; but not everywhere where it is banned: the wall has a hole"),
         (True, [KEPT], [ABSENT], True, True, "is kept out: the wall drops it"),
-        (True, None, None, None, True, "is banned; whether its packets are dropped cannot be looked at"),
+        (True, None, None, None, True, "is banned; whether its packets are dropped cannot be read"),
         (False, [ABSENT], None, False, True, "gets through: nobody bans it"),
-        (False, [KEPT], None, True, True, "is kept out, although no ban is due: the wall drops it"),
+        (False, [KEPT], None, True, True, "is kept out, although it is not banned: the wall drops it"),
     ],
 )
 def test_the_last_word_follows_from_what_the_actions_hold(  # noqa: PLR0917 -- a table
@@ -198,7 +198,7 @@ def test_the_whole_is_looked_at_with_all_bans_that_are_due(tmp_path: Path) -> No
 def test_only_single_addresses_can_be_examined(tmp_path: Path) -> None:
     async def story(guard: Guard) -> None:
         for wrong in ("192.0.2.0/24", "somebody"):
-            with pytest.raises(GuardhooksError, match="is no single address"):
+            with pytest.raises(GuardhooksError, match="is not a single address"):
                 await examine(guard, wrong)
 
     play(tmp_path, Builder(), story)

@@ -328,6 +328,6 @@ def test_an_action_that_cannot_work_is_shown_and_no_ban_passes_for_real(
         assert len([line for line in daemon.command("status").stdout.splitlines() if says in line]) == 1
         ban = daemon.command("ban", "plain", "198.51.100.7", check=False)
         assert ban.returncode == 1
-        assert "decided but not in force" in ban.stderr
+        assert "is not in force" in ban.stderr
     finally:
         daemon.kill()

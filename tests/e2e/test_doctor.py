@@ -232,7 +232,7 @@ def test_what_was_removed_behind_our_back_is_missed_without_a_daemon_too(
     assert said(report, "bad").startswith("daemon: no daemon runs")
     assert "\n" not in said(report, "bad")
     assert report["kept_out"] is True
-    assert f"by the ledger banned as {ATTACKER[4]}" in said(report, "note")
+    assert f"according to the ledger banned as {ATTACKER[4]}" in said(report, "note")
     assert f"ignoreip {NEIGHBOUR[4]} exempts it" in said(examined(daemon, NEIGHBOUR[4], code=1), "note")
     assert not scene.gets_through(ATTACKER[4])
 
@@ -275,7 +275,7 @@ def test_the_doctor_wants_a_single_address(scene: Scene, wrong: str) -> None:
     run = scene.network.server.run(sys.executable, "-m", "guardhooks", "doctor", wrong, check=False)
 
     assert run.returncode == 2
-    assert "is no single address" in run.stderr
+    assert "is not a single address" in run.stderr
 
 
 # --- whom nobody bans by mistake --------------------------------------------------------------------------------------

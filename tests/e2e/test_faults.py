@@ -188,7 +188,7 @@ def test_a_state_folder_that_is_removed_is_made_anew(guard: Guard, config: Path,
     fails(log, "198.51.100.1")
     wait_banned(daemon, "198.51.100.1")
     shutil.rmtree(tmp_path / "state")  # with the control socket
-    daemon.wait_for_log("had been removed and is made anew", PATIENCE)
+    daemon.wait_for_log("had been removed; created it again", PATIENCE)
     fails(log, "198.51.100.2")
     wait_banned(daemon, "198.51.100.1", "198.51.100.2")
     wait_problem(daemon, "everything was written anew from memory")
@@ -225,7 +225,7 @@ def test_without_the_privilege_it_says_so(network: Network, guard: Guard, config
     daemon = Daemon(Unprivileged(), config, tmp_path / "state")  # type: ignore[arg-type]
     try:
         assert daemon.ask("status")["observing"]
-        assert "observing, for lack of privilege (CAP_NET_ADMIN)" in daemon.log
+        assert "observing, without the privilege CAP_NET_ADMIN" in daemon.log
     finally:
         daemon.stop()
 
@@ -299,7 +299,7 @@ def test_a_log_disk_that_goes_away_and_returns(guard: Guard, tmp_path: Path) -> 
 def test_the_control_socket_is_made_anew(guard: Guard, config: Path, tmp_path: Path) -> None:
     daemon = guard(config)
     (tmp_path / "state" / "guardhooks.sock").unlink()
-    daemon.wait_for_log("had been removed and is made anew", PATIENCE)
+    daemon.wait_for_log("had been removed; created it again", PATIENCE)
     wait_well(daemon)
     assert daemon.stop() == 0
     assert not (tmp_path / "state" / "guardhooks.sock").exists()

@@ -217,7 +217,7 @@ def test_a_jail_that_is_broken_by_a_reload_goes_on_as_it_was_and_says_so(daemon:
         (("stauts",), 2, "no such command 'stauts'; did you mean 'status'?"),
         (("ban", "plain"), 2, "missing argument 'IP...'"),
         (("ban", "nosuch", "198.51.100.7"), 1, "no jail is called 'nosuch'; there are plain"),
-        (("ban", "plain", "192.0.2.256"), 2, "'192.0.2.256' is no address and no network"),
+        (("ban", "plain", "192.0.2.256"), 2, "'192.0.2.256' is neither an address nor a network"),
         (("ban", "plain", "127.0.0.1"), 1, "it is this machine's own address; add --force to ban it anyway"),
         (("ban", "plain", "::/0"), 1, "::/0 is everybody, you too; name a smaller network"),
         (("ban", "plain", "198.51.100.7", "--for", "5 parsecs"), 2, "unknown unit 'parsecs'"),

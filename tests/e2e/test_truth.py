@@ -165,7 +165,7 @@ def test_or_becomes_a_ban_like_any_other(scene: Scene, banaction: str) -> None:
     daemon.command("unban", NEIGHBOUR[4])
     scene.until_in(NEIGHBOUR[4])
     scene.on_server(put_in(banaction, SERVER[4]))  # who would shut the machine out is not adopted
-    daemon.wait_for_log("is let go: it is this machine's own address")
+    daemon.wait_for_log("is not adopted: it is this machine's own address")
     assert banned(daemon) == {}
 
 

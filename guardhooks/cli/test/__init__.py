@@ -1,7 +1,7 @@
 """`test`: try a filter on a log; the counterpart of fail2ban-regex.
 
 `arguments` and `subject` find what is tested, `log` and `source_lines` read the lines, `trial` runs them through the
-matcher, `report`, `explain`, `json_lines` and `bans` (which replays them) tell what came of it.
+matcher, `report`, `explain`, `json_lines` and `bans` (which replays them) print the result.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Moment(click.ParamType[float]):
         try:
             return datetime.fromisoformat(str(value)).timestamp()
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no ISO 8601 time; write for example 2026-11-22T16:05:00+01:00", param, ctx)
+            self.fail(f"{value!r} is not an ISO 8601 time; write for example 2026-11-22T16:05:00+01:00", param, ctx)
 
 
 _USEDNS = click.Choice(["yes", "warn", "no", "raw"])
@@ -109,13 +109,13 @@ def test(
     def run(lines: LogLines) -> Exit:
         trial = Trial(subject, lines, plugins, time.time() if now is None else now)
         if bans:
-            banning.tell(trial, as_json=as_json)
+            banning.print_bans(trial, as_json=as_json)
         elif as_json:
-            json_lines.tell(trial)
+            json_lines.print_lines(trial)
         elif explain:
-            explaining.tell(trial, every=every)
+            explaining.print_explanation(trial, every=every)
         else:
-            report.tell(trial, every=every, listed=listed)
+            report.print_report(trial, every=every, listed=listed)
         return Exit.CONFIG if trial.problems else Exit.DONE
 
     if len(what.logs) == 1 and (spec := source_lines.spec_of(what.logs[0], subject.jail)):

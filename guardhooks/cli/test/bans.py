@@ -21,7 +21,7 @@ _SHOWN: Final = 1000
 _USERS: Final = 5
 
 
-def tell(trial: Trial, *, as_json: bool) -> None:
+def print_bans(trial: Trial, *, as_json: bool) -> None:
     """Replay the log and print its bans.
 
     :raises KeyboardInterrupt: after the bans until then.

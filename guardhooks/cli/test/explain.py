@@ -13,7 +13,7 @@ from guardhooks.text import safe_text
 from guardhooks.workers import LineTrace
 
 
-def tell(trial: Trial, *, every: bool) -> None:
+def print_explanation(trial: Trial, *, every: bool) -> None:
     """Print a paragraph for each line."""
     for problem in trial.problems:
         warn(str(problem))

@@ -14,7 +14,7 @@ from guardhooks.model import Failure
 from guardhooks.workers import LineTrace, MissedLines
 
 
-def tell(trial: Trial) -> None:
+def print_lines(trial: Trial) -> None:
     """Print the lines; all regexes are tried on each. Problems of the filter go to stderr."""
     for problem in trial.problems:
         warn(str(problem))
@@ -26,33 +26,33 @@ def tell(trial: Trial) -> None:
                 number += outcome.count
             else:
                 number += 1
-                sys.stdout.write(json.dumps(of_line(number, outcome)) + "\n")
+                sys.stdout.write(json.dumps(line_to_dict(number, outcome)) + "\n")
         sys.stdout.flush()
 
 
 _MISSED: Final = json.dumps({"line": 0, "ignored": False, "failures": []}).replace("0", "%d") + "\n"
-"""`of_line` of a line that nothing matches, with a place for its number."""
+"""`line_to_dict` of a line that nothing matches, with a place for its number."""
 
 
-def of_line(number: int, trace: LineTrace) -> dict[str, object]:
+def line_to_dict(number: int, trace: LineTrace) -> dict[str, object]:
     """One line's object; strings in it are ASCII-escaped when printed. `failregex` counts from 1, as in the report."""
     return {
         "line": number,
         "ignored": trace.ignoreregex >= 0,
-        "failures": [_of_failure(failure) for failure in trace.failures],
+        "failures": [_failure_to_dict(failure) for failure in trace.failures],
     }
 
 
-def _of_failure(failure: Failure) -> dict[str, object]:
+def _failure_to_dict(failure: Failure) -> dict[str, object]:
     return {
         "failregex": failure.failregex + 1,
         "id": failure.id or failure.resolve,
         "time": failure.time if math.isfinite(failure.time) else None,
-        "fields": _of_fields(failure.fields),
+        "fields": _fields_to_dict(failure.fields),
         "matches": list(failure.matches),
         "nofail": failure.nofail or not (failure.id or failure.resolve),
     }
 
 
-def _of_fields(fields: Mapping[str, object]) -> dict[str, object]:
+def _fields_to_dict(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}

@@ -80,7 +80,7 @@ def _verdict(trace: LineTrace) -> Verdict:
     return "helped" if all(failure.nofail for failure in trace.failures) else "matched"
 
 
-def tell(trial: Trial, *, every: bool, listed: Listed) -> None:
+def print_report(trial: Trial, *, every: bool, listed: Listed) -> None:
     """Run the trial and print the report, after the lines that are to be listed.
 
     :raises KeyboardInterrupt: after a report on the lines until then.

@@ -19,7 +19,7 @@ Outcome: TypeAlias = LineTrace | MissedLines
 
 @dataclass(frozen=True, slots=True)
 class _TestedLog:
-    """What the matcher is told of the source; the lines come in by `trace`."""
+    """The source as the matcher sees it; the lines come in by `trace`."""
 
     key: str
 
