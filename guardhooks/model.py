@@ -220,8 +220,8 @@ class Ignore:
 class Ban:
     """`id` stays out of what `jail` protects from `start` for `length` seconds (`PERMANENT`: no end).
 
-    `count` is 1 for the first ban of this id in this jail, 2 for the second, and so on. `restored` tells actions that it
-    was restored after a restart, so that no notification is sent twice.
+    `count` is 1 for the first ban of this id in this jail, 2 for the second, and so on. `restored` says that a restart
+    put it back, so that no notification is sent twice.
     """
 
     id: str

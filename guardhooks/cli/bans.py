@@ -43,7 +43,7 @@ def ban(
     """Ban addresses or networks in a jail by hand.
 
     Refused without --force: what hits this machine's own addresses, its gateway, where you or others who control the
-    daemon are logged in from by ssh, or what `ignoreip` spares; and networks wider than /8 (IPv6: /32).
+    daemon are logged in from by ssh, or what `ignoreip` exempts; and networks wider than /8 (IPv6: /32).
 
     Without --for a ban lasts as long as the jail's bantime. Exits with 1 when a ban is not in force.
     """

@@ -43,7 +43,6 @@ class Reader:
         self._spec = spec
         self._configuration, self._pipeline = configuration, pipeline
         self._matchers: Sequence[Provided[LineMatcher]] = ()
-        self._served: frozenset[str] = frozenset()
         self._asked: Asked = ()
         self._matching = asyncio.Lock()
         self._failed = ""
@@ -83,7 +82,7 @@ class Reader:
                 self._failed = ""
 
     async def _read(self) -> None:
-        await self._find_matchers()
+        self._matchers = await self._find_matchers()
         if self._matchers:
             await self._pipeline.follow(self.source.worker, self.jails, lambda: self._matchers)
 
@@ -97,33 +96,33 @@ class Reader:
             return False
         if self._asked == self._configuration.plugins.asked_for_matchers(self.jails):
             return True
-        served = self._served
         try:
-            await self._find_matchers()
+            matchers = await self._find_matchers()
         except (GuardhooksError, OSError, MemoryError):  # opening it again retries, and reports the cause
             return False
-        return bool(served) and served == self._served
+        if not self._matchers or _served(matchers) != _served(self._matchers):
+            return False
+        self._matchers = matchers
+        return True
 
-    async def _find_matchers(self) -> None:
+    async def _find_matchers(self) -> list[Provided[LineMatcher]]:
         async with self._matching:  # a reload may come while the first matchers are still being compiled
             plugins = self._configuration.plugins
-            asked = plugins.asked_for_matchers(self.jails)
+            self._asked = plugins.asked_for_matchers(self.jails)
             matchers = await asyncio.get_running_loop().run_in_executor(
                 self._pipeline.executor, plugins.line_matcher, self.source.worker, self.jails
             )
-            self._note_problems(matchers)
-            self._asked, self._matchers = asked, matchers
-            self._served = frozenset(name for matcher in matchers for name in matcher.worker.jails)
+            self._set_problems(matchers)
+            return matchers
 
-    def _note_problems(self, matchers: Sequence[Provided[LineMatcher]]) -> None:
+    def _set_problems(self, matchers: Sequence[Provided[LineMatcher]]) -> None:
         jails = {jail.name: jail for jail in self.jails}
         self.problems = {
             name: [_placed(problem, jails.get(name)) for problem in found]
             for matcher in matchers
             for name, found in matcher.worker.problems.items()
         }
-        served = {name for matcher in matchers for name in matcher.worker.jails}
-        for name in jails.keys() - served:
+        for name in jails.keys() - _served(matchers):
             unmatched = Problem("no plugin finds failures in its lines", section=name, key="filter", fatal=True)
             self.problems.setdefault(name, []).append(unmatched)
         for name, problems in self.problems.items():
@@ -142,6 +141,11 @@ class Reader:
             done, _ = await asyncio.wait({self.task}, timeout=_CLOSING_TIME)
             if not done:
                 self.task.cancel()
+
+
+def _served(matchers: Sequence[Provided[LineMatcher]]) -> set[str]:
+    """The names of the jails that these matchers serve."""
+    return {name for matcher in matchers for name in matcher.worker.jails}
 
 
 def _placed(problem: Problem, jail: Jail | None) -> Problem:

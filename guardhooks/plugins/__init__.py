@@ -1,3 +1,3 @@
-"""The host's side of pluggy: loads plugins (`loading`, `checks`), calls them (`facade`), switches them off (`faults`)."""
+"""The host's side of pluggy: plugins are loaded (`loading`, `checks`), called (`facade`), switched off (`faults`)."""
 
 from guardhooks.plugins.facade import Plugins as Plugins

@@ -18,7 +18,7 @@ import pluggy
 
 from guardhooks import hookspecs
 from guardhooks.control.requests import Request, Requests
-from guardhooks.errors import ActionError, ConfigError, GuardhooksError, PluginError
+from guardhooks.errors import ConfigError, GuardhooksError, PluginError
 from guardhooks.model import (
     ActionSpec,
     Ban,
@@ -27,7 +27,6 @@ from guardhooks.model import (
     Finding,
     Ignore,
     Jail,
-    Level,
     Op,
     Outcome,
     Problem,
@@ -35,7 +34,8 @@ from guardhooks.model import (
     SourceSpec,
 )
 from guardhooks.plugins import loading
-from guardhooks.plugins.calls import Asked, Call, Implementation, Provided, next_answer, traced, wrong_type
+from guardhooks.plugins.action_calls import ActionCalls
+from guardhooks.plugins.calls import Asked, Call, Implementation, Provided, traced, wrong_type
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.failure_calls import FailureCalls
 from guardhooks.plugins.faults import Faults, resource_exhaustion
@@ -65,6 +65,7 @@ class Plugins:
         self._chains: dict[tuple[str, str], tuple[Implementation, ...]] = {}
         self._wants_first_time_offenders: dict[str, bool] = {}
         self._failure_calls = FailureCalls(self._checked, self._fault, trace=trace)
+        self._action_calls = ActionCalls(self._record_fault, trace=trace)
         self._requests: Requests | None = None
         self._trace = trace
         self.faults = Faults(clock)
@@ -198,24 +199,9 @@ class Plugins:
         Plain functions run in `executor`.
         :raises ActionError: when it could not be done.
         """
-        call = Call("execute_action", jail.name, (jail, action, op, tuple(bans)), Outcome)
-        chain: Sequence[Implementation] = self._chain("execute_action", jail)
-        fault = ""
-        while chain:
-            implementation, answer, chain = await next_answer(chain, call, executor, trace=self._trace)
-            try:
-                if (outcome := _outcome(answer)) is not None:
-                    return outcome
-            except GuardhooksError as error:
-                raise ActionError(safe_text(f"{implementation.plugin}: {error}")) from error
-            except Exception as error:
-                if cause := resource_exhaustion(error):
-                    raise ActionError(f"{implementation.plugin}: {cause}") from error
-                self._fault(implementation.plugin, call, error, may_switch_off=False)
-                fault = fault or f"plugin {implementation.plugin} failed: {type(error).__name__}: {error}"
-        if fault:
-            raise ActionError(safe_text(fault))
-        return None
+        return await self._action_calls.execute_action(
+            self._chain("execute_action", jail), jail, action, op, bans, executor
+        )
 
     async def diagnose(  # noqa: PLR0917 -- the hook's
         self,
@@ -228,23 +214,7 @@ class Plugins:
     ) -> list[Finding] | None:
         """What the first plugin that handles the action finds; None if none does. A fault is a finding."""
         call = Call("diagnose", jail.name, (guard, jail, action, tuple(bans), address), list)
-        chain: Sequence[Implementation] = self._chain("diagnose", jail)
-        while chain:
-            implementation, answer, chain = await next_answer(chain, call, executor, trace=self._trace)
-            if isinstance(answer, GuardhooksError):
-                return [Finding(safe_text(f"{implementation.plugin}: {answer}"), Level.BAD)]
-            if isinstance(answer, Exception):
-                return self._failed_to_look(implementation, call, answer)
-            if isinstance(answer, Sequence) and all(isinstance(each, Finding) for each in answer):
-                return list(answer)
-            if answer is not None:
-                return self._failed_to_look(implementation, call, wrong_type(answer, list))
-        return None
-
-    def _failed_to_look(self, implementation: Implementation, call: Call, error: Exception) -> list[Finding]:
-        self._fault(implementation.plugin, call, error, may_switch_off=False)
-        why = f"plugin {implementation.plugin} failed: {type(error).__name__}: {error}"
-        return [Finding(safe_text(why), Level.BAD)]
+        return await self._action_calls.diagnose(self._chain("diagnose", jail), call, executor)
 
     def on_ban(self, jail: Jail, ban: Ban) -> None:
         self._call_all("on_ban", jail, (jail, ban))
@@ -376,18 +346,11 @@ class Plugins:
         self._fault(implementation.plugin, call, wrong_type(answer, call.expected))
         return None
 
+    def _record_fault(self, plugin: str, call: Call, error: BaseException) -> None:
+        """Count a fault that must not switch the plugin off: an action that is left out protects nobody."""
+        self._fault(plugin, call, error, may_switch_off=False)
+
     def _fault(self, plugin: str, call: Call, error: BaseException, *, may_switch_off: bool = True) -> None:
         may_switch_off = may_switch_off and bool(call.jail)
         if self.faults.record(plugin, call.hook, call.jail, error, may_switch_off=may_switch_off):
             self._forget_chains()
-
-
-def _outcome(answer: object) -> Outcome | None:
-    """What an action's answer says. Raises it if it is an error, or what is wrong with its type."""
-    if isinstance(answer, Exception):
-        raise answer
-    if answer is True:
-        return Outcome()
-    if answer is None or isinstance(answer, Outcome):
-        return answer
-    raise wrong_type(answer, Outcome)

@@ -279,7 +279,7 @@ def test_a_damaged_log_is_told_behind_what_could_be_read(site: Site, tmp_path: P
         (("/var/log/my nope", "app"), 3, "there is no log file '/var/log/my nope'"),
         (("/etc", "app"), 3, "'/etc' is a folder"),
         ((HIT, "app", "--encoding", "klingon"), 3, "'klingon' is no encoding"),
-        ((HIT, "app", "--now", "tomorrow"), 2, "'tomorrow' is no ISO 8601 time"),
+        ((HIT, "app", "--now", "tomorrow"), 2, "'tomorrow' is not an ISO 8601 time"),
         ((HIT, "app", "--timezone", "Middle/Earth"), 3, "Middle/Earth"),
         ((HIT, "app", "--datepattern", "%Q%Q"), 3, "guardhooks: error: "),
         ((HIT, "app", "--maxlines", "0"), 2, "--maxlines"),

@@ -28,6 +28,39 @@ def add_commands(cli):
 """
 
 
+ASKING = """\
+import click
+import guardhooks
+
+guards = []
+
+
+@guardhooks.hookimpl
+def on_start(guard):
+    guards[:] = [guard]
+
+
+@guardhooks.hookimpl
+def add_requests(requests):
+    limit = guardhooks.Argument("limit", guardhooks.ArgumentKind.NUMBER, "how many ids")
+    requests.add(guardhooks.Request("longest_bans", longest_bans, "The ids with the longest bans", arguments=(limit,)))
+
+
+async def longest_bans(limit=10):
+    bans = sorted(guards[0].ledger.active(), key=lambda ban: -ban.length)
+    return [ban.id for ban in bans[: int(limit)]]
+
+
+@guardhooks.hookimpl
+def add_commands(cli):
+    @cli.command()
+    @guardhooks.daemon_options
+    def longest(config, state):
+        "Show who is banned longest."
+        click.echo(" ".join(guardhooks.ask_daemon(config, state, "longest_bans", limit=2)))
+"""
+
+
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test meets the group as a fresh process does."""
@@ -99,3 +132,25 @@ def test_help_works_whatever_the_configuration(site: Site) -> None:
     lost = CliRunner().invoke(cli, ["-c", str(site.config / "nope"), "--help"])
     assert lost.exit_code == 0
     assert "Exit codes:" in lost.stdout
+
+
+def test_a_command_of_a_plugin_asks_the_daemon_for_a_request_of_the_plugin(hooked: Site) -> None:
+    (hooked.config / "hooks.d" / "asking.py").write_text(ASKING)
+    (hooked.config / "hooks.d" / "asking.py").chmod(0o600)
+    with hooked.running():
+        for seconds, address in (("600", "203.0.113.1"), ("900", "203.0.113.2"), ("700", "203.0.113.3")):
+            assert hooked.guardhooks("ban", "app", address, "--for", seconds).returncode == 0
+
+        asked = hooked.guardhooks("-c", str(hooked.config), "longest")
+
+    assert (asked.returncode, asked.stdout, asked.stderr) == (0, "203.0.113.2 203.0.113.3\n", "")
+
+
+def test_without_a_daemon_it_says_so_as_our_own_commands_do(hooked: Site) -> None:
+    (hooked.config / "hooks.d" / "asking.py").write_text(ASKING)
+    (hooked.config / "hooks.d" / "asking.py").chmod(0o600)
+
+    asked = hooked.guardhooks("-c", str(hooked.config), "longest")
+
+    assert asked.returncode == 4
+    assert "no guardhooks daemon answers" in asked.stderr

@@ -72,7 +72,7 @@ def mode(path: Path) -> int | None:
 
 def open_to_all(path: Path) -> None:
     path.chmod(0o777)
-    for folder in list(path.parents)[:3]:
+    for folder in list(path.parents)[:4]:  # as deep as pytest-xdist nests them
         folder.chmod(folder.stat().st_mode | 0o711)
 
 

@@ -16,6 +16,7 @@ from guardhooks import Guard
 from guardhooks.logs import SafeFormatter
 from guardhooks.plugins import Plugins
 from guardhooks.settings import load
+from guardhooks.status import to_dict
 
 JAIL = "hostile"
 LISTINGS = ("iptables-save", "ip6tables-save", "ipset save", "nft list ruleset", "ip route", "ip -6 route")
@@ -46,7 +47,7 @@ async def main(config: str, state: str, ids: list[str]) -> dict[str, object]:
     guard.check_actions(JAIL)
     for id in ids:
         await guard.unban(id)
-    status = guard.jail_status(JAIL)
+    status = to_dict(guard.jail_status(JAIL))
     await guard.stop(flush=True)
     return {"honest": states[ids[-1]], "banned": len(states), "during": during, "after": kernel(), "status": status}
 
