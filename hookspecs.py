@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from guardhooks.model import ActionSpec, Ban, Failure, Finding, Ignore, Jail, Op, Outcome, Record, SourceSpec
+from guardhooks.settings.option import OptionTable
 from guardhooks.workers import LineMatcher, LogSource
 
 if TYPE_CHECKING:
@@ -31,6 +32,18 @@ if TYPE_CHECKING:
     from guardhooks.views import GuardView
 
 hookspec = pluggy.HookspecMarker("guardhooks")
+
+
+@hookspec
+def declare_options() -> Sequence[OptionTable]:
+    """Called before the configuration is read, at the start and at each reload.
+
+    Return one `OptionTable` for each place where options of this plugin may stand: jails (`geoip.countries`), the
+    brackets of the actions that it serves, the brackets of filters or of `backend`. Options that nobody declares are
+    reported as likely mistakes. Must not block; nothing of the guard is there yet.
+
+    Every plugin is asked.
+    """
 
 
 @hookspec

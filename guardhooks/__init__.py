@@ -52,6 +52,10 @@ if TYPE_CHECKING:
     from guardhooks.net.addresses import widen as widen
     from guardhooks.net.prefixes import PrefixList as PrefixList
     from guardhooks.net.prefixes import PrefixMap as PrefixMap
+    from guardhooks.settings import option_types as option_types
+    from guardhooks.settings.brackets import parse_brackets as parse_brackets
+    from guardhooks.settings.option import Option as Option
+    from guardhooks.settings.option import OptionTable as OptionTable
     from guardhooks.text import safe_text as safe_text
     from guardhooks.views import GuardView as GuardView
     from guardhooks.views import LedgerView as LedgerView
@@ -83,6 +87,8 @@ _HOME = {
         "LineMatcher", "LineTrace", "LogSource", "MissedLines", "SourceStatus", "StartAt", "SurveyingMatcher",
     ),
     "guardhooks.net.prefixes": ("PrefixList", "PrefixMap"),
+    "guardhooks.settings": ("option_types", "parse_brackets"),
+    "guardhooks.settings.option": ("Option", "OptionTable"),
     "guardhooks.text": ("safe_text",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

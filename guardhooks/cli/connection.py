@@ -45,11 +45,9 @@ def _configured(config: Path | None) -> tuple[Path | None, Path | None]:
     directory = config or next((each for each in _DIRECTORIES if each.is_dir()), None)
     if directory is None or (directory.is_dir() and not _names_a_place(directory)):
         return None, None
-    from guardhooks.settings import find_directory
-    from guardhooks.settings.daemon import read_daemon
-    from guardhooks.settings.layers import Reader
+    from guardhooks.settings import find_directory, read_daemon
 
-    settings = read_daemon(Reader(), find_directory(directory))
+    settings = read_daemon(find_directory(directory))
     return settings.state, settings.socket
 
 

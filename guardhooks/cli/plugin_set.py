@@ -12,9 +12,7 @@ from guardhooks.errors import GuardhooksError
 from guardhooks.logs import SafeFormatter
 from guardhooks.plugins import Plugins
 from guardhooks.plugins.loading import HOOKS_FOLDER
-from guardhooks.settings import find_directory
-from guardhooks.settings.daemon import read_daemon
-from guardhooks.settings.layers import Reader
+from guardhooks.settings import find_directory, read_daemon
 
 
 def load_plugins(config: Path | None) -> Plugins:
@@ -26,7 +24,7 @@ def load_plugins(config: Path | None) -> Plugins:
     """
     _log_to_stderr()
     directory = find_directory(config)
-    disabled = read_daemon(Reader(), directory).disabled_plugins
+    disabled = read_daemon(directory).disabled_plugins
     return Plugins.load(disable=disabled, hooks_folder=directory / HOOKS_FOLDER)
 
 

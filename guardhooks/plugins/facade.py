@@ -39,6 +39,7 @@ from guardhooks.plugins.calls import Asked, Call, Implementation, Provided, trac
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.failure_calls import FailureCalls
 from guardhooks.plugins.faults import Faults, resource_exhaustion
+from guardhooks.settings.option import OptionTable
 from guardhooks.text import safe_text
 from guardhooks.workers import LineMatcher, LogSource
 
@@ -117,6 +118,17 @@ class Plugins:
         self._forget_chains()
 
     # --- the hooks, in the order of the flow --------------------------------------------------------------------------
+
+    def declared_options(self) -> list[OptionTable]:
+        """The options of all plugins. What a plugin returns that is not an `OptionTable` is a fault of the plugin."""
+        call = Call("declare_options", "", (), Sequence)
+        tables: list[OptionTable] = []
+        for implementation in self._chain("declare_options", None):
+            declared: Sequence[object] = self._call(implementation, call) or ()
+            tables += (table for table in declared if isinstance(table, OptionTable))
+            for wrong in (table for table in declared if not isinstance(table, OptionTable)):
+                self._fault(implementation, call, wrong_type(wrong, OptionTable))
+        return tables
 
     def on_start(self, guard: GuardView) -> None:
         self._call_all("on_start", None, (guard,))

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from guardhooks.errors import ConfigError
 from guardhooks.model import Problem
-from guardhooks.settings import options as read
+from guardhooks.settings import daemon_options as option
+from guardhooks.settings.declared import DeclaredOptions
 from guardhooks.settings.interpolation import Scope
 from guardhooks.settings.layers import Reader
 from guardhooks.settings.merged import MergedConfig
-from guardhooks.settings.model import Settings
-from guardhooks.settings.options import Options
-from guardhooks.settings.problems import did_you_mean, problem_at
-
-_LEVELS: Final = {
-    "critical": "CRITICAL", "error": "ERROR", "warning": "WARNING", "notice": "NOTICE", "info": "INFO",
-    "debug": "DEBUG", "tracedebug": "DEBUG", "heavydebug": "DEBUG", "msg": "INFO",
-}  # fmt: skip
-_KNOWN: Final = {
-    "Guardhooks": frozenset({"loglevel", "socket", "state", "history_age", "reconcile"}),
-    "Plugins": frozenset({"disable"}),
-}
+from guardhooks.settings.reader import OptionReader
+from guardhooks.settings.unknown_keys import unknown_in_daemon
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,55 +29,31 @@ class DaemonSettings:
     problems: tuple[Problem, ...]
 
 
-def read_daemon(reader: Reader, directory: Path) -> DaemonSettings:
+def read_daemon(directory: Path) -> DaemonSettings:
     """Read `guardhooks.conf`, else `fail2ban.conf`, else take the defaults. Wrong values become problems."""
+    reader = Reader()
     try:
         own = reader.read(directory / "guardhooks")
-        config = own or reader.read(directory / "fail2ban") or MergedConfig()
+        former = None if own else reader.read(directory / "fail2ban")
     except ConfigError as error:
         return _settings(MergedConfig(), MergedConfig(), [Problem(str(error), fatal=True)])
-    problems = list(config.problems)
-    return _settings(own, config, problems) if own else _settings(MergedConfig(), config, problems)
+    read = own or former
+    return _settings(own or MergedConfig(), former or MergedConfig(), list(read.problems) if read else [])
 
 
-def _settings(own: MergedConfig, config: MergedConfig, problems: list[Problem]) -> DaemonSettings:
-    host = Options(Scope(own, "Guardhooks"), problems)
-    former = Options(Scope(config, "Definition"), problems)
-    default = Settings(Path())
-    history_age = former.value("dbpurgeage", read.duration, default.history_age)
-    loglevel = former.value("loglevel", _loglevel, default.loglevel)
-    problems += _unknown(own)
+def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) -> DaemonSettings:
+    host = OptionReader(Scope(own, "Guardhooks"), problems)
+    plugins = OptionReader(Scope(own, "Plugins"), problems)
+    fail2ban = OptionReader(Scope(former, "Definition"), problems)
+    history_age = fail2ban.value(option.DBPURGEAGE)
+    loglevel = fail2ban.value(option.LOGLEVEL)
+    problems += unknown_in_daemon(own, DeclaredOptions())
     return DaemonSettings(
-        disabled_plugins=Options(Scope(own, "Plugins"), problems).value("disable", _words, ()),
-        loglevel=host.value("loglevel", _loglevel, loglevel),
-        socket=host.value("socket", _path, None),
-        state=host.value("state", _path, None),
-        history_age=host.value("history_age", read.duration, history_age),
-        reconcile=host.value("reconcile", read.duration_or_none, default.reconcile),
+        disabled_plugins=plugins.value(option.DISABLE),
+        loglevel=host.value(option.LOGLEVEL, loglevel),
+        socket=host.value(option.SOCKET),
+        state=host.value(option.STATE),
+        history_age=host.value(option.HISTORY_AGE, history_age),
+        reconcile=host.value(option.RECONCILE),
         problems=tuple(problems),
     )
-
-
-def _unknown(config: MergedConfig) -> Iterator[Problem]:
-    for name, section in config.sections.items():
-        if name in ("DEFAULT", "INCLUDES"):
-            continue
-        for key, value in section.items():
-            if name not in _KNOWN:
-                yield problem_at(value, f"no such section; there are {' and '.join(_KNOWN)}")
-            elif key not in _KNOWN[name]:
-                yield problem_at(value, f"no such option{did_you_mean(key, sorted(_KNOWN[name]))}")
-
-
-def _loglevel(text: str) -> str:
-    return _LEVELS[read.choice(*_LEVELS)(text)]
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.replace(",", " ").split())
-
-
-def _path(text: str) -> Path | None:
-    if text and not text.startswith("/"):
-        raise ConfigError(f"{text!r} is not an absolute path")
-    return Path(text) if text else None

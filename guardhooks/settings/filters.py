@@ -12,14 +12,10 @@ from guardhooks.model import NO_OPTIONS, FilterSpec, Problem
 from guardhooks.settings.brackets import parse_brackets
 from guardhooks.settings.definitions import Definition, Library
 from guardhooks.settings.ini import Value
+from guardhooks.settings.jail_options import FILTER_OPTIONS, MAXLINES
 from guardhooks.settings.problems import SettingError, did_you_mean, error_at
 
-FILTER_OPTIONS: Final = ("prefregex", "failregex", "ignoreregex", "maxlines", "datepattern", "journalmatch")
-"""What a filter says; a jail may say it instead. (`usedns` too, but that is the jail's to hold.)"""
-
-MOST_LINES: Final = 10_000
-"""The largest `maxlines`."""
-
+_KEYS: Final = tuple(option.name for option in FILTER_OPTIONS)
 NO_PLACES: Final[Mapping[str, Value]] = MappingProxyType({})
 
 _LISTS: Final = frozenset({"failregex", "ignoreregex", "journalmatch"})
@@ -87,7 +83,7 @@ def filter_spec(
     `instead` are the jail's own filter options: each replaces what the file says, but stands behind a bracket option
     of the same name (lists then hold both). `places` tells where they are written. Raises ConfigError.
     """
-    values = {key: _value(found, key, instead) for key in FILTER_OPTIONS}
+    values = {key: _value(found, key, instead) for key in _KEYS}
     return FilterSpec(
         name=found.name,
         prefregex=values["prefregex"],
@@ -97,7 +93,7 @@ def filter_spec(
         maxlines=_maxlines(found, values["maxlines"]),
         journalmatch=lines(values["journalmatch"]),
         options=found.options,
-        places={key: (place.file, place.line) for key in FILTER_OPTIONS if (place := _place(found, key, places))},
+        places={key: (place.file, place.line) for key in _KEYS if (place := _place(found, key, places))},
     )
 
 
@@ -123,8 +119,8 @@ def _value(found: Filter, key: str, instead: Mapping[str, str]) -> str:
 
 def _maxlines(found: Filter, text: str) -> int:
     if not text:
-        return 1
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_LINES:
-        message = f"{text!r} is not a number of lines from 1 to {MOST_LINES}"
-        raise error_at(found.definition.place("maxlines"), message)
-    return int(text)
+        return MAXLINES.default
+    try:
+        return MAXLINES.parse(text)
+    except ConfigError as error:
+        raise error_at(found.definition.place(MAXLINES.name), str(error)) from None

@@ -60,6 +60,19 @@ class Scope:
         """A value's text with all references replaced. Raises ConfigError naming the value that is wrong."""
         return self._expand(value, (value,))
 
+    def sources(self, value: Value) -> list[Value]:
+        """The value and all values that it refers to, directly or through others."""
+        found: list[Value] = []
+        left = [value]
+        while left:
+            value = left.pop()
+            if any(value is one for one in found):
+                continue
+            found.append(value)
+            names = [match["name"] for match in _REFERENCE.finditer(value.text) if match["name"]]
+            left += [target for name in names if (target := self._target(name.lower(), value)) is not None]
+        return found
+
     def _expand(self, value: Value, chain: tuple[Value, ...]) -> str:
         if "%" not in value.text:
             return value.text

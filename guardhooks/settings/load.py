@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -11,16 +11,19 @@ from guardhooks.errors import ConfigError
 from guardhooks.model import FilterSpec, Jail, Problem
 from guardhooks.settings.brackets import parse_brackets
 from guardhooks.settings.daemon import read_daemon
+from guardhooks.settings.declared import DeclaredOptions
 from guardhooks.settings.definitions import PACKAGED, Library
 from guardhooks.settings.filters import filter_spec, find_filter
 from guardhooks.settings.ini import Value
-from guardhooks.settings.jails import JailFiles, build_jail, is_enabled
+from guardhooks.settings.jail_files import JailFiles
+from guardhooks.settings.jails import build_jail, is_enabled
 from guardhooks.settings.layers import Reader
 from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.model import Settings
-from guardhooks.settings.options import mistyped_defaults, references, unknown_options
+from guardhooks.settings.option import OptionTable
 from guardhooks.settings.problems import SettingError, as_problem, did_you_mean
 from guardhooks.settings.sources import has_journal
+from guardhooks.settings.unknown_keys import references, unknown_in_defaults, unknown_in_jail
 
 DIALECT: Final = "1.1.2"
 """The release of fail2ban whose dialect is spoken; `%(fail2ban_version)s` in configuration files."""
@@ -40,16 +43,20 @@ def find_directory(explicit: Path | None) -> Path:
     return next((directory for directory in SYSTEM_DIRECTORIES if directory.is_dir()), PACKAGED)
 
 
-def load(directory: Path, *, journal: bool | None = None) -> Settings:
-    """Read everything. What is wrong in one jail costs that jail at most; see `Settings` for where it is told.
+def load(
+    directory: Path, plugin_options: Iterable[OptionTable] | None = None, *, journal: bool | None = None
+) -> Settings:
+    """Read everything. An error in one jail affects that jail at most; see `Settings` for where it is reported.
 
     Raises ConfigError if there is no jail file that can be read.
 
+    :param plugin_options: what the plugins declare (`Plugins.declared_options`); None leaves unchecked what only they
+        can know, above all the options in the brackets of actions.
     :param journal: whether this machine keeps a systemd journal; found out if None.
     """
     reader = Reader(PACKAGED)
-    files = _jail_files(reader, directory, journal=journal)
-    daemon = read_daemon(reader, directory)
+    files = _jail_files(reader, directory, DeclaredOptions(plugin_options), journal=journal)
+    daemon = read_daemon(directory)
     problems = [*daemon.problems]
     jails, broken = _load_jails(files, problems)
     return Settings(
@@ -68,7 +75,7 @@ def load(directory: Path, *, journal: bool | None = None) -> Settings:
 
 def load_jail(directory: Path, name: str) -> Jail:
     """One jail, switched on or not. Raises ConfigError if there is none of that name or it cannot run."""
-    files = _jail_files(Reader(PACKAGED), directory, journal=None)
+    files = _jail_files(Reader(PACKAGED), directory, DeclaredOptions(), journal=None)
     if name not in _names(files.config):
         raise ConfigError(f"{directory}: there is no jail {name!r}{did_you_mean(name, _names(files.config))}")
     return build_jail(files, name, list(_by_section(files.config, []).get(name, [])))
@@ -76,7 +83,7 @@ def load_jail(directory: Path, name: str) -> Jail:
 
 def jail_names(directory: Path) -> list[str]:
     """Names of all jails, switched on or not, in file order. Raises ConfigError."""
-    return _names(_jail_files(Reader(), directory, journal=False).config)
+    return _names(_jail_files(Reader(), directory, DeclaredOptions(), journal=False).config)
 
 
 def load_filter(directory: Path, text: str, *, logtype: str = "file") -> FilterSpec:
@@ -89,7 +96,7 @@ def load_filter(directory: Path, text: str, *, logtype: str = "file") -> FilterS
     return filter_spec(find_filter(Library(Reader(PACKAGED), directory), text.strip(), logtype))
 
 
-def _jail_files(reader: Reader, directory: Path, *, journal: bool | None) -> JailFiles:
+def _jail_files(reader: Reader, directory: Path, declared: DeclaredOptions, *, journal: bool | None) -> JailFiles:
     config = reader.read(directory / "jail")
     if config is None:
         raise ConfigError(f"{directory}: holds neither jail.conf nor jail.local, so there is no jail to run")
@@ -97,7 +104,7 @@ def _jail_files(reader: Reader, directory: Path, *, journal: bool | None) -> Jai
     for key, text in (("fail2ban_version", DIALECT), ("fail2ban_confpath", str(directory.absolute()))):
         defaults[key] = Value(text.replace("%", "%%"), section="DEFAULT", key=key)
     journal = has_journal() if journal is None else journal
-    return JailFiles(config, Library(reader, directory), references(config), journal)
+    return JailFiles(config, Library(reader, directory), declared, references(config), journal)
 
 
 def _names(config: MergedConfig) -> list[str]:
@@ -132,14 +139,14 @@ def _load_jails(files: JailFiles, problems: list[Problem]) -> tuple[list[Jail], 
             problems.append(error.problem)  # once for all jails, not once for each
             return False
 
-    problems += mistyped_defaults(files.config, files.referred)
+    problems += unknown_in_defaults(files.config, files.referred, files.declared)
     for name in _names(files.config):
         own = by_section.get(name, [])
         try:
             if switched_on(name):
                 jails.append(build_jail(files, name, own))
             else:
-                problems += [*own, *unknown_options(files.config.sections[name], files.referred)]
+                problems += [*own, *unknown_in_jail(files.config.sections[name], files.referred, files.declared)]
         except ConfigError as error:
             broken[name] = (as_problem(error, fatal=True), *own)
     return jails, broken

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from guardhooks.model import Jail, Problem
+from guardhooks.settings import daemon_options as option
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class Settings:
     `jails` are the enabled jails that can run, in file order, degraded ones (`Jail.problems`) included. `broken` are
     the enabled jails that cannot run at all, with the reasons. `problems` belong to no single enabled jail (a typo in a
     disabled one, an unreadable `.local`). `loglevel` is a name of the logging module or NOTICE. `socket` and `state`
-    are None where the configuration leaves them to the command line and the defaults. Ages are seconds.
+    are None where the configuration leaves them to the command line and the defaults. `history_age` and `reconcile` are
+    in seconds.
     """
 
     directory: Path
@@ -24,11 +26,11 @@ class Settings:
     broken: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     disabled_plugins: tuple[str, ...] = ()
-    loglevel: str = "INFO"
+    loglevel: str = option.LOGLEVEL.default
     socket: Path | None = None
     state: Path | None = None
-    history_age: float = 86400.0
-    reconcile: float = 30.0
+    history_age: float = option.HISTORY_AGE.default
+    reconcile: float = option.RECONCILE.default
 
 
 def jails_of(settings: Settings, *, observe: bool) -> dict[str, Jail]:

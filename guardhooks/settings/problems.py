@@ -44,6 +44,12 @@ def did_you_mean(word: str, allowed: Iterable[str], likeness: float = 0.7) -> st
     return f"; did you mean {near!r}?" if near else ""
 
 
+def nearest_or_all(word: str, allowed: Iterable[str]) -> str:
+    """`; did you mean 'port'?`, or all that is allowed where nothing is near."""
+    names = sorted(set(allowed))
+    return did_you_mean(word, names) or f"; allowed: {', '.join(names) or 'none'}"
+
+
 @lru_cache(maxsize=256)
 def _nearest(word: str, allowed: tuple[str, ...], likeness: float) -> str:
     """Remembered, as a hundred jails ask about the same words."""

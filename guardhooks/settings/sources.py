@@ -1,4 +1,4 @@
-"""From `logpath`, `backend` and `journalmatch` to the `SourceSpec`s of a jail."""
+"""From `logpath` and `journalmatch` to the `SourceSpec`s of a jail."""
 
 from __future__ import annotations
 
@@ -7,25 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from guardhooks.errors import ConfigError
 from guardhooks.model import SourceSpec
-from guardhooks.settings.brackets import parse_brackets
 from guardhooks.settings.filters import lines
-from guardhooks.settings.problems import did_you_mean
 
-_BACKENDS: Final = ("auto", "polling", "pyinotify", "systemd")
-_FORMER: Final = frozenset({"gamin"})
 _JOURNALS: Final = (Path("/run/log/journal"), Path("/var/log/journal"))
-
-
-def read_backend(text: str) -> str:
-    """The backend as written, its name in lower case. Raises ConfigError for a name that is none."""
-    name = parse_brackets(text)[0].lower() if text else "auto"
-    if name in _FORMER:
-        return "auto"
-    if name not in _BACKENDS:
-        raise ConfigError(f"{text!r} is none of {', '.join(_BACKENDS)}{did_you_mean(name, _BACKENDS)}")
-    return name + text[len(name) :]
 
 
 def file_sources(logpath: str, backend: str) -> tuple[SourceSpec, ...]:

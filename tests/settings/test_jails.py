@@ -74,7 +74,7 @@ def test_option(write: Write, line: str, name: str, value: object) -> None:
         ("maxretry = 5m", "maxretry", "not a whole number", "maxretry", 3),
         ("maxretry = 0", "maxretry", "from 1 to", "maxretry", 3),
         ("findtime = 5mins", "findtime", "unknown unit 'mins'", "findtime", 600),
-        ("bantime = -5", "bantime", "-1 (for ever)", "bantime", 600),
+        ("bantime = -5", "bantime", "-1 (permanent)", "bantime", 600),
         ("bantime = %(nope)s", "bantime", "not set anywhere", "bantime", 600),
         ("usedns = wran", "usedns", "did you mean 'warn'", "usedns", "warn"),
         ("ignoreself = y", "ignoreself", "neither true nor false", "ignoreself", True),
@@ -115,7 +115,7 @@ def test_a_wrong_value_degrades_its_jail(  # noqa: PLR0917 -- the table's column
         ("ignoreip = %(nope)s", "not set anywhere"),
         ("enabled = y", "neither true nor false"),
         ("enabled = %(nope)s", "not set anywhere"),
-        ("filter = f[maxlines=many]", "is not a number of lines"),
+        ("filter = f[maxlines=many]", "is not a whole number"),
     ],
 )
 def test_what_a_jail_cannot_do_without_breaks_it_alone(write: Write, line: str, says: str) -> None:

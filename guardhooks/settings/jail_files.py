@@ -1,0 +1,23 @@
+"""What all jails of a configuration directory are built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from guardhooks.settings.declared import DeclaredOptions
+from guardhooks.settings.definitions import Library
+from guardhooks.settings.merged import MergedConfig
+
+
+@dataclass(frozen=True, slots=True)
+class JailFiles:
+    """`config` are the merged jail files, `referred` the names that their values refer to, in lower case.
+
+    `journal` says whether this machine keeps a systemd journal.
+    """
+
+    config: MergedConfig
+    library: Library
+    declared: DeclaredOptions
+    referred: frozenset[str]
+    journal: bool
