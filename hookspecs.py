@@ -35,7 +35,7 @@ hookspec = pluggy.HookspecMarker("guardhooks")
 
 
 @hookspec
-def declare_options() -> Sequence[OptionTable]:
+def declare_options() -> Sequence[OptionTable] | None:
     """Called before the configuration is read, at the start and at each reload.
 
     Return one `OptionTable` for each place where options of this plugin may stand: jails (`geoip.countries`), the

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, cast
 
 from guardhooks import logs
@@ -22,7 +23,8 @@ from guardhooks.engine.guard import Guard
 from guardhooks.errors import ConfigError, GuardhooksError, StateError
 from guardhooks.plugins import Plugins
 from guardhooks.plugins.loading import HOOKS_FOLDER
-from guardhooks.settings import find_directory, load
+from guardhooks.settings import find_directory, load, read_daemon
+from guardhooks.settings.daemon import needing_restart
 from guardhooks.settings.model import Settings
 from guardhooks.status import to_dict
 from guardhooks.system import state_folders
@@ -45,12 +47,13 @@ def run(options: RunOptions) -> None:
     memory.share_arenas()
     memory.pause_gc()
     directory = find_directory(options.config)
-    settings = load(directory)
-    logs.set_up(options.loglevel or settings.loglevel)
+    logs.set_up(options.loglevel or read_daemon(directory).loglevel)
+    plugins = _load_plugins(options, directory)
+    settings = load(directory, plugins.declared_options())
     _say_what_is_wrong(settings)
     folders = state_folders.folders(options.state or settings.state, socket=settings.socket)
     with state_folders.lock(folders.state):
-        asyncio.run(Daemon(options, settings, folders).serve())
+        asyncio.run(Daemon(options, settings, plugins, folders).serve())
 
 
 def _say_what_is_wrong(settings: Settings) -> None:
@@ -71,8 +74,10 @@ def _say_what_is_wrong(settings: Settings) -> None:
 class Daemon:
     """One run: what the signals and the control socket act on."""
 
-    def __init__(self, options: RunOptions, settings: Settings, folders: state_folders.Folders) -> None:
-        self._options, self._settings, self._folders = options, settings, folders
+    def __init__(
+        self, options: RunOptions, settings: Settings, plugins: Plugins, folders: state_folders.Folders
+    ) -> None:
+        self._options, self._settings, self._plugins, self._folders = options, settings, plugins, folders
         self._stopping = asyncio.Event()
         self._flush = False
         self._reloading = asyncio.Lock()
@@ -85,7 +90,7 @@ class Daemon:
         threading.excepthook = thread_died
         guard = self._guard = Guard(
             self._settings,
-            self._load_plugins(self._settings),
+            self._plugins,
             ledger_file=self._folders.state / state_folders.LEDGER_FILE,
             observe=self._observes(),
         )
@@ -121,13 +126,6 @@ class Daemon:
             task.cancel()
         for task in done:
             task.result()
-
-    def _load_plugins(self, settings: Settings) -> Plugins:
-        return Plugins.load(
-            disable=settings.disabled_plugins,
-            hooks_folder=settings.directory / HOOKS_FOLDER,
-            trace=self._options.trace_hooks,
-        )
 
     def _observes(self) -> bool:
         if self._options.observe:
@@ -168,8 +166,9 @@ class Daemon:
         """
         assert self._guard is not None  # the control socket opens after the guard is made
         async with self._reloading:
-            settings = await asyncio.to_thread(self._read_again)
-            plugins = await asyncio.to_thread(self._load_plugins, settings)
+            settings, plugins = await asyncio.to_thread(self._read_again)
+            for problem in needing_restart(self._settings, settings):
+                logger.warning("%s", safe_text(str(problem)))
             await self._guard.reload(settings, plugins)
             memory.freeze_gc()
             if self._options.loglevel is None:
@@ -177,10 +176,12 @@ class Daemon:
         logger.info("reloaded: jails: %s", ", ".join(self._guard.jails))
         return cast("dict[str, object]", to_dict(self._guard.status()))
 
-    def _read_again(self) -> Settings:
-        settings = load(find_directory(self._options.config))
+    def _read_again(self) -> tuple[Settings, Plugins]:
+        directory = find_directory(self._options.config)
+        plugins = _load_plugins(self._options, directory)
+        settings = load(directory, plugins.declared_options())
         _say_what_is_wrong(settings)
-        return settings
+        return settings, plugins
 
     async def _reload_by_signals(self) -> None:
         """However many SIGHUPs come during a reload, one more follows it."""
@@ -191,6 +192,14 @@ class Daemon:
                 await self.reload()
             except GuardhooksError as error:
                 logger.error("reload refused, the running configuration stays: %s", safe_text(str(error)))
+
+
+def _load_plugins(options: RunOptions, directory: Path) -> Plugins:
+    return Plugins.load(
+        disable=read_daemon(directory).disabled_plugins,
+        hooks_folder=directory / HOOKS_FOLDER,
+        trace=options.trace_hooks,
+    )
 
 
 async def _keep_open(control: SocketServer) -> None:

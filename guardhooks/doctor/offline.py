@@ -17,7 +17,7 @@ async def offline_guard(plugins: Plugins, config: Path | None, state: Path | Non
 
     :raises ConfigError: when the configuration cannot be used. :raises StateError: when the ledger cannot be read.
     """
-    settings = load(find_directory(config))
+    settings = load(find_directory(config), plugins.declared_options())
     file = state_folders.folders(state or settings.state).state / state_folders.LEDGER_FILE
     guard = Guard(settings, plugins, ledger_file=file, ledger=Ledger.snapshot(file, clock=time.time))
     await guard.ban_guard.open()

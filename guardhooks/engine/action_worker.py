@@ -105,6 +105,11 @@ class ActionWorker:
         self._queue[ban.id] = (op, ban)
         self._wake.set()
 
+    def apply_interval(self) -> None:
+        """Move the next check to where the interval, which has changed, puts it."""
+        self._next_check = min(self._next_check, self._last_check + self._reconcile())
+        self._wake.set()
+
     def check_soon(self) -> None:
         """Compare with the kernel now, unless that has just been done."""
         if self._now() - self._last_check >= _SOONEST_RECHECK:

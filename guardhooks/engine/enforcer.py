@@ -72,6 +72,12 @@ class Enforcer:
         for worker in workers:
             worker.start(desired)
 
+    def apply_interval(self) -> None:
+        """Make every action use the changed interval between checks now, not only after the next check."""
+        for workers in self._workers.values():
+            for worker in workers:
+                worker.apply_interval()
+
     async def restored(self, patience: float) -> None:
         """Wait until every action has tried once to put the stored bans in force, at most `patience` seconds."""
         waiting = [worker.tried.wait() for jail, bans in self._waiting.items() if bans for worker in self.workers(jail)]

@@ -163,6 +163,8 @@ class Guard:
         """
         with self.configuration.replaced(settings, plugins) as former:
             self.ledger.remember(self.configuration.history_age)
+            if settings.reconcile != former.settings.reconcile:
+                self.enforcer.apply_interval()
             plugins.on_start(self)
             self._log_unknown_switches()
             for name, jail in self.jails.items():

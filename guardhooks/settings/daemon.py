@@ -12,6 +12,7 @@ from guardhooks.settings.declared import DeclaredOptions
 from guardhooks.settings.interpolation import Scope
 from guardhooks.settings.layers import Reader
 from guardhooks.settings.merged import MergedConfig
+from guardhooks.settings.model import Settings
 from guardhooks.settings.reader import OptionReader
 from guardhooks.settings.unknown_keys import unknown_in_daemon
 
@@ -39,6 +40,15 @@ def read_daemon(directory: Path) -> DaemonSettings:
         return _settings(MergedConfig(), MergedConfig(), [Problem(str(error), fatal=True)])
     read = own or former
     return _settings(own or MergedConfig(), former or MergedConfig(), list(read.problems) if read else [])
+
+
+def needing_restart(old: Settings, new: Settings) -> list[Problem]:
+    """A problem for each changed value that a reload does not apply."""
+    return [
+        Problem("was changed; restart the daemon to apply it", section="Guardhooks", key=each.name)
+        for each in option.GUARDHOOKS_TABLE
+        if not each.reload and getattr(old, each.name) != getattr(new, each.name)
+    ]
 
 
 def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) -> DaemonSettings:
