@@ -138,7 +138,7 @@ def _no_way(error: BaseException | None) -> bool:
 @hookimpl
 def declare_options() -> list[OptionTable]:
     """See the contract."""
-    return [table_of(PASSING_NAMES, title="Actions `auto` and `observe`: what they pass on", sets=True)]
+    return [table_of(PASSING_NAMES, sets=True)]
 
 
 _plugin = AutoAction()

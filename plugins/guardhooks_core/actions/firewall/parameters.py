@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from guardhooks import ActionError, ActionSpec, Option, OptionTable, option_types, safe_text
+from guardhooks import ActionError, ActionSpec, ConfigError, Option, OptionTable, option_types, safe_text
 from guardhooks_core.actions.common.options import for_family, is_wanted_native, value
 from guardhooks_core.actions.firewall.ports import Ports, parse_ports
 from guardhooks_core.actions.firewall.verdict import Verdict, parse_verdict
@@ -51,9 +51,10 @@ PASSING_NAMES: Final = ("auto", "observe")
 """Actions that take the options of whatever may stand in their place."""
 
 
-def table_of(names: Collection[str], *, title: str, sets: bool) -> OptionTable:
+def table_of(names: Collection[str], *, sets: bool) -> OptionTable:
     """The options of a firewall action that is served under these names."""
     options = (*RULE_OPTIONS, *SET_OPTIONS) if sets else RULE_OPTIONS
+    title = "Firewall actions that use sets" if sets else "Firewall actions with a rule for each ban"
     return OptionTable("action", options, names=tuple(sorted(names)), title=title)
 
 
@@ -117,6 +118,8 @@ def parse_parameters(action: ActionSpec) -> Parameters:
         _check_reset(parameters)
     except ActionError as error:
         raise ActionError(f"action {action.actname}: {error}") from None
+    except ConfigError as error:
+        raise ActionError(str(error)) from None
     else:
         return parameters
 

@@ -216,7 +216,7 @@ def diagnose(guard: GuardView, action: ActionSpec, bans: Sequence[Ban], address:
 @hookimpl
 def declare_options() -> list[OptionTable]:
     """See the contract."""
-    return [table_of(NAMES, title="Actions `ipset`, `iptables` and their kin, with sets", sets=True)]
+    return [table_of(NAMES, sets=True)]
 
 
 _plugin = IpsetAction()

@@ -33,7 +33,7 @@ OWN_NAMES: Final = frozenset({
     "iptables-rules", "iptables-rules-multiport", "iptables-rules-allports", "iptables-rules-new",
 })  # fmt: skip
 STOCK_NAMES: Final = frozenset({"iptables", "iptables-multiport", "iptables-allports", "iptables-new"})
-OPTIONS: Final = table_of(OWN_NAMES | STOCK_NAMES, title="Actions `iptables-rules` and their kin", sets=False)
+OPTIONS: Final = table_of(OWN_NAMES | STOCK_NAMES, sets=False)
 _KNOWN: Final = OPTIONS.option_names | {option.name for option in SET_OPTIONS}
 """Those of sets have no effect here; `auto` may have been given them."""
 _LONGEST_NAME: Final = 28

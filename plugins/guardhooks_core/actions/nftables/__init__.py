@@ -154,7 +154,7 @@ def diagnose(guard: GuardView, action: ActionSpec, bans: Sequence[Ban], address:
 @hookimpl
 def declare_options() -> list[OptionTable]:
     """See the contract."""
-    return [table_of(NAMES, title="Actions `nftables`", sets=True)]
+    return [table_of(NAMES, sets=True)]
 
 
 _plugin = NftablesAction()
