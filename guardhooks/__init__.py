@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from guardhooks.net.prefixes import PrefixList as PrefixList
     from guardhooks.net.prefixes import PrefixMap as PrefixMap
     from guardhooks.settings.times import parse_duration as parse_duration
+    from guardhooks.system.lookups import CachedLookups as CachedLookups
     from guardhooks.text import safe_text as safe_text
     from guardhooks.views import GuardView as GuardView
     from guardhooks.views import LedgerView as LedgerView
@@ -85,6 +86,7 @@ _HOME = {
     ),
     "guardhooks.net.prefixes": ("PrefixList", "PrefixMap"),
     "guardhooks.settings.times": ("parse_duration",),
+    "guardhooks.system.lookups": ("CachedLookups",),
     "guardhooks.text": ("safe_text",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from guardhooks import Failure, canonical, safe_text
+from guardhooks import CachedLookups, Failure, canonical, safe_text
 
 TIMEOUT: Final = 60.0
 _VALUE_LIMIT: Final = 8192
@@ -25,6 +25,7 @@ _TAG: Final = re.compile(r"<([A-Za-z][\w-]*)>")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,9})?")
 
 logger = logging.getLogger("guardhooks.ignore")
+_host_names: Final = CachedLookups(lambda address: socket.gethostbyaddr(address)[0], "")
 
 
 async def ignores(jail: str, command: str, failure: Failure, timeout: float = TIMEOUT) -> bool:  # noqa: ASYNC109
@@ -59,7 +60,7 @@ async def tag_values(text: str, failure: Failure) -> dict[str, str]:
     plain = _plain_values(failure)
     values = {name: plain[name]() if name in plain else _field(name, failure) for name in names}
     if "ip-host" in names:
-        values["ip-host"] = await _host_name(failure.address)
+        values["ip-host"] = await _host_names.get(failure.address) if failure.address else ""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -104,13 +105,3 @@ def _reversed(address: str) -> str:
     if not address:
         return ""
     return ipaddress.ip_address(address).reverse_pointer.removesuffix("in-addr.arpa").removesuffix("ip6.arpa")
-
-
-async def _host_name(address: str) -> str:
-    if not address:
-        return ""
-    try:
-        async with asyncio.timeout(5):
-            return (await asyncio.to_thread(socket.gethostbyaddr, address))[0]
-    except OSError:  # TimeoutError is one
-        return ""
