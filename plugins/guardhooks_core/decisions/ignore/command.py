@@ -1,7 +1,7 @@
-"""`ignorecommand`: a shell command of the administrator that is asked about each failure.
+"""`ignorecommand`: a shell command of the administrator that is run for each failure.
 
-What the log said never becomes part of its text: addresses that are some and numbers are put in, every other value is
-handed over in an environment variable `f2bV_NAME` that the text then refers to.
+Log text never becomes part of the command: valid addresses and numbers are inserted, every other value is passed in an
+environment variable `f2bV_NAME` that the command then refers to.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from typing import Final
 from guardhooks import CachedLookups, Failure, canonical, safe_text
 
 TIMEOUT: Final = 60.0
+"""Seconds."""
 _VALUE_LIMIT: Final = 8192
+"""Characters of one value."""
 _TAG: Final = re.compile(r"<([A-Za-z][\w-]*)>")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,9})?")
 
@@ -29,7 +31,7 @@ _host_names: Final = CachedLookups(lambda address: socket.gethostbyaddr(address)
 
 
 async def ignores(jail: str, command: str, failure: Failure, timeout: float = TIMEOUT) -> bool:  # noqa: ASYNC109
-    """Whether the command exits with 0. Anything but 0 and 1 is logged; after `timeout` seconds it is killed."""
+    """Whether the command exits with 0. A status other than 0 and 1 is logged; after `timeout` seconds it is killed."""
     text, values = substituted(command, await tag_values(command, failure))
     process = await asyncio.create_subprocess_exec(
         "/bin/sh", "-c", text,
@@ -55,7 +57,7 @@ async def ignores(jail: str, command: str, failure: Failure, timeout: float = TI
 
 
 async def tag_values(text: str, failure: Failure) -> dict[str, str]:
-    """The values of the tags that occur in `text`, as they are; unknown tags have none, unknown `<F-…>` are empty."""
+    """The raw values of the tags in `text`; unknown tags have none, unknown `<F-…>` are empty."""
     names = dict.fromkeys(_TAG.findall(text))
     plain = _plain_values(failure)
     values = {name: plain[name]() if name in plain else _field(name, failure) for name in names}

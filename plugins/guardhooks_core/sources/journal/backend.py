@@ -1,4 +1,4 @@
-"""The options in `backend = systemd[…]`: which journal is read, as options of `journalctl`."""
+"""Translates the options in `backend = systemd[…]`, which select a journal, to options of `journalctl`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OS_ROOT: Final = 16
 _ALL_NAMESPACES: Final = 32
 _DEFAULT_NAMESPACE_TOO: Final = 64
 _DEFAULT_FLAGS: Final = _SYSTEM
-"""Users' own journals are left out: they may write there what they like."""
+"""Without the journals of users, who can write anything there."""
 _RUNTIME_JOURNAL: Final = "/run/log/journal"
 
 _WHOLE: Final = re.compile(r"[^\[]*(?:\[(.*)\])?\s*", re.DOTALL)
@@ -29,11 +29,11 @@ _NAMESPACE: Final = re.compile(r"[A-Za-z0-9:_.-]+")
 
 
 def options_of(jail: str, backend: str) -> tuple[tuple[str, ...], tuple[str, ...], int]:
-    """Options of journalctl, globs of files, and the flags that a backend text asks for.
+    """The options of journalctl, globs of files, and flags for a backend text.
 
-    `rotated` is accepted and changes nothing: rotated files are always read as far as the start lies in them.
+    `rotated` is accepted without effect: rotated files are always read if the start lies in them.
 
-    :raises ConfigError: an unknown option or a value that cannot be right.
+    :raises ConfigError: for an unknown option or an invalid value.
     """
     options = _parse(jail, backend)
     if not _SWITCH.fullmatch(options.get("rotated", "off")):
@@ -61,7 +61,7 @@ def _parse(jail: str, backend: str) -> dict[str, str]:
         if name not in OPTIONS:
             raise ConfigError(f"[{jail}] backend: unknown option {name!r}; allowed: {', '.join(OPTIONS)}")
         if not value or "\0" in value:
-            raise _wrong(jail, name, value, "a value is wanted")
+            raise _wrong(jail, name, value, "expected a value")
         options[name], position = value, option.end()
     return options
 
@@ -107,7 +107,7 @@ def _files(jail: str, text: str) -> tuple[str, ...]:
 
 def _absolute(jail: str, option: str, path: str) -> None:
     if not path.startswith("/"):
-        raise _wrong(jail, option, path, "an absolute path is wanted")
+        raise _wrong(jail, option, path, "expected an absolute path")
 
 
 def _wrong(jail: str, option: str, value: str, remedy: str) -> ConfigError:
