@@ -76,7 +76,7 @@ def test_a_storm_is_one_message_that_counts():
     assert len(post.last.bans) == LISTED
 
 
-def test_a_storm_that_goes_on_is_one_message_for_each_period():
+def test_a_lasting_storm_is_one_message_per_period():
     async def life() -> Post:
         post = Post()
         box = outbox(post)

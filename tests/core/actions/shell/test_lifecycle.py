@@ -323,7 +323,7 @@ def test_a_notification_that_fails_is_not_repeated_and_fails_no_ban(bench: Bench
     assert "failed, last: test: actionban of 192.0.2." in outcome.note
 
 
-def test_nobody_waits_for_a_notification(bench: Bench):
+def test_no_ban_waits_for_a_notification(bench: Bench):
     async def life() -> None:
         action = notification(bench, "cat FOLDER/fifo")
         await bench.do(action, Op.START)

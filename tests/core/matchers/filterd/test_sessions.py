@@ -73,7 +73,7 @@ def test_sessions_do_not_mix() -> None:
     assert counts(["x: connect 192.0.2.1", "y: fail"]) == []
 
 
-def test_users_are_told_together() -> None:
+def test_users_of_a_session_are_reported_together() -> None:
     matcher = FilterMatcher([Jail("j", SPEC)])
     block = Chunk("".join(f"{line}\n" for line in lines_of("Cba")).encode(), "log", NOW)
     (failure,) = matcher.feed(block)
