@@ -316,9 +316,7 @@ async def test_the_unterminated_end_of_a_deleted_file_comes_when_its_grace_is_ov
         await reader.has(b"one\n")
         log.unlink()
         reader.clock.now += 1
-        collector = reader.source._collector
-        assert collector is not None
-        await reader.until(lambda: bool(collector.followers[str(log)].retired))
+        await reader.until(lambda: "is gone" in reader.source.status().detail)
         reader.clock.now += 61
         await reader.has(b"one\nunfinished\n")
         await reader.until(lambda: reader.source.status().state == "waiting")
