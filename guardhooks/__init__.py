@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from guardhooks.settings.brackets import parse_brackets as parse_brackets
     from guardhooks.settings.option import Option as Option
     from guardhooks.settings.option import OptionTable as OptionTable
+    from guardhooks.settings.times import parse_duration as parse_duration
+    from guardhooks.system.lookups import CachedLookups as CachedLookups
     from guardhooks.text import safe_text as safe_text
     from guardhooks.views import GuardView as GuardView
     from guardhooks.views import LedgerView as LedgerView
@@ -89,6 +91,8 @@ _HOME = {
     "guardhooks.net.prefixes": ("PrefixList", "PrefixMap"),
     "guardhooks.settings": ("option_types", "parse_brackets"),
     "guardhooks.settings.option": ("Option", "OptionTable"),
+    "guardhooks.settings.times": ("parse_duration",),
+    "guardhooks.system.lookups": ("CachedLookups",),
     "guardhooks.text": ("safe_text",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

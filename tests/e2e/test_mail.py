@@ -197,7 +197,7 @@ def test_mail_that_nobody_takes_makes_no_ban_fail(host: Host, tmp_path: Path, st
     daemon = Daemon(host, config, tmp_path / "state")
     stack.callback(daemon.kill)
     attack(tmp_path)
-    daemon.wait_for_log(f"mail was not sent, is tried again: smtp {SMTP}: ")
+    daemon.wait_for_log(f"mail was not sent, retrying: smtp {SMTP}: ")
 
     def is_shown() -> bool:
         return any("mail was not sent" in action["warning"] for action in daemon.ask("status", "plain")["actions"])

@@ -120,17 +120,17 @@ def test_a_slow_answer_is_none_and_a_flood_of_names_is_bounded() -> None:
     run(scenario)
 
 
-def test_the_oldest_names_are_forgotten() -> None:
-    names = Names(**{f"n{number}": ["192.0.2.1"] for number in range(10_010)})
+def test_the_names_used_longest_ago_are_dropped() -> None:
+    names = Names(**{f"n{number}": ["192.0.2.1"] for number in range(5)})
 
     async def scenario() -> None:
-        resolver = Resolver(names, clock=lambda: 0.0)
-        for number in range(10_010):
-            resolver._remember(f"n{number}", ("192.0.2.1",))
-        await resolver.addresses("n10009")
-        assert names.asked == []
-        await resolver.addresses("n0")
-        assert names.asked == ["n0"]
+        resolver = Resolver(names, clock=lambda: 0.0, entries=4)
+        for name in ("n0", "n1", "n2", "n3", "n0", "n4"):
+            await resolver.addresses(name)
+        names.asked.clear()
+        for name in ("n2", "n3", "n0", "n4", "n1"):
+            await resolver.addresses(name)
+        assert names.asked == ["n1"]
         resolver.close()
 
     run(scenario)

@@ -1,8 +1,8 @@
 """The action `auto`: the first of nftables, ipset and iptables that works on this machine, else observing, loudly.
 
-It asks by doing: the jail's action is started with each in turn, with iptables' rules only where sets are impossible.
-Only a machine without any firewall tool, or a user without the privilege, makes it observe; a tool that is there and
-fails is an error with all reasons, and tried again.
+It finds out by trying: the jail's action is started with each in turn, with iptables rules only if sets are impossible.
+Only a machine without any firewall tool, or a user without the privilege, leads to observing; a tool that exists but
+fails is an error with all reasons, and is retried.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ logger = logging.getLogger("guardhooks.auto")
 NAME: Final = "auto"
 CANDIDATES: Final = ("nftables", "ipset")
 LAST_RESORT: Final = "iptables-rules"
-"""A rule for each ban: only where sets are impossible, not where they fail for once."""
+"""One rule per ban: used only if sets are impossible, not if they fail once."""
 OBSERVE: Final = "observe"
 
 
 class AutoAction:
-    """The plugin. What was chosen holds for the jail's action until it is started again, stopped or flushed."""
+    """The plugin. A choice applies to the jail's action until that is started again, stopped or flushed."""
 
     def __init__(self) -> None:
         self._guard: GuardView | None = None
@@ -47,7 +47,7 @@ class AutoAction:
 
     @hookimpl
     def on_start(self, guard: GuardView) -> None:
-        """Keep the guard, whose other plugins do the work."""
+        """Remember the guard, whose other plugins do the work."""
         self._guard = guard
 
     @hookimpl(trylast=True)
@@ -74,23 +74,23 @@ class AutoAction:
     async def diagnose(
         self, guard: GuardView, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str
     ) -> list[Finding] | None:
-        """See the contract. Where nothing was chosen, since no daemon runs, the first that is whole is taken for it."""
+        """See the contract. If no daemon runs, nothing is chosen: the first candidate without problems is reported."""
         if action.name != NAME:
             return None
         chosen = self._chosen.get((jail.name, action.actname))
         found: dict[str, list[Finding]] = {}
         for name in [chosen] if chosen else (*CANDIDATES, LAST_RESORT):
             found[name] = await guard.diagnose(jail, replace(action, name=name), bans, address) or []
-        whole = (name for name, findings in found.items() if all(each.level is not Level.BAD for each in findings))
-        name = next(whole, next(iter(found)))
-        return [Finding(f"auto → {name}" if chosen else f"auto: looked at as {name}"), *found[name]]
+        healthy = (name for name, findings in found.items() if all(each.level is not Level.BAD for each in findings))
+        name = next(healthy, next(iter(found)))
+        return [Finding(f"auto → {name}" if chosen else f"auto: examined as {name}"), *found[name]]
 
     async def _choose(self, guard: GuardView, jail: Jail, action: ActionSpec, bans: Sequence[Ban]) -> Outcome:
         failures: list[tuple[str, ActionError]] = []
         key = (jail.name, action.actname)
         self._chosen.pop(key, None)
         for name in (*CANDIDATES, LAST_RESORT):
-            if name == LAST_RESORT and not all(_no_way(error) for _, error in failures):
+            if name == LAST_RESORT and not all(_is_impossible(error) for _, error in failures):
                 break
             try:
                 outcome = await guard.execute(jail, replace(action, name=name), Op.START, bans)
@@ -111,7 +111,7 @@ class AutoAction:
         failures: list[tuple[str, ActionError]],
     ) -> Outcome:
         reasons = "; ".join(f"{name}: {safe_text(str(error), 300)}" for name, error in failures)
-        if not all(_no_way(error) for _, error in failures):
+        if not all(_is_impossible(error) for _, error in failures):
             raise ActionError(f"auto: no firewall works: {reasons}")
         self._chosen[jail.name, action.actname] = OBSERVE
         note = f"auto → observe, NOTHING IS BANNED: {reasons}"
@@ -126,8 +126,8 @@ def _reason(name: str, failures: list[tuple[str, ActionError]]) -> str:
     return f"auto → {name}" + (f"; {', '.join(others)}" if others else "")
 
 
-def _no_way(error: BaseException | None) -> bool:
-    """Whether this machine or user cannot do it at all; the guard wraps what a plugin raised."""
+def _is_impossible(error: BaseException | None) -> bool:
+    """Whether this machine or user cannot do it at all. The guard wraps what a plugin raised."""
     while error is not None:
         if isinstance(error, PrivilegeError | ToolMissingError):
             return True

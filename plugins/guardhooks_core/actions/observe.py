@@ -1,4 +1,4 @@
-"""The action `observe`: says what would be banned, and bans nobody."""
+"""The action `observe`: logs what would be banned, and bans no one."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from guardhooks import ActionSpec, Ban, Finding, Jail, Op, Outcome, hookimpl, sa
 logger = logging.getLogger("guardhooks.observe")
 
 NAME: Final = "observe"
-_SAID_SINGLY: Final = 20
-"""Of a greater batch only the number is said."""
-_WORDS: Final = {Op.BAN: "would ban", Op.UNBAN: "would unban", Op.START: "would hold banned", Op.FLUSH: "would unban"}
+_LOGGED_SINGLY: Final = 20
+"""Bans of a batch that are logged one by one; of a larger batch only the number is."""
+_WORDS: Final = {Op.BAN: "would ban", Op.UNBAN: "would unban", Op.START: "would keep banned", Op.FLUSH: "would unban"}
 
 
 @hookimpl(trylast=True)
 def execute_action(jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> bool | Outcome | None:
-    """See the contract. Logs each ban and unban; keeps nothing."""
+    """See the contract. Logs each ban and unban, and stores nothing."""
     if action.name != NAME:
         return None
     if words := _WORDS.get(op):
-        _say(jail, words, bans)
+        _log(jail, words, bans)
     return Outcome(note="observe: nothing is banned")
 
 
@@ -32,12 +32,13 @@ def diagnose(action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Find
     if action.name != NAME:
         return None
     if not address:
-        return [Finding(f"it only says what it would do: {len(bans)} bans are decided, nobody is kept out")]
-    return [Finding(f"the action observe keeps nobody out, so neither {address}", blocks=False)]
+        decided = "1 ban is" if len(bans) == 1 else f"{len(bans)} bans are"
+        return [Finding(f"it only logs what it would do: {decided} decided, no one is blocked")]
+    return [Finding(f"the action observe blocks no one, so {address} is not blocked", blocks=False)]
 
 
-def _say(jail: Jail, words: str, bans: Sequence[Ban]) -> None:
-    if len(bans) > _SAID_SINGLY:
+def _log(jail: Jail, words: str, bans: Sequence[Ban]) -> None:
+    if len(bans) > _LOGGED_SINGLY:
         logger.info("[%s] %s %d ids", jail.name, words, len(bans))
         return
     for ban in bans:

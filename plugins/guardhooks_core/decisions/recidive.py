@@ -1,7 +1,7 @@
-"""Bans whoever was banned again and again, in whatever jails, for longer: in the jails whose filter is `recidive`.
+"""Bans repeat offenders of any jail for longer: in the jails whose filter is `recidive`.
 
-It asks the ledger, not a log, so it survives restarts and nothing can feed it to itself. A ban that was lifted by hand
-is forgiven, and a recidive ban starts the count afresh.
+It uses the ledger instead of a log, so it survives restarts and cannot react to its own bans. Bans lifted by hand do
+not count, and a recidive ban restarts the count.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from guardhooks import Ban, Failure, GuardView, Jail, Record, hookimpl, skip_fir
 
 _FILTER = "recidive"
 _recidive_jails: dict[int, tuple[Jail, ...]] = {}
-"""By identity of the guard's jails, so that several guards in one process keep apart."""
+"""By identity of the guard's jails, so that several guards in one process stay separate."""
 _guards: dict[int, Sequence[Jail]] = {}
 
 
 @hookimpl
 def on_start(guard: GuardView) -> None:
-    """Learn the guard's jails."""
+    """Remember the guard's jails."""
     on_stop(guard)
     jails = tuple(guard.jails.values())
     recidive = tuple(filter(_is_recidive, jails))
@@ -55,7 +55,7 @@ def _is_recidive(jail: Jail) -> bool:
 
 
 def _recidivist(jail: Jail, new: Sequence[Ban], history: Sequence[Ban], now: float) -> Ban | None:
-    """The ban in a recidive jail that follows from the new bans, None if it is too early or there is one already."""
+    """The ban in a recidive jail that follows from the new bans; None below the limit or during such a ban."""
     here = [ban for ban in history if ban.jail == jail.name]
     if any(ban.end > now for ban in here):
         return None

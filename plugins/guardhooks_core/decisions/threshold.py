@@ -1,4 +1,4 @@
-"""Bans whoever failed `maxretry` times within `findtime`: an exact sliding window, not a rate estimate."""
+"""Bans an id after `maxretry` failures within `findtime`: an exact sliding window, not a rate estimate."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 @hookimpl(trylast=True)
 @skip_first_time_offenders
 def decide_ban(jail: Jail, failure: Failure, record: Record) -> list[Ban] | None:
-    """One ban of the failure's id when its window is full; explicitly none where the id is banned here already.
+    """One ban of the failure's id when the limit is reached; an empty list if the id is already banned here.
 
-    A failure during a ban is one that was on its way, or a firewall that does not hold: neither asks for another ban.
+    A failure during a ban was under way before it, or means that the firewall does not block: neither needs a new ban.
     """
     if len(record.times) < max(1, jail.maxretry):
         return None

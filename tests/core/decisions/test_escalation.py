@@ -28,7 +28,7 @@ def test_lengths_as_upstream() -> None:
     assert length(Escalation(maxtime=10, rndtime=100), 0) == 60
 
 
-def test_other_jails_count_when_told_so() -> None:
+def test_other_jails_count_if_configured() -> None:
     assert length(Escalation(), 2, jail="other") == 60
     assert length(Escalation(overalljails=True), 2, jail="other") == 240
 

@@ -72,7 +72,7 @@ def test_old_and_forgiven_bans_do_not_count() -> None:
     assert offend(ledger, SSHD, 1020) == ["sshd"]
 
 
-def test_a_recidive_ban_starts_the_count_afresh() -> None:
+def test_a_recidive_ban_restarts_the_count() -> None:
     ledger = Ledger.open(None, clock=lambda: 0.0)
     for now in (1, 2, 3):
         offend(ledger, SSHD, now * 10)
@@ -80,7 +80,7 @@ def test_a_recidive_ban_starts_the_count_afresh() -> None:
     assert [len(offend(ledger, SSHD, now)) for now in (40, 50, 60)] == [1, 1, 2]
 
 
-def test_it_never_feeds_on_itself_and_adds_nothing_to_nothing() -> None:
+def test_it_never_counts_its_own_bans_and_adds_nothing_to_nothing() -> None:
     ledger = Ledger.open(None, clock=lambda: 0.0)
     for now in range(10, 100, 10):
         assert offend(ledger, RECIDIVE, now) == ["again"]

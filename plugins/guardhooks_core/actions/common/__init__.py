@@ -1,1 +1,1 @@
-"""What actions share: options, whom a ban means, host names."""
+"""What several actions share: bracket options, the address of a ban, host names."""

@@ -1,4 +1,4 @@
-"""Whom a ban means, for actions that need an address and not an id."""
+"""The address of a ban, for actions that need an address instead of an id."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from guardhooks import Ban, canonical
 
 
 def address_of(ban: Ban) -> str:
-    """The address or prefix that is banned, in canonical spelling; of a text id that of its offender, else empty."""
+    """The banned address or prefix in canonical form; for a text id the address in its fields; else empty."""
     if known := canonical(ban.id):
         return known
     for name in ("ip4", "ip6", "ip", "addr"):

@@ -1,4 +1,4 @@
-"""Options in an action's brackets, looked at in the same way by the plugins that serve actions. No plugin."""
+"""Parses and checks the options in an action's brackets, in the same way for all actions. Not a plugin."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from guardhooks import ActionSpec, ConfigError, Option, option_types, safe_text
 T = TypeVar("T")
 
 PASSED: Final = frozenset({"name", "actname", "native", "port", "protocol", "chain", "bantime"})
-"""What every action may be given: `action = %(action_)s` hands `port` and the like to whatever `banaction` names."""
+"""Options that every action accepts: `action = %(action_)s` passes `port` and the like to any `banaction`."""
 
-_COMMANDS: Final = frozenset({
+COMMANDS: Final = (
     "actionstart", "actionstop", "actionflush", "actionreload", "actioncheck", "actionrepair", "actionban",
     "actionprolong", "actionreban", "actionunban",
-})  # fmt: skip
+)  # fmt: skip
+"""The commands of `action.d` files."""
 
 
 def fault(action: ActionSpec, message: str) -> ConfigError:
-    """The error for something that is wrong in this action's options, with its place where that is known."""
+    """The error for an invalid option of this action, with its file and line where known."""
     place = f"{action.place}: " if action.place else ""
     return ConfigError(f"{place}action {action.actname}: {message}")
 
 
 def unknown_options(action: ActionSpec, known: Collection[str]) -> list[str]:
-    """Names in the brackets that neither the action knows nor every action may be given."""
+    """Options in the brackets that are neither in `known` nor accepted by every action."""
     names = {key.partition("?")[0] for key in action.options}
     return sorted(names - PASSED - set(known))
 
 
 def refuse_unknown(action: ActionSpec, known: Collection[str]) -> None:
-    """Make sure that the brackets hold only options that the action knows.
+    """Check that the brackets contain only options that the action knows.
 
-    :raises ConfigError: naming the first that it does not, and the nearest that it does.
+    :raises ConfigError: for the first unknown option, with the most similar known one.
     """
     for name in unknown_options(action, known):
         near = difflib.get_close_matches(name, [*known, *PASSED], 1)
@@ -58,7 +59,7 @@ def value(action: ActionSpec, option: Option[T], default: T | None = None) -> T:
 
 
 def for_family(action: ActionSpec, key: str, version: int) -> str:
-    """An option that may differ by IP version; a plain bracket option beats a family's variant in the file."""
+    """An option that may differ by IP version; a plain bracket option takes precedence over a variant in the file."""
     variant = f"{key}?family=inet{version}"
     for source in (action.options, action.properties):
         for name in (variant, key):
@@ -76,13 +77,13 @@ def is_wanted_native(action: ActionSpec) -> bool:
 
 
 def has_commands_like(action: ActionSpec, **patterns: str) -> bool:
-    """Whether the action's commands are those that a plugin stands in for: each is blank or matches its pattern.
+    """Whether the action's commands are the stock ones that a plugin replaces: each is blank or matches its pattern.
 
-    So a site's own file of a stock name, and a command given in the brackets, are run as they are written.
+    A site's own file under a stock name, and a command given in the brackets, thus run as they are written.
     """
     return all(
         not text or re.fullmatch(patterns.get(key, ""), text)
-        for key in _COMMANDS
+        for key in COMMANDS
         for text in (" ".join(action.get(key).split()),)
     )
 
@@ -90,9 +91,9 @@ def has_commands_like(action: ActionSpec, **patterns: str) -> bool:
 def is_stand_in(action: ActionSpec, known: Collection[str], **patterns: str) -> bool:
     """Whether a plugin serves a stock name in place of its file.
 
-    Not with `native = no`, not where a site's file of that name has commands of its own, and not with options that
+    It does not with `native = no`, if the site's file of that name has other commands, or if there are options that
     only the file's commands can know.
     """
-    has_commands = any(action.get(key).strip() for key in _COMMANDS)
+    has_commands = any(action.get(key).strip() for key in COMMANDS)
     foreign = has_commands and bool(unknown_options(action, known))
     return is_wanted_native(action) and has_commands_like(action, **patterns) and not foreign

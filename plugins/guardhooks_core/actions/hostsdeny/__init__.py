@@ -1,6 +1,6 @@
-"""The action `hostsdeny`: TCP wrappers' file. Serves fail2ban's name with its parameters.
+"""The action `hostsdeny`: the hosts.deny file of TCP wrappers, under fail2ban's name with its parameters.
 
-Each action has a block of lines between two marks of its own; no other line is changed. A batch is one edit.
+Each action has a block of lines between two marker lines; no other line is changed. A batch is one edit.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _VALUE: Final = re.compile(r"[^<>#\\\x00-\x1f\x7f]*<ip>[^<>#\\\x00-\x1f\x7f]*")
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """`values` are what stands for an address, by IP version: `<ip>` is the address in it."""
+    """`values` are the text for an address by IP version; `<ip>` in it is the address."""
 
     file: Path
     daemons: str
@@ -58,22 +58,22 @@ class Parameters:
 
     @classmethod
     def of(cls, action: ActionSpec) -> Parameters:
-        """What the action's options say.
+        """Read the action's options.
 
-        :raises ConfigError: when they cannot be right.
+        :raises ConfigError: if one is invalid.
         """
         file = Path(value(action, _FILE))
         daemons = value(action, _DAEMON_LIST)
         values = {4: for_family(action, "ip_value", 4) or "<ip>", 6: for_family(action, "ip_value", 6) or "[<ip>]"}
         if not file.is_absolute() or "\0" in str(file):
-            raise fault(action, f"file = {safe_text(str(file), 100)!r} is no absolute path")
+            raise fault(action, f"file = {safe_text(str(file), 100)!r} is not an absolute path")
         if not _DAEMONS.fullmatch(daemons):
             raise fault(
-                action, f"daemon_list = {safe_text(daemons, 100)!r} is no list of programs such as sshd, vsftpd"
+                action, f"daemon_list = {safe_text(daemons, 100)!r} is not a list of programs such as sshd, vsftpd"
             )
         for text in values.values():
             if not _VALUE.fullmatch(text):
-                raise fault(action, f"ip_value = {safe_text(text, 100)!r} must be one line with <ip> in it, once")
+                raise fault(action, f"ip_value = {safe_text(text, 100)!r} must be one line that contains <ip> once")
         return cls(file, daemons, values, Block(kernel_name("", action.get("name"), limit=60)))
 
     def lines(self, bans: Sequence[Ban], now: float) -> list[str]:
@@ -87,7 +87,7 @@ class Parameters:
 
 
 class HostsDenyAction:
-    """The plugin. `clock` gives seconds since the epoch."""
+    """The plugin. `clock` returns seconds since the epoch."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -149,15 +149,18 @@ def diagnose(guard: GuardView, action: ActionSpec, bans: Sequence[Ban], address:
         return None
     parameters = Parameters.of(action)
     held = parameters.block.read(read(parameters.file))
-    lacking = [line for line in parameters.lines(bans, guard.clock()) if line not in held]
+    absent = [line for line in parameters.lines(bans, guard.clock()) if line not in held]
     if address and not bans:
         return [
             Finding(
-                f"no ban of {address} is due, so {parameters.file} has no line of ours for it", Level.GOOD, "", False
+                f"no active ban covers {address}, and {parameters.file} has no line of ours for it",
+                Level.GOOD,
+                "",
+                False,
             )
         ]
-    if lacking:
-        text = f"{parameters.file} lacks {len(lacking)} lines of ours: {safe_text(lacking[0], 100)}"
+    if absent:
+        text = f"{parameters.file} is missing {len(absent)} of our lines: {safe_text(absent[0], 100)}"
         return [replace(missing(text), blocks=False if address else None)]
     text = f"{parameters.file} has our lines; servers without TCP wrappers do not read it"
     return [Finding(text, Level.GOOD, "", True if address else None)]

@@ -1,4 +1,4 @@
-"""Changing a file of the system so that nobody ever sees half of it, and no two guardhooks at a time."""
+"""Edits a system file atomically, and one guardhooks process at a time."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Final
 
 from guardhooks import ActionError
 
-_PATIENCE: Final = 10.0
-"""Seconds to wait for another process that is editing."""
+_LOCK_TIMEOUT: Final = 10.0
+"""Seconds to wait for another process to finish its edit."""
 _NEW_MODE: Final = 0o644
 
 
 def edit(file: Path, change: Callable[[bytes], bytes]) -> None:
-    """Give the file the content that `change` makes of it; nothing is written where that is the same.
+    """Replace the content of a file by what `change` returns for it; nothing is written if that is the same.
 
-    A link is followed. The new content is complete on disk before it takes the old one's place in one moment; mode,
-    owner and extended attributes are kept. A file that does not exist is empty.
+    A link is followed. The new content is complete on disk before it atomically replaces the old one; mode, owner and
+    extended attributes are kept. A missing file counts as empty.
 
-    :raises ActionError: when it cannot be read or written, or another process does not let go of it.
+    :raises ActionError: if it cannot be read or written, or another process keeps it locked.
     """
     real = Path(os.path.realpath(file))
     try:
@@ -38,9 +38,9 @@ def edit(file: Path, change: Callable[[bytes], bytes]) -> None:
 
 
 def read(file: Path) -> bytes:
-    """What the file holds; nothing where there is none.
+    """The content of the file; empty if it does not exist.
 
-    :raises ActionError: when it cannot be read.
+    :raises ActionError: if it cannot be read.
     """
     try:
         return _read(Path(os.path.realpath(file)))[0]
@@ -50,17 +50,17 @@ def read(file: Path) -> bytes:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock: the file itself is another one after each edit."""
+    """Lock the folder, as each edit replaces the file itself."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _LOCK_TIMEOUT
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise ActionError(f"{folder} is locked by another process for {_PATIENCE:.0f} s") from None
+                    raise ActionError(f"{folder} is locked by another process for {_LOCK_TIMEOUT:.0f} s") from None
                 time.sleep(0.02)
         yield
     finally:
@@ -75,19 +75,19 @@ def _read(file: Path) -> tuple[bytes, os.stat_result | None]:
     with os.fdopen(handle, "rb") as stream:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
-            raise ActionError(f"{file} is no regular file: change file=")
+            raise ActionError(f"{file} is not a regular file: change file=")
         return stream.read(), status
 
 
 def _replace(file: Path, content: bytes, status: os.stat_result | None) -> None:
     new = file.with_name(f".{file.name}.guardhooks")
-    new.unlink(missing_ok=True)  # left by one that was killed; nobody else can be at it, since we hold the lock
+    new.unlink(missing_ok=True)  # Left by a killed process; no one else can use it, since we hold the lock.
     try:
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
-            _dress(handle, file, status)
+            _copy_metadata(handle, file, status)
             os.fsync(handle)
         new.rename(file)
     except BaseException:
@@ -100,7 +100,7 @@ def _replace(file: Path, content: bytes, status: os.stat_result | None) -> None:
         os.close(folder)
 
 
-def _dress(handle: int, file: Path, status: os.stat_result | None) -> None:
+def _copy_metadata(handle: int, file: Path, status: os.stat_result | None) -> None:
     if status is None:
         os.fchmod(handle, _NEW_MODE)
         return
@@ -108,6 +108,6 @@ def _dress(handle: int, file: Path, status: os.stat_result | None) -> None:
     if (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
         os.fchown(handle, status.st_uid, status.st_gid)
     os.fchmod(handle, stat.S_IMODE(status.st_mode))
-    with contextlib.suppress(OSError):  # a file system without attributes, or labels that the system sets itself
+    with contextlib.suppress(OSError):  # The file system has no attributes, or the system sets them itself.
         for name in os.listxattr(file):
             os.setxattr(handle, name, os.getxattr(file, name))

@@ -1,7 +1,7 @@
 """Mail about bans: fail2ban's `mail*` and `sendmail*` actions with their parameters, without a shell.
 
-Mail is a notice: nothing is in force by it and no ban waits for it. Bans are collected and sent as one message for
-each period; restored bans are not told. What attackers wrote goes into the text only, as printable characters.
+Mail only notifies: it puts nothing in force and no ban waits for it. Bans are collected and sent as one message per
+period; restored bans are not reported. Text from attackers goes into the body only, as printable characters.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from guardhooks import (
     safe_text,
 )
 from guardhooks_core.actions.common.hostnames import Hostnames
-from guardhooks_core.actions.mail.builtin_actions import is_ours
-from guardhooks_core.actions.mail.enrichment import Researcher
-from guardhooks_core.actions.mail.mailer import Correspondence
+from guardhooks_core.actions.mail.builtin_actions import is_builtin
+from guardhooks_core.actions.mail.enrichment import Enricher
+from guardhooks_core.actions.mail.mailer import Mailer
 from guardhooks_core.actions.mail.parameters import TABLES, Parameters, in_jail, parse_parameters
 from guardhooks_core.actions.mail.whois import Whois
 
@@ -36,7 +36,7 @@ logger = logging.getLogger("guardhooks.mail")
 
 
 class MailAction:
-    """The plugin. `clock` gives seconds since the epoch."""
+    """The plugin. `clock` returns seconds since the epoch."""
 
     def __init__(
         self,
@@ -46,25 +46,25 @@ class MailAction:
     ) -> None:
         self._clock = clock
         self._hostnames = hostnames or Hostnames()
-        self._researcher = Researcher(whois or Whois(clock), self._hostnames)
+        self._enricher = Enricher(whois or Whois(clock), self._hostnames)
         self._own_names: Mapping[str, str] = {}
-        self._running: dict[tuple[str, str], Correspondence] = {}
+        self._running: dict[tuple[str, str], Mailer] = {}
 
     @hookimpl(trylast=True)
     async def execute_action(
         self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]
     ) -> bool | Outcome | None:
-        """See the contract. Returns as soon as the notice is noted; what is wrong with the mail is a warning."""
-        if not is_ours(action):
+        """See the contract. Returns once the bans are queued; problems with the mail are warnings."""
+        if not is_builtin(action):
             return None
         key = (jail.name, action.actname)
         if op is Op.START:
             return await self._start(jail, action, bans)
         running = self._running.get(key)
         if running is None or running.action != action:
-            return True  # another action has taken its place, or it never began
+            return True  # Another action has replaced it, or it was never started.
         if op is Op.CHECK:
-            await self._configure(running, jail, action)  # options of the jail may have changed without a start
+            await self._configure(running, jail, action)  # Options of the jail may have changed without a start.
             running.check(bans)
             return running.outcome
         if op in (Op.STOP, Op.FLUSH):
@@ -79,13 +79,13 @@ class MailAction:
     async def _start(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban]) -> Outcome:
         key = (jail.name, action.actname)
         if key not in self._running:
-            self._running[key] = Correspondence(jail.name, self._researcher, self._clock)
+            self._running[key] = Mailer(jail.name, self._enricher, self._clock)
         running = self._running[key]
         await self._configure(running, jail, action)
         running.start(bans)
         return running.outcome
 
-    async def _configure(self, running: Correspondence, jail: Jail, action: ActionSpec) -> None:
+    async def _configure(self, running: Mailer, jail: Jail, action: ActionSpec) -> None:
         spec = in_jail(jail, action)
         if (action, spec) != (running.action, running.spec):
             parameters, problem = await self._parameters(jail, action)
@@ -107,17 +107,17 @@ class MailAction:
 
 @hookimpl(trylast=True)
 def diagnose(jail: Jail, action: ActionSpec, address: str) -> list[Finding] | None:
-    """See the contract; runs in a worker thread. Looks whether mail has a way out, and sends none."""
-    if not is_ours(action):
+    """See the contract; runs in a worker thread. Checks whether mail can be sent, without sending any."""
+    if not is_builtin(action):
         return None
     if address:
-        return [Finding("it tells of bans and keeps nobody out")]
+        return [Finding("it only reports bans and blocks no one")]
     name = socket.gethostname()
     try:
         parameters = parse_parameters(jail, action, {"fq-hostname": name, "sh-hostname": name})
         parameters.transport.probe()
     except GuardhooksError as error:
-        return [Finding(f"no mail goes out: {safe_text(str(error))}", Level.BAD)]
+        return [Finding(f"mail cannot be sent: {safe_text(str(error))}", Level.BAD)]
     return [Finding(f"mail goes to {', '.join(parameters.dest)} by {parameters.transport}", Level.GOOD)]
 
 

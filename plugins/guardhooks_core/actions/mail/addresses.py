@@ -1,4 +1,4 @@
-"""Mail addresses from the configuration, checked, so that none can pass for an option or end a header."""
+"""Checks mail addresses from the configuration, so that none can act as an option or break out of a header."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _MOST: Final = 50
 def parse_mailboxes(text: str) -> tuple[str, ...]:
     """The addresses of a list with commas or blanks: `root`, `admin@example.org`.
 
-    :raises ConfigError: naming what is no address.
+    :raises ConfigError: naming the invalid address.
     """
     found = tuple(dict.fromkeys(parse_mailbox(word) for word in text.replace(",", " ").split()))
     if not 1 <= len(found) <= _MOST:
-        raise ConfigError(f"{len(found)} addresses are given; from 1 to {_MOST} are possible")
+        raise ConfigError(f"{len(found)} addresses are given; use 1 to {_MOST}")
     return found
 
 
 def parse_mailbox(text: str) -> str:
-    """One address; a domain in other letters than ASCII is brought into its ASCII form.
+    """One address; a non-ASCII domain is converted to its ASCII form.
 
-    :raises ConfigError: when it is none.
+    :raises ConfigError: if it is invalid.
     """
     local, at, domain = text.strip().strip("<>").partition("@")
     try:
@@ -36,10 +36,10 @@ def parse_mailbox(text: str) -> str:
     except UnicodeError:
         mailbox = ""
     if len(mailbox) > _LONGEST or not _MAILBOX.fullmatch(mailbox):
-        raise ConfigError(f"{safe_text(text, 60)!r} is no mail address such as root or admin@example.org")
+        raise ConfigError(f"{safe_text(text, 60)!r} is not a mail address such as root or admin@example.org")
     return mailbox
 
 
 def qualified(mailbox: str, host: str) -> str:
-    """The address with a domain, as a server elsewhere needs it."""
+    """The address with a domain, as remote servers need it."""
     return mailbox if "@" in mailbox else f"{mailbox}@{host}"

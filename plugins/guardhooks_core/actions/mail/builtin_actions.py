@@ -1,8 +1,8 @@
-"""Which actions are ours: fail2ban's mail actions by name, unless the site has made something else of their files.
+"""The built-in mail actions: fail2ban's mail actions by name, unless the site has changed their files.
 
-A file counts as fail2ban's own, of whatever release, as long as its commands consist of the words of fail2ban's files
-and still tell what the name promises. A command in the brackets, another mail program, a translation or an added
-`curl` are the site's, and run as they are written.
+A file of any fail2ban release counts as the original if its commands consist of words from fail2ban's files and still
+send what the name promises. A command in the brackets, another mail program, a translation or an added `curl` are the
+site's own, and run as written.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from guardhooks_core.actions.common.options import is_wanted_native
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a message holds besides who was banned and why.
+    """What a message contains besides the ban and its reason.
 
-    `lines` are those of the log that name the address, `matches` those that were counted. `web` are links to pages
-    about the address. `buffered` means that some bans are collected before anything is sent.
+    `lines` are lines of the log that name the address, `matches` the lines that were counted, `web` links to pages
+    about the address. `buffered`: several bans are collected before a message is sent.
     """
 
     whois: bool = False
@@ -45,7 +45,7 @@ CONTENTS: Final = {
     "sendmail-geoip-lines": Content(whois=True, lines=True, hostname=True, web=True),
     "sendmail-buffered": Content(buffered=True),
 }
-"""The names that are served. The country of `sendmail-geoip-lines` is the one that whois tells."""
+"""The built-in actions. The country of `sendmail-geoip-lines` comes from whois."""
 
 _VOCABULARY: Final = """
     about after against all are attempts available awk ban banned been bgp bin buffered cat com containing country cut
@@ -56,16 +56,16 @@ _VOCABULARY: Final = """
     started stopped subject successfully summary tail the then these tmp txt until usr var whois will with www
 """
 _WORDS: Final = frozenset(_VOCABULARY.split())
-"""Words of three letters and more in the commands of fail2ban's mail actions."""
+"""The words of at least three letters in the commands of fail2ban's mail actions."""
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
-_TELLING: Final = ("actionban", "actionstart", "actionstop")
-_NOT_THEIRS: Final = ("actionunban", "actionflush", "actioncheck", "actionprolong", "actionreban", "actionreload")
+_NOTIFYING: Final = ("actionban", "actionstart", "actionstop")
+_UNDOING: Final = ("actionunban", "actionflush", "actioncheck", "actionprolong", "actionreban", "actionreload")
 _VALUES: Final = ("name", "actname", "dest", "sender", "sendername", "logpath", "tmpfile")
-"""Parameters whose values stand in the commands, and may be any words."""
+"""Parameters whose values appear in the commands, and may be any words."""
 
 
-def is_ours(action: ActionSpec) -> bool:
-    """Whether the action is served by this plugin: a name of ours, no `native = no`, and no file of the site's own."""
+def is_builtin(action: ActionSpec) -> bool:
+    """Whether this plugin serves the action: a built-in name, no `native = no`, and no changed file."""
     content = CONTENTS.get(action.name)
     if content is None or not is_wanted_native(action):
         return False
@@ -73,14 +73,14 @@ def is_ours(action: ActionSpec) -> bool:
 
 
 def is_customised(action: ActionSpec, content: Content) -> bool:
-    """Whether the action's file or brackets make something else of it than fail2ban's file does."""
-    if any(action.options.get(key, "").strip() for key in _TELLING):
+    """Whether the action's file or brackets differ from fail2ban's file in what they do."""
+    if any(action.options.get(key, "").strip() for key in _NOTIFYING):
         return True
-    if any(action.get(key).strip() for key in _NOT_THEIRS):
+    if any(action.get(key).strip() for key in _UNDOING):
         return True
-    if action.file and not _tells(action.get("actionban"), content):
+    if action.file and not _sends(action.get("actionban"), content):
         return True
-    return any(_foreign(action.get(key), action) for key in (*_TELLING, "mailcmd"))
+    return any(_foreign(action.get(key), action) for key in (*_NOTIFYING, "mailcmd"))
 
 
 def _foreign(command: str, action: ActionSpec) -> bool:
@@ -93,7 +93,7 @@ def _words(text: str) -> set[str]:
     return {word.lower() for word in _WORD.findall(without_escapes)}
 
 
-def _tells(command: str, content: Content) -> bool:
+def _sends(command: str, content: Content) -> bool:
     promised = ["<ip>"]
     promised += ["whois"] if content.whois and not content.web else []
     promised += ["grep"] if content.lines else []

@@ -1,4 +1,4 @@
-"""The last lines of log files that name an offender: what `grep -w` would show, read from the end and bounded."""
+"""The last lines of log files that name an offender, as `grep -w` would show them; read from the end and limited."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 _TAIL: Final = 8 << 20
 """Bytes at the end of each file that are searched."""
 _FILES: Final = 20
+"""Files that are searched."""
 _LONGEST: Final = 8192
 """Bytes of a line that are kept."""
 _IPV4: Final = re.compile(rb"(?<![\w.])[0-9.]{7,16}(?!\w)")
 _IPV6: Final = rb"[0-9a-f]{0,4}(?::[0-9a-f.]{0,15}){2,8}"
-"""What may be an address; a full stop may stick to it, and to IPv6 a port's colon."""
+"""A possible address; a full stop may follow it directly, and after IPv6 a colon with a port."""
 
 
 def last_lines(logpath: str, address: str, most: int) -> list[str]:
-    """At most `most` lines that name the address, or an address of the network, oldest first within each file.
+    """At most `most` lines that contain the address, or an address of the network, oldest first within each file.
 
     :param logpath: paths as in a jail: several lines or blanks between them, wildcards, position words.
     """
@@ -56,7 +57,7 @@ def _test(address: str) -> Callable[[bytes], bool] | None:
 
 
 def _needle(network: _Network) -> bytes:
-    """What every spelling of every address of the network begins with, so that few lines need a closer look."""
+    """The beginning of every notation of every address of the network, so that few lines need the full test."""
     if network.version == 4:
         return ".".join(str(network.network_address).split(".")[: network.prefixlen // 8]).encode()
     first = int(network.network_address) >> 112
@@ -64,7 +65,7 @@ def _needle(network: _Network) -> bytes:
 
 
 def _membership(network: _Network) -> Callable[[bytes], bool]:
-    """Whether a word is an address of the network, in whatever spelling."""
+    """A test whether a word is an address of the network, in any notation."""
     family = socket.AF_INET if network.version == 4 else socket.AF_INET6
     shift = network.max_prefixlen - network.prefixlen
     number = int(network.network_address) >> shift
@@ -79,7 +80,7 @@ def _membership(network: _Network) -> Callable[[bytes], bool]:
 
 
 def _files(logpath: str) -> list[Path]:
-    """The regular files that are meant, each once."""
+    """The files that match, each once."""
     words = [word for line in logpath.splitlines() for word in _paths(line)]
     matched = dict.fromkeys(path for word in words for path in _matching(word))
     return [Path(path) for path in matched][:_FILES]
@@ -97,7 +98,7 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _tail(path: Path) -> list[bytes]:
-    """The last whole lines of a file; none of what is no regular file or cannot be read."""
+    """The last whole lines of a file; none if it is not a regular file or cannot be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return []

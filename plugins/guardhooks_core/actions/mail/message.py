@@ -1,4 +1,4 @@
-"""A message: headers that cannot be injected, and a text of printable lines in a known encoding."""
+"""Builds a message: headers safe from injection, and a text of printable lines in a known encoding."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from guardhooks_core.actions.mail.addresses import qualified
 from guardhooks_core.actions.mail.parameters import Parameters
 
 _LONGEST_LINE: Final = 990
-"""Bytes that may travel as they are; RFC 5322 allows 998."""
+"""Bytes of a line that is sent unencoded; RFC 5322 allows 998."""
 _LONGEST_VALUE: Final = 200
 
 
 def build_message(parameters: Parameters, subject: str, text: str, *, now: float, host: str) -> bytes:
-    """The message as it travels, with CRLF.
+    """The message as sent, with CRLF.
 
     :param now: seconds since the epoch.
     """
@@ -35,13 +35,13 @@ def build_message(parameters: Parameters, subject: str, text: str, *, now: float
 
 
 def _address(mailbox: str, host: str, name: str = "") -> Address:
-    """A mailbox with a domain: local names are this machine's."""
+    """A mailbox with a domain: local names get this machine's."""
     local, _, domain = qualified(mailbox, host).partition("@")
-    return Address(_plain(name).replace("\\", ""), local, domain)  # the email package folds backslashes wrongly
+    return Address(_plain(name).replace("\\", ""), local, domain)  # The email package folds backslashes wrongly.
 
 
 def _plain(text: str) -> str:
-    """Text for a header that means itself: the email package would decode encoded words in it, line ends included."""
+    """Literal text for a header: the email package would decode encoded words in it, including line ends."""
     return safe_text(text, _LONGEST_VALUE)[:_LONGEST_VALUE].replace("=?", "= ?")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from guardhooks import ActionSpec, ConfigError, Jail, Option, OptionTable, option_types, safe_text
+from guardhooks import ActionSpec, ConfigError, Jail, Option, OptionTable, option_types, parse_duration, safe_text
 from guardhooks_core.actions.common.options import fault, unknown_options, value
 from guardhooks_core.actions.mail.addresses import parse_mailbox, parse_mailboxes
 from guardhooks_core.actions.mail.builtin_actions import CONTENTS, Content
@@ -56,8 +56,8 @@ _OPTIONS: Final = (
 )
 OPTIONS: Final = frozenset(option.name for option in _OPTIONS)
 """What may stand in the brackets, and behind `mail.` in a jail."""
-_MEANINGLESS: Final = frozenset({"mailcmd", "mailargs", "grepopts", "greplimit", "tmpfile", "charset", "_whois"})
-"""fail2ban's parameters about how its commands work."""
+_UNUSED: Final = frozenset({"mailcmd", "mailargs", "grepopts", "greplimit", "tmpfile", "charset", "_whois"})
+"""fail2ban's parameters that only its commands use."""
 TABLES: Final = (
     OptionTable(
         "jail",
@@ -67,27 +67,26 @@ TABLES: Final = (
     OptionTable("action", _OPTIONS, names=tuple(CONTENTS), title="Actions `mail*` and `sendmail*`"),
     OptionTable(
         "action",
-        tuple(Option(name, _TEXT, "", "used by the commands of the file alone") for name in sorted(_MEANINGLESS)),
+        tuple(Option(name, _TEXT, "", "used by the commands of the file alone") for name in sorted(_UNUSED)),
         names=tuple(CONTENTS),
         title="Actions `mail*` and `sendmail*`: accepted without effect",
     ),
 )
 _TAG: Final = re.compile(r"<([a-z.-]+)>")
-_TIME: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*(s|sec|m|min|h|hour|d)?")
-_UNITS: Final = {None: 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600, "d": 86400}
 _SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(\d{1,5}))?", re.ASCII)
 _TLS: Final = {"no": "no", "starttls": "starttls", "yes": "yes", "tls": "yes", "ssl": "yes"}
 _TLS_OF_PORT: Final = {465: "yes", 587: "starttls"}
-_HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_LONGEST_WAIT: Final = 86400.0
+_LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_LONGEST_INTERVAL: Final = 86400.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What the action wants. `remarks` are about options that were passed over.
+    """The parameters of an action. `remarks` are about options that have no effect.
 
-    `at_least` is how many bans are collected before anything is sent, `grepmax` how many lines of the log are quoted at
-    most, `digest` the seconds between two messages, `limit` the messages within an hour (0: any number).
+    `at_least` is how many bans are collected before a message is sent, `grepmax` the maximum of quoted log lines,
+    `digest` the seconds between two messages, `limit` the messages within an hour (0: no limit).
     """
 
     name: str
@@ -111,8 +110,8 @@ class Parameters:
 def parse_parameters(jail: Jail, action: ActionSpec, hostnames: Mapping[str, str]) -> Parameters:
     """Read and check all parameters.
 
-    :param hostnames: `fq-hostname` and `sh-hostname`, which values may name as tags.
-    :raises ConfigError: naming the option, what was found and what is allowed.
+    :param hostnames: `fq-hostname` and `sh-hostname`, which values may use as tags.
+    :raises ConfigError: naming the option, its value and what is allowed.
     """
     spec = in_jail(jail, action)
     tags = {**hostnames, "name": action.get("name") or jail.name, "jail.name": jail.name}
@@ -143,9 +142,9 @@ def parse_parameters(jail: Jail, action: ActionSpec, hostnames: Mapping[str, str
 
 
 def in_jail(jail: Jail, action: ActionSpec) -> ActionSpec:
-    """The action with what its jail adds: `mail.digest = 60` speaks for all mail actions of the jail.
+    """The action with its jail's options: `mail.digest = 60` applies to all mail actions of the jail.
 
-    Where the action's file only says that somebody should name a log, it is the jail's.
+    If the action's file names no log (`/dev/null`), the jail's `logpath` is used.
     """
     options = {
         name: value
@@ -166,13 +165,13 @@ def _checked(spec: ActionSpec, key: str, parse: Callable[[str], T], text: str) -
 
 
 def _content(spec: ActionSpec) -> Content:
-    usual = CONTENTS[spec.name]
+    default = CONTENTS[spec.name]
     return replace(
-        usual,
-        whois=value(spec, _WHOIS, usual.whois),
-        lines=value(spec, _LOG_LINES, usual.lines),
-        matches=value(spec, _MATCHES, usual.matches),
-        hostname=value(spec, _HOSTNAME, usual.hostname),
+        default,
+        whois=value(spec, _WHOIS, default.whois),
+        lines=value(spec, _LOG_LINES, default.lines),
+        matches=value(spec, _MATCHES, default.matches),
+        hostname=value(spec, _HOSTNAME, default.hostname),
     )
 
 
@@ -185,21 +184,21 @@ def _transport(spec: ActionSpec) -> Transport:
         is_elsewhere = asked.is_absolute() and asked.name == "sendmail" and asked not in SENDMAILS
         return Sendmail(asked) if is_elsewhere else Local()
     if not program.startswith("/"):
-        raise fault(spec, f"sendmail = {safe_text(program, 60)!r} is no absolute path of a program")
+        raise fault(spec, f"sendmail = {safe_text(program, 60)!r} is not the absolute path of a program")
     return Sendmail(Path(program))
 
 
 def _smtp(spec: ActionSpec) -> Smtp:
     host, port = _server(spec, "smtp", 25)
     user, password = spec.get("user").strip(), spec.get("password-file").strip()
-    usual = _TLS_OF_PORT.get(port, "starttls" if user else "no")
-    tls = _TLS.get(spec.get("tls").strip().lower() or usual)
+    default = _TLS_OF_PORT.get(port, "starttls" if user else "no")
+    tls = _TLS.get(spec.get("tls").strip().lower() or default)
     if tls is None:
-        raise fault(spec, f"tls = {safe_text(spec.get('tls'), 40)!r} is none of no, starttls, yes")
+        raise fault(spec, f"tls = {safe_text(spec.get('tls'), 40)!r} is not one of no, starttls, yes")
     if bool(user) != bool(password) or (password and not password.startswith("/")):
-        raise fault(spec, "user and password-file belong together; password-file is an absolute path")
-    if user and tls == "no" and host not in _HERE:
-        raise fault(spec, "the password would travel in the clear: tls = starttls or yes")
+        raise fault(spec, "user and password-file require each other; password-file must be an absolute path")
+    if user and tls == "no" and host not in _LOCAL_HOSTS:
+        raise fault(spec, "the password would be sent unencrypted: set tls = starttls or yes")
     return Smtp(host, port, tls, user, Path(password) if password else None)
 
 
@@ -208,7 +207,7 @@ def _server(spec: ActionSpec, key: str, port: int) -> tuple[str, int]:
     match = _SERVER.fullmatch(text)
     if match is None or not 0 < int(match[2] or port) < 65536:
         raise fault(
-            spec, f"{key} = {safe_text(text, 60)!r} is no server such as mail.example.org or [2001:db8::1]:{port}"
+            spec, f"{key} = {safe_text(text, 60)!r} is not a server such as mail.example.org or [2001:db8::1]:{port}"
         )
     return match[1].strip("[]"), int(match[2] or port)
 
@@ -217,18 +216,21 @@ def _seconds(spec: ActionSpec, key: str, default: float) -> float:
     text = spec.get(key).strip().lower()
     if not text:
         return default
-    match = _TIME.fullmatch(text)
-    seconds = float(match[1]) * _UNITS[match[2]] if match else _LONGEST_WAIT + 1
-    if seconds > _LONGEST_WAIT:
-        raise fault(spec, f"{key} = {safe_text(text, 40)!r} is no time up to a day, such as 30, 5m or 1h")
+    try:
+        seconds = parse_duration(text)
+    except ConfigError as error:
+        raise fault(spec, f"{key}: {error}") from None
+    if not 0 <= seconds <= _LONGEST_INTERVAL:
+        raise fault(spec, f"{key} = {safe_text(text, 40)!r} is out of range; use 0 to 1 day, such as 30, 5m or 1h")
     return seconds
 
 
 def _remarks(jail: Jail, action: ActionSpec) -> tuple[str, ...]:
     remarks = []
-    if passed := sorted(key for key in action.options if key in _MEANINGLESS):
-        remarks.append(f"{', '.join(passed)} has no meaning here (native = no runs the file)")
-    unknown = unknown_options(action, OPTIONS | _MEANINGLESS)
+    if unused := sorted(key for key in action.options if key in _UNUSED):
+        have = "has" if len(unused) == 1 else "have"
+        remarks.append(f"{', '.join(unused)} {have} no effect here; native = no runs the file")
+    unknown = unknown_options(action, OPTIONS | _UNUSED)
     ours = [key for key in jail.options if key.startswith(_JAIL_OPTIONS)]
     unknown += sorted(key for key in ours if key.removeprefix(_JAIL_OPTIONS) not in OPTIONS)
     for name in unknown:

@@ -1,4 +1,4 @@
-"""What a message says: its subject, and its text about one ban, or about many."""
+"""The subject and the text of a message about one ban or many, limited in size and free of control characters."""
 
 from __future__ import annotations
 
@@ -9,43 +9,47 @@ from datetime import UTC, datetime
 from typing import Final
 
 from guardhooks import Ban, safe_text
-from guardhooks_core.actions.mail.enrichment import Facts
-from guardhooks_core.actions.mail.outbox import Collection
+from guardhooks_core.actions.mail.enrichment import Enrichment
+from guardhooks_core.actions.mail.outbox import Digest
 from guardhooks_core.actions.mail.parameters import Parameters
 from guardhooks_core.actions.mail.whois import Answer
 
+LONGEST_LINE: Final = 900
+"""Characters of a line."""
+_LONGEST_TEXT: Final = 256 << 10
+"""Characters of a message."""
 _LATEST: Final = 253_000_000_000.0
-"""Seconds since the epoch: the year 9987, behind which there are no dates."""
-_ID: Final = 100
+"""Seconds since the epoch: the year 9987, close to the last date that can be formatted."""
+_LONGEST_ID: Final = 100
 _UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """About a collection, with the facts about some of its bans. `host` is this machine's name."""
+    """Describes a digest, with the details of some of its bans. `host` is this machine's name."""
 
     parameters: Parameters
     host: str
-    collection: Collection
-    facts: Sequence[Facts] = ()
+    digest: Digest
+    enrichments: Sequence[Enrichment] = ()
 
     @property
     def subject(self) -> str:
-        """As fail2ban has it: `[Fail2Ban] sshd: banned 192.0.2.1 from HOST`."""
+        """The subject that fail2ban uses: `[Fail2Ban] sshd: banned 192.0.2.1 from HOST`."""
         return f"[{self.parameters.sender_name}] {self.parameters.name}: {self._event} {self._where}"
 
     @property
     def _where(self) -> str:
-        news = self.collection
-        return f"from {self.host}" if news.banned and not (news.started or news.stopped) else f"on {self.host}"
+        digest = self.digest
+        return f"from {self.host}" if digest.banned and not (digest.started or digest.stopped) else f"on {self.host}"
 
     @property
     def _event(self) -> str:
-        news = self.collection
-        parts = ["started"] if news.started else []
-        parts += [f"banned {_whom(news.bans, news.banned)}"] if news.banned else []
-        parts += [f"unbanned {_whom(news.unbans, news.unbanned)}"] if news.unbanned else []
-        parts += ["stopped"] if news.stopped else []
+        digest = self.digest
+        parts = ["started"] if digest.started else []
+        parts += [f"banned {_addresses(digest.bans, digest.banned)}"] if digest.banned else []
+        parts += [f"unbanned {_addresses(digest.unbans, digest.unbanned)}"] if digest.unbanned else []
+        parts += ["stopped"] if digest.stopped else []
         return ", ".join(parts)
 
     @property
@@ -53,38 +57,39 @@ class Report:
         """The text of the message."""
         page = Page()
         page.add(f"Jail {self.parameters.name} on {self.host}: {self._event}.")
-        if self.collection.banned == 1 and self.facts:
-            self._one(page, self.facts[0])
-        elif self.collection.banned:
-            self._list(page, "Banned:", self.collection.bans, self.collection.banned)
-            for facts in self.facts:
-                if facts.lines or facts.matches or facts.whois or facts.hostname:
-                    page.add("", "-" * 60, f"About {_shown(facts.ban)}:")
-                    self._one(page, facts)
-        if self.collection.unbanned:
-            self._list(page, "Unbanned:", self.collection.unbans, self.collection.unbanned)
+        if self.digest.banned == 1 and self.enrichments:
+            self._one(page, self.enrichments[0])
+        elif self.digest.banned:
+            self._list(page, "Banned:", self.digest.bans, self.digest.banned)
+            for enrichment in self.enrichments:
+                if enrichment.lines or enrichment.matches or enrichment.whois or enrichment.hostname:
+                    page.add("", "-" * 60, f"About {_shown(enrichment.ban)}:")
+                    self._one(page, enrichment)
+        if self.digest.unbanned:
+            self._list(page, "Unbanned:", self.digest.unbans, self.digest.unbanned)
         page.add("", "-- ", "guardhooks")
         return str(page)
 
     def _list(self, page: Page, title: str, bans: Sequence[Ban], number: int) -> None:
-        page.section(title, (f"{_shown(ban):<40} {_why(ban)}; {_until(ban)}" for ban in bans))
+        page.section(title, (f"{_shown(ban):<40} {_reason(ban)}; {_until(ban)}" for ban in bans))
         if number > len(bans):
             page.add(f"  … and {number - len(bans):,} more; `guardhooks status {self.parameters.name}` lists all")
 
-    def _one(self, page: Page, facts: Facts) -> None:
+    def _one(self, page: Page, enrichment: Enrichment) -> None:
         page.add("")
-        page.fields(_fields(facts))
-        if facts.matches:
-            page.section("Matched lines:", facts.matches)
-        if facts.lines:
+        page.fields(_fields(enrichment))
+        if enrichment.matches:
+            page.section("Matched lines:", enrichment.matches)
+        if enrichment.lines:
             paths = " ".join(self.parameters.logpath.split())
             page.section(
-                f"Last lines of {paths} that name {facts.address} (at most {self.parameters.grepmax}):", facts.lines
+                f"Last lines of {paths} that name {enrichment.address} (at most {self.parameters.grepmax}):",
+                enrichment.lines,
             )
-        if self.parameters.content.web and facts.address:
-            page.section("More about it:", _links(facts.address))
-        if facts.whois is not None:
-            page.section(f"Whois {facts.address}:", _whois_lines(facts.whois))
+        if self.parameters.content.web and enrichment.address:
+            page.section("More about the address:", _links(enrichment.address))
+        if enrichment.whois is not None:
+            page.section(f"Whois {enrichment.address}:", _whois_lines(enrichment.whois))
 
 
 def _whois_lines(answer: Answer) -> list[str]:
@@ -92,14 +97,14 @@ def _whois_lines(answer: Answer) -> list[str]:
     return [*lines, f"({answer.problem})"] if answer.problem else lines
 
 
-def _fields(facts: Facts) -> list[tuple[str, str]]:
-    ban = facts.ban
+def _fields(enrichment: Enrichment) -> list[tuple[str, str]]:
+    ban = enrichment.ban
     return [
         ("Address", _shown(ban)),
-        ("Offender", facts.address if facts.address not in ("", ban.id) else ""),
-        ("Name", facts.hostname),
-        ("Country", facts.whois.country if facts.whois else ""),
-        ("Why", _why(ban)),
+        ("Offender", enrichment.address if enrichment.address not in ("", ban.id) else ""),
+        ("Name", enrichment.hostname),
+        ("Country", enrichment.whois.country if enrichment.whois else ""),
+        ("Why", _reason(ban)),
         ("User", safe_text(user, 200) if isinstance(user := ban.fields.get("user"), str) else ""),
         ("Since", _date(ban.start)),
         ("Length", _until(ban)),
@@ -113,16 +118,16 @@ def _links(address: str) -> list[str]:
     return [f"https://bgp.he.net/ip/{single}", f"https://www.projecthoneypot.org/ip_{single}"]
 
 
-def _whom(bans: Sequence[Ban], number: int) -> str:
+def _addresses(bans: Sequence[Ban], number: int) -> str:
     return _shown(bans[0]) if number == 1 and bans else f"{number:,} addresses"
 
 
 def _shown(ban: Ban) -> str:
-    return safe_text(ban.id, _ID)
+    return safe_text(ban.id, _LONGEST_ID)
 
 
-def _why(ban: Ban) -> str:
-    """The reason that the decision gave, and how many failures there were."""
+def _reason(ban: Ban) -> str:
+    """The reason given by the decision, and the number of failures."""
     count = "1 failure" if ban.failures == 1 else f"{ban.failures:,} failures"
     reason = safe_text(ban.reason, 300)
     if not ban.failures or count in reason:
@@ -132,12 +137,12 @@ def _why(ban: Ban) -> str:
 
 def _until(ban: Ban) -> str:
     if math.isinf(ban.length):
-        return "for ever"
+        return "permanent"
     return f"{_span(ban.length)}, until {_date(ban.end)}"
 
 
 def _span(seconds: float) -> str:
-    """`1 hour 30 minutes`: the two greatest units."""
+    """`1 hour 30 minutes`: the two largest units."""
     left, parts = round(seconds), list[str]()
     for size, unit in _UNITS:
         count, left = divmod(left, size)
@@ -152,20 +157,15 @@ def _date(time: float) -> str:
     return f"{datetime.fromtimestamp(time, UTC).astimezone():%Y-%m-%d %H:%M:%S %z}"
 
 
-LONGEST_LINE: Final = 900
-_LONGEST: Final = 256 << 10
-"""Characters of a message."""
-
-
 class Page:
-    """Takes lines until it is full, and says so then."""
+    """Collects lines up to the size limit; the last line then says so."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
-        self._left = _LONGEST
+        self._left = _LONGEST_TEXT
 
     def add(self, *lines: str) -> None:
-        """Add lines; control characters, tabs save, are shown as escapes."""
+        """Add lines; control characters are shown as escapes, tabs are expanded."""
         for line in lines:
             shown = safe_text(line[: LONGEST_LINE + 1].expandtabs(), LONGEST_LINE)[:LONGEST_LINE].rstrip()
             if self._left <= 0:
@@ -174,13 +174,13 @@ class Page:
             self._lines.append(shown if self._left > 0 else "… (the message would be too long)")
 
     def section(self, title: str, lines: Iterable[str]) -> None:
-        """A blank line, a title and what belongs under it, indented so that no line stands for itself."""
+        """Add a blank line, a title and its lines, indented so that no line can pass for part of the report."""
         self.add("", title)
         for line in lines:
             self.add(f"  {line}")
 
     def fields(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Names and values, those without a value left out."""
+        """Add names and values, without the empty ones."""
         for name, value in pairs:
             if value:
                 self.add(f"  {name + ':':<12} {value}")

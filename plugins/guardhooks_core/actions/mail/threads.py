@@ -1,4 +1,4 @@
-"""Blocking work beside the event loop, in a thread that nobody waits for when the process ends."""
+"""Runs blocking work in a daemon thread, which the end of the process does not wait for."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 async def in_thread(function: Callable[[], T]) -> T:
-    """What `function` returns. When cancelled, the thread goes on and its result is dropped.
+    """The result of `function`. If cancelled, the thread continues and its result is dropped.
 
-    :raises ActionError: what it raised; OSError and ValueError come as they are.
+    :raises ActionError: if it was raised; OSError and ValueError are passed on as well.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -25,14 +25,14 @@ async def in_thread(function: Callable[[], T]) -> T:
 
 
 def _run(function: Callable[[], T], future: asyncio.Future[T], loop: asyncio.AbstractEventLoop) -> None:
-    error: Exception = ActionError("the work ended by a fault of the plugin")
+    error: Exception = ActionError("the mail thread failed; this is a fault in the plugin")
     result: list[T] = []
     try:
         result.append(function())
     except (ActionError, OSError, ValueError) as failure:
         error = failure
     finally:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know
+        with contextlib.suppress(RuntimeError):  # The loop is closed: no one awaits the result.
             loop.call_soon_threadsafe(_settle, future, result, error)
 
 

@@ -1,4 +1,4 @@
-"""Ways for a message to leave: a server that speaks SMTP, or the local `sendmail` as a process without a shell.
+"""The transports of a message: an SMTP server, or the local `sendmail` as a process without a shell.
 
 Both block, and are called in a thread of their own.
 """
@@ -27,13 +27,13 @@ logger = logging.getLogger("guardhooks.mail")
 SENDMAILS: Final = (Path("/usr/sbin/sendmail"), Path("/usr/lib/sendmail"), Path("/usr/local/sbin/sendmail"))
 _SMTP_TIMEOUT: Final = 20.0
 _SENDMAIL_TIMEOUT: Final = 60.0
-_SAID: Final = 500
-"""Bytes of what sendmail said, and characters of what a server said, that are told."""
+_QUOTED: Final = 500
+"""Bytes of sendmail's output, and characters of a server's reply, that are reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A message as bytes with CRLF, and between whom it travels. `host` is this machine's name."""
+    """A message as bytes with CRLF, its sender and its recipients. `host` is this machine's name."""
 
     sender: str
     recipients: Sequence[str]
@@ -42,20 +42,23 @@ class Envelope:
 
 
 class Transport(Protocol):
-    """Takes messages over, or says why not. `str()` of it is what `status` shows."""
+    """Accepts messages, or says why not. `status` shows its `str()`."""
 
     def send(self, envelope: Envelope) -> None:
-        """:raises ActionError: when the message was not taken over."""
+        """:raises ActionError: if the message was not accepted."""
         ...
 
     def probe(self) -> None:
-        """See whether a message would have a way, without sending one. :raises ActionError: saying why not."""
+        """Check whether a message could be sent, without sending one.
+
+        :raises ActionError: saying why not.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Smtp:
-    """A server. `tls` is `no`, `starttls` or `yes` (from the first byte on); certificates are checked."""
+    """An SMTP server. `tls` is `no`, `starttls` or `yes` (from the first byte on); certificates are verified."""
 
     host: str
     port: int
@@ -68,16 +71,16 @@ class Smtp:
         return f"smtp {host}:{self.port}"
 
     def send(self, envelope: Envelope) -> None:
-        """See `Transport`. A recipient that alone is refused fails the message only if all are."""
+        """See `Transport`. Refused recipients are logged; the message fails only if all are refused."""
         sender = qualified(envelope.sender, envelope.host)
         recipients = [qualified(each, envelope.host) for each in envelope.recipients]
         with self._explained(), self._connection(envelope.host) as server:
             refused = server.sendmail(sender, recipients, envelope.message)
             for who, why in refused.items():
-                logger.error("%s takes no mail for %s: %s", self, who, _answer(*why))
+                logger.error("%s refuses mail for %s: %s", self, who, _answer(*why))
 
     def probe(self) -> None:
-        """See `Transport`. Goes as far as the password."""
+        """See `Transport`. Connects and logs in."""
         with self._explained(), self._connection("localhost") as server:
             server.noop()
 
@@ -87,18 +90,20 @@ class Smtp:
             yield
         except smtplib.SMTPRecipientsRefused as error:
             refused = "; ".join(f"{who}: {_answer(*why)}" for who, why in list(error.recipients.items())[:3])
-            raise ActionError(f"{self} takes no recipient: {refused}") from error
+            raise ActionError(f"{self} refuses all recipients: {refused}") from error
         except smtplib.SMTPResponseException as error:
             raise ActionError(f"{self} refuses: {_answer(error.smtp_code, error.smtp_error)}") from error
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            raise ActionError(f"{self}: {safe_text(str(error) or type(error).__name__, _SAID)}") from error
+            raise ActionError(f"{self}: {safe_text(str(error) or type(error).__name__, _QUOTED)}") from error
 
     @contextlib.contextmanager
     def _connection(self, own_name: str) -> Iterator[smtplib.SMTP]:
         server = self._connected(own_name)
         try:
             yield server
-            with contextlib.suppress(smtplib.SMTPException, OSError):  # all is done: how it says goodbye is its affair
+            with contextlib.suppress(
+                smtplib.SMTPException, OSError
+            ):  # The message is accepted; errors while closing do not matter.
                 server.quit()
         finally:
             server.close()
@@ -124,13 +129,13 @@ class Smtp:
         if self.password_file is None:
             return ""
         if self.password_file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
-            raise ActionError(f"password file {self.password_file} is open to everybody: chmod 600 it")
+            raise ActionError(f"password file {self.password_file} is accessible to all users: run chmod 600 on it")
         return self.password_file.read_text().strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Sendmail:
-    """A program with sendmail's options, such as every mail server brings."""
+    """A program with sendmail's options, as mail servers install one."""
 
     program: Path
 
@@ -138,30 +143,30 @@ class Sendmail:
         return str(self.program)
 
     def send(self, envelope: Envelope) -> None:
-        """See `Transport`. Mail programs may go on in the background, so files serve instead of pipes."""
+        """See `Transport`. Mail programs may continue in the background, so files are used instead of pipes."""
         argv = [str(self.program), "-i", "-f", envelope.sender, *envelope.recipients]
-        with tempfile.TemporaryFile() as message, tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as message, tempfile.TemporaryFile() as output:
             message.write(envelope.message.replace(b"\r\n", b"\n"))
             message.seek(0)
             try:
-                status = _run(argv, message, said)
+                status = _run(argv, message, output)
             except OSError as error:
                 raise ActionError(f"{self} cannot be run: {error.strerror}") from error
             if status != 0:
-                said.seek(0)
-                words = safe_text(" ".join(said.read(_SAID).decode("utf-8", "replace").split()), _SAID)
+                output.seek(0)
+                quoted = safe_text(" ".join(output.read(_QUOTED).decode("utf-8", "replace").split()), _QUOTED)
                 ended = "took too long" if status is None else f"exit status {status}"
-                raise ActionError(f"{self}: {ended}{': ' if words else ''}{words}")
+                raise ActionError(f"{self}: {ended}{': ' if quoted else ''}{quoted}")
 
     def probe(self) -> None:
         """See `Transport`."""
         if not os.access(self.program, os.X_OK):
-            raise ActionError(f"{self} is not there, or no program")
+            raise ActionError(f"{self} does not exist or is not executable")
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """The local sendmail where there is one, else a server on this machine; looked for with every message."""
+    """The local sendmail if there is one, else a server on this machine; chosen for each message."""
 
     def __str__(self) -> str:
         return str(self._choice())
@@ -179,9 +184,11 @@ class Local:
         return Sendmail(program) if program else Smtp("localhost", 25)
 
 
-def _run(argv: Sequence[str], message: IO[bytes], said: IO[bytes]) -> int | None:
+def _run(argv: Sequence[str], message: IO[bytes], output: IO[bytes]) -> int | None:
     """The exit status; None if it had to be killed."""
-    with subprocess.Popen(argv, stdin=message, stdout=said, stderr=said, start_new_session=True, cwd="/") as process:
+    with subprocess.Popen(
+        argv, stdin=message, stdout=output, stderr=output, start_new_session=True, cwd="/"
+    ) as process:
         try:
             return process.wait(_SENDMAIL_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -192,4 +199,4 @@ def _run(argv: Sequence[str], message: IO[bytes], said: IO[bytes]) -> int | None
 
 def _answer(code: int, text: bytes | str) -> str:
     words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return safe_text(f"{code} {' '.join(words.split())}", _SAID)
+    return safe_text(f"{code} {' '.join(words.split())}", _QUOTED)

@@ -1,8 +1,8 @@
-"""Who an address belongs to: a client for the whois protocol (RFC 3912), slow servers and hostile answers in mind.
+"""Who an address belongs to: a client for the whois protocol (RFC 3912), and the reader of its answers.
 
-A question holds nothing but an address. It goes to IANA, or to the server that is configured, and from there at most
-three referrals far, to public addresses on the whois port only. Answers are bounded in time and size, cleaned of all
-but printable text, and remembered for the network that they are about.
+A query contains nothing but an address. It goes to IANA or to the configured server, and follows at most three
+referrals, to public addresses on the whois port only. Answers are limited in time and size, reduced to printable text,
+and cached for the network that they are about.
 """
 
 from __future__ import annotations
@@ -30,37 +30,64 @@ _CONNECTING: Final = 3.0
 """Seconds for each address of a server."""
 _LONGEST: Final = 64 << 10
 """Bytes of one answer that are read."""
-_KEPT: Final = 256
+_CACHED: Final = 256
+"""Answers in the cache."""
 _AGE: Final = 86400.0
+"""Seconds that an answer stays in the cache."""
+_LINES: Final = 150
+_LONGEST_LINE: Final = 300
+_WIDEST: Final = {4: 8, 6: 16}
+"""Shortest prefix by IP version; an answer about a wider network is not cached for all of it."""
+_FIELD: Final = re.compile(r"\s*([A-Za-z0-9_-]{2,30}):[ \t]*(.*\S)")
+_COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
+_HOST: Final = re.compile(r"(?:whois://)?([A-Za-z0-9](?:[A-Za-z0-9-]{0,62}\.)+[A-Za-z]{2,63})(?::43)?/?", re.ASCII)
 
 Server: TypeAlias = tuple[str, int]
 Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connect: TypeAlias = Callable[[Server, bool], Awaitable[Streams]]
-"""Opens a connection; the flag says that an answer named the server, so that only public addresses will do."""
+"""Opens a connection; the flag means that an answer named the server, so that only public addresses are allowed."""
+_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The cleaned answer of a server, the networks that it is about, narrowest first, and the server that knows more.
+
+    `problem` says why it is empty or incomplete.
+    """
+
+    text: str = ""
+    country: str = ""
+    networks: tuple[_Network, ...] = ()
+    referral: tuple[str, int] | None = None
+    problem: str = ""
+
+
+# --- the client ------------------------------------------------------------------------------------------------------
 
 
 class Whois:
-    """Asks and remembers. `clock` gives seconds since the epoch."""
+    """Queries servers and caches their answers. `clock` returns seconds since the epoch."""
 
     def __init__(self, clock: Callable[[], float], connect: Connect | None = None, timeout: float = _TIMEOUT) -> None:
         self._clock = clock
         self._connect = connect or connect_safely
         self._timeout = timeout
-        self._known: OrderedDict[str, tuple[float, Answer]] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[float, Answer]] = OrderedDict()
 
     async def about(self, address: str, server: Server | None = None) -> Answer:
-        """What is known about an address or network; `problem` says why there is not more. Never raises."""
+        """What is known about an address or network. Never raises; see `Answer.problem`."""
         network = ipaddress.ip_network(address)
         if not network.network_address.is_global and server is None:
-            return Answer(problem=f"{address} is no public address")
-        known = self._remembered(network)
+            return Answer(problem=f"{address} is not a public address")
+        known = self._cached(network)
         if known is None:
             known = await self._ask(str(network.network_address), server)
-            self._remember(network, known)
+            self._store(network, known)
         return known
 
     async def _ask(self, address: str, server: Server | None) -> Answer:
-        answer = Answer(problem="no server was asked")
+        answer = Answer(problem="no server was queried")
         following, asked = server or _FIRST, set[Server]()
         try:
             async with asyncio.timeout(self._timeout):
@@ -88,21 +115,21 @@ class Whois:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    def _remembered(self, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Answer | None:
+    def _cached(self, network: _Network) -> Answer | None:
         now = self._clock()
-        for known, (until, answer) in self._known.items():
+        for known, (until, answer) in self._cache.items():
             where = ipaddress.ip_network(known)
             if now < until and where.version == network.version and network.network_address in where:
                 return answer
         return None
 
-    def _remember(self, network: ipaddress.IPv4Network | ipaddress.IPv6Network, answer: Answer) -> None:
+    def _store(self, network: ipaddress.IPv4Network | ipaddress.IPv6Network, answer: Answer) -> None:
         if answer.problem:
             return
         about = next((each for each in answer.networks if network.network_address in each), network)
-        self._known[str(about)] = (self._clock() + _AGE, answer)
-        while len(self._known) > _KEPT:
-            self._known.popitem(last=False)
+        self._cache[str(about)] = (self._clock() + _AGE, answer)
+        while len(self._cache) > _CACHED:
+            self._cache.popitem(last=False)
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:
@@ -115,9 +142,9 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
 
 
 async def connect_safely(server: Server, is_referred: bool) -> Streams:
-    """Connect to a server; if an answer named it, at a public address only.
+    """Connect to a server; if an answer named it, only at a public address.
 
-    :raises OSError: when there is none, or it does not answer.
+    :raises OSError: if it has none, or does not accept the connection.
     """
     found = await in_thread(lambda: socket.getaddrinfo(*server, type=socket.SOCK_STREAM))
     error: OSError = ConnectionRefusedError(f"{server[0]} has no public address")
@@ -132,34 +159,11 @@ async def connect_safely(server: Server, is_referred: bool) -> Streams:
     raise error
 
 
-_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-_LINES: Final = 150
-_LONGEST_LINE: Final = 300
-_WIDEST: Final = {4: 8, 6: 16}
-"""An answer about a wider network than this is about nobody in particular, and not remembered for all of it."""
-_PORT: Final = 43
-_FIELD: Final = re.compile(r"\s*([A-Za-z0-9_-]{2,30}):[ \t]*(.*\S)")
-_COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
-_HOST: Final = re.compile(r"(?:whois://)?([A-Za-z0-9](?:[A-Za-z0-9-]{0,62}\.)+[A-Za-z]{2,63})(?::43)?/?", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The cleaned answer of a server, the networks that it is about, narrowest first, and who knows more.
-
-    `problem` says why there is nothing, or not all.
-    """
-
-    text: str = ""
-    country: str = ""
-    networks: tuple[_Network, ...] = ()
-    referral: tuple[str, int] | None = None
-    problem: str = ""
+# --- answers ---------------------------------------------------------------------------------------------------------
 
 
 def read_answer(data: bytes, server: str) -> Answer:
-    """Make sense of an answer, in UTF-8 or Latin-1."""
+    """Parse an answer, in UTF-8 or Latin-1."""
     try:
         raw = data.decode()
     except UnicodeDecodeError:
@@ -174,12 +178,12 @@ def read_answer(data: bytes, server: str) -> Answer:
         country=countries[0] if countries else "",
         networks=tuple(sorted(networks, key=lambda each: -each.prefixlen)),
         referral=_referral(fields),
-        problem="" if text else f"whois server {safe_text(server, 100)} says nothing",
+        problem="" if text else f"whois server {safe_text(server, 100)} sent an empty answer",
     )
 
 
 def _readable(lines: list[str]) -> str:
-    """The lines without remarks and repeated blank ones, every other character shown as an escape."""
+    """The lines without comments and repeated blank lines, unprintable characters shown as escapes."""
     kept: list[str] = []
     for line in lines:
         shown = safe_text(line.rstrip(), _LONGEST_LINE)
@@ -214,5 +218,5 @@ def _address(text: str) -> ipaddress.IPv4Address:
 def _referral(fields: list[tuple[str, str]]) -> tuple[str, int] | None:
     for key, value in fields:
         if key in {"refer", "whois", "referralserver"} and (match := _HOST.fullmatch(value)):
-            return match[1].lower(), _PORT
+            return match[1].lower(), PORT
     return None

@@ -1,8 +1,8 @@
 """Runs the commands of `action.d` files: every action that has commands and that no other plugin serves.
 
-Being asked last is the point: the native firewall plugins serve `iptables*`, `nftables*` and `ipset*` before, unless
-the brackets say `native = no`. The commands are the administrator's; what attackers wrote reaches them as environment
-variables only.
+It is deliberately asked last: before it, the native firewall plugins serve `iptables*`, `nftables*` and `ipset*`,
+unless the brackets say `native = no`. The commands are the administrator's; text from attackers reaches them only as
+environment variables.
 """
 
 from __future__ import annotations
@@ -14,36 +14,49 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
+from guardhooks import (
+    ActionError,
+    ActionSpec,
+    Ban,
+    Finding,
+    GuardView,
+    Jail,
+    LedgerView,
+    Op,
+    OptionTable,
+    Outcome,
+    hookimpl,
+)
 from guardhooks_core.actions.common.hostnames import Hostnames
-from guardhooks_core.actions.shell.ban_commands import Enforcement
-from guardhooks_core.actions.shell.commands import OPTIONS, Commands, is_served
+from guardhooks_core.actions.shell.ban_commands import BanCommands
+from guardhooks_core.actions.shell.commands import OPTIONS, Commands, has_commands
 from guardhooks_core.actions.shell.diagnosis import examine
 from guardhooks_core.actions.shell.invocation import Invoker
-from guardhooks_core.actions.shell.journal import Receipts, boot_id
-from guardhooks_core.actions.shell.notify_commands import Notices
+from guardhooks_core.actions.shell.journal import ActionJournal, boot_id
+from guardhooks_core.actions.shell.notify_commands import Notifications
 from guardhooks_core.actions.shell.process import Runner
 
 logger = logging.getLogger("guardhooks.shell")
 
 _IPV6_OFF: Final = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
-_RECEIPTS: Final = "shell"
+_JOURNALS: Final = "shell"
+"""Name of the folder of the journals, beside the ledger."""
 
 
 class ShellAction:
-    """The plugin. `clock` gives seconds since the epoch."""
+    """The plugin. `clock` returns seconds since the epoch."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._ledger: LedgerView | None = None
         self._folder: Path | None = None
-        self._running: dict[tuple[str, str], Enforcement | Notices] = {}
+        self._running: dict[tuple[str, str], BanCommands | Notifications] = {}
         self._hostnames = Hostnames()
         self._runner: tuple[asyncio.AbstractEventLoop, Runner] | None = None
 
     @hookimpl
     def on_start(self, guard: GuardView) -> None:
-        """Keep what tags are made of, and where receipts go."""
+        """Remember where the tags take their values from, and where the journals go."""
         self._ledger = guard.ledger
         self._folder = _folder_of(guard)
 
@@ -52,16 +65,16 @@ class ShellAction:
         self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]
     ) -> bool | Outcome | None:
         """See the contract."""
-        if not is_served(action):
+        if not has_commands(action):
             return None
         key = (jail.name, action.actname)
         if op is Op.START:
-            return await (await self._begin(key, action)).start(bans)
+            return await (await self._running_action(key, action)).start(bans)
         running = self._running.get(key)
         if op in (Op.STOP, Op.FLUSH):
             if running is not None and running.action == action:
                 await self._end(key, running, op)
-            return True  # else the action that took its place has seen to it
+            return True  # Otherwise the action that replaced it has done so.
         if running is None or running.action != action:
             raise ActionError(f"action {action.actname}: not started")
         if op is Op.CHECK:
@@ -70,31 +83,33 @@ class ShellAction:
             await running.unban(bans)
             return True
         await running.ban(bans)
-        return Outcome(failed=running.failed(bans)) if isinstance(running, Enforcement) else True
+        return Outcome(failed=running.failed(bans)) if isinstance(running, BanCommands) else True
 
-    async def _begin(self, key: tuple[str, str], action: ActionSpec) -> Enforcement | Notices:
-        """The action as it runs, taken over from what ran under this name before."""
+    async def _running_action(self, key: tuple[str, str], action: ActionSpec) -> BanCommands | Notifications:
+        """The running action; replaces what ran under this name before, if that has changed."""
         running = self._running.get(key)
         if running is not None and running.action == action:
             return running
         commands = await self._commands(action)
-        invoker = Invoker(key[0], commands, self._places(), self._hostnames, ledger=self._ledger, clock=self._clock)
-        receipts = Receipts(self._folder, key[0], action, boot_id())
+        invoker = Invoker(
+            key[0], commands, self._shared_runner(), self._hostnames, ledger=self._ledger, clock=self._clock
+        )
+        journal = ActionJournal(self._folder, key[0], action, boot_id())
         if running is not None:
-            if await _goes_on(running, invoker, receipts):
+            if await _continues(running, invoker, journal):
                 return running
             await running.flush()
             del self._running[key]
-        new = Notices(invoker) if commands.is_notice else Enforcement(invoker, receipts, self._shared(key))
-        if running is not None and isinstance(new, Notices):
+        new = Notifications(invoker) if commands.is_notification else BanCommands(invoker, journal, self._shared(key))
+        if running is not None and isinstance(new, Notifications):
             new.silence()
         self._running[key] = new
         return new
 
-    async def _end(self, key: tuple[str, str], running: Enforcement | Notices, op: Op) -> None:
+    async def _end(self, key: tuple[str, str], running: BanCommands | Notifications, op: Op) -> None:
         if op is Op.FLUSH:
             await running.flush()
-        elif isinstance(running, Notices):
+        elif isinstance(running, Notifications):
             await running.drain()
         del self._running[key]
 
@@ -105,24 +120,26 @@ class ShellAction:
     def _shared(self, key: tuple[str, str]) -> Callable[[str], bool]:
         return lambda text: any(text in other.start_texts for name, other in self._running.items() if name != key)
 
-    def _places(self) -> Runner:
+    def _shared_runner(self) -> Runner:
         loop = asyncio.get_running_loop()
         if self._runner is None or self._runner[0] is not loop:
             self._runner = loop, Runner()
         return self._runner[1]
 
 
-async def _goes_on(running: Enforcement | Notices, invoker: Invoker, receipts: Receipts) -> bool:
-    """Whether a changed action can go on from where the former stands, without tearing anything down."""
+async def _continues(running: BanCommands | Notifications, invoker: Invoker, journal: ActionJournal) -> bool:
+    """Switch a running action to changed commands without removing anything; whether that is possible."""
     commands = invoker.commands
-    if isinstance(running, Notices):
-        if commands.is_notice:
+    if isinstance(running, Notifications):
+        if commands.is_notification:
             running.invoker = invoker
-        return commands.is_notice
+        return commands.is_notification
     same = commands.same(running.invoker.commands)
-    if commands.is_notice or not (same or any(invoker.has("actionreload", family) for family in commands.families)):
+    if commands.is_notification or not (
+        same or any(invoker.has("actionreload", family) for family in commands.families)
+    ):
         return False
-    await running.reload(invoker, receipts)
+    await running.reload(invoker, journal)
     return True
 
 
@@ -131,13 +148,13 @@ def diagnose(
     guard: GuardView, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str
 ) -> list[Finding] | None:
     """See the contract; runs in a worker thread."""
-    if not is_served(action):
+    if not has_commands(action):
         return None
     return examine(_folder_of(guard), jail, action, bans, address)
 
 
 def _folder_of(guard: GuardView) -> Path | None:
-    return guard.ledger_file.parent / _RECEIPTS if guard.ledger_file else None
+    return guard.ledger_file.parent / _JOURNALS if guard.ledger_file else None
 
 
 def _has_ipv6() -> bool:

@@ -1,6 +1,6 @@
-"""The commands of an `action.d` file for one family of addresses: static tags replaced, dynamic ones left.
+"""The commands of an `action.d` file for one address family: static tags replaced, dynamic tags left in place.
 
-Sources of a static `<tag>` are the bracket options and the file's values; `tag?family=inet6` wins for that family.
+The values of static tags come from the brackets and the file; `tag?family=inet6` takes precedence for that family.
 """
 
 from __future__ import annotations
@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, ConfigError, Option, OptionTable, option_types
+from guardhooks import ActionError, ActionSpec, ConfigError, Option, OptionTable, option_types, parse_duration
+from guardhooks_core.actions.common.options import COMMANDS
 
-COMMANDS: Final = (
-    "actionstart", "actionstop", "actionflush", "actionreload", "actioncheck", "actionrepair", "actionban",
-    "actionprolong", "actionreban", "actionunban",
-)  # fmt: skip
 FAMILIES: Final = ("inet4", "inet6")
 DEFAULT_TIMEOUT: Final = 60.0
 
@@ -32,28 +29,24 @@ OPTIONS: Final = OptionTable(
     title="Brackets of every action: how its commands are run",
 )
 _ROUNDS: Final = 25
+_VARIANTS: Final = ("", *(f"?family={family}" for family in FAMILIES))
 _LONGEST: Final = 120_000
-"""Characters of a command; the kernel takes no argument of more than 128 KiB."""
+"""Characters of a command; the kernel accepts no argument of more than 128 KiB."""
 _RESERVED: Final = frozenset({"bantime"})
-"""Tags that belong to the ban, whatever a parameter of that name says."""
+"""Tags that take their value from the ban, not from a parameter of that name."""
 _ADDRESS_TAGS: Final = ("<ip>", "<ip-rev>", "<ip-host>")
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
-_UNITS: Final = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400}
 
 
-def is_served(action: ActionSpec) -> bool:
-    """Whether the action's file or brackets give any command."""
-    return any(action.get(f"{key}{variant}").strip() for key in COMMANDS for variant in ("", *_VARIANTS))
-
-
-_VARIANTS: Final = tuple(f"?family={family}" for family in FAMILIES)
+def has_commands(action: ActionSpec) -> bool:
+    """Whether the action's file or brackets define any command."""
+    return any(action.get(f"{key}{variant}").strip() for key in COMMANDS for variant in _VARIANTS)
 
 
 @dataclass(frozen=True)
 class Commands:
-    """What an action runs.
+    """The commands of one action.
 
-    `hostnames` gives `<fq-hostname>` and `<sh-hostname>`. Without `ipv6` the family `inet6` is never started.
+    `hostnames` has the values of `<fq-hostname>` and `<sh-hostname>`. Without `ipv6` the family `inet6` is not started.
     """
 
     action: ActionSpec
@@ -62,14 +55,14 @@ class Commands:
 
     @cached_property
     def _values(self) -> Mapping[str, str]:
-        # The commands among the properties have been through the file's own substitution, those in the brackets not.
+        # In the properties, commands have been through the substitution of the file; in the brackets they have not.
         ready = {key: text for key, text in self.action.properties.items() if key in COMMANDS}
         common = {"br": "\n", "sp": " ", **self.hostnames}
         return {**common, **self.action.properties, **self.action.options, **ready}
 
     @cached_property
     def families(self) -> tuple[str, ...]:
-        """`inet4` and `inet6` if they differ in anything, else one family without a name."""
+        """`inet4` and `inet6` if they differ in anything, else a single unnamed family."""
         if named := self.action.get("families").replace(",", " ").split():
             return tuple(named)
         if not self._conditional:
@@ -82,22 +75,22 @@ class Commands:
 
     @cached_property
     def on_demand(self) -> bool:
-        """Whether a family is started with its first ban only."""
+        """Whether a family is started at its first ban."""
         return self.flag("actionstart_on_demand", default=self._conditional)
 
     @cached_property
     def norestored(self) -> bool:
-        """Whether bans that are put back after a restart are none of its business."""
+        """Whether the action skips bans that are restored after a restart."""
         return self.flag("norestored")
 
     @cached_property
-    def is_notice(self) -> bool:
-        """Whether it only tells somebody: nothing is in force by it, nobody waits for it, it is never repeated."""
+    def is_notification(self) -> bool:
+        """Whether the action only notifies: it puts nothing in force, no ban waits for it, and it is never repeated."""
         undoing = ("actionunban", "actioncheck", "actionflush", "actionprolong")
         return self.norestored and not any(self.text(key, family) for key in undoing for family in self.families)
 
     def same(self, other: Commands) -> bool:
-        """Whether both run the same."""
+        """Whether both run the same commands."""
         return (self.families, self.timeout, self.norestored) == (
             other.families,
             other.timeout,
@@ -114,24 +107,30 @@ class Commands:
 
     @cached_property
     def timeout(self) -> float:
-        """Seconds that a command may take. :raises ActionError: for what is no time."""
+        """Seconds that a command may take.
+
+        :raises ActionError: if the option is not a positive duration.
+        """
         text = self.action.get("timeout").strip().lower()
         if not text:
             return DEFAULT_TIMEOUT
-        match = _DURATION.fullmatch(text)
-        if match is None or match[2] not in _UNITS or not float(match[1]):
-            raise ActionError(f"action {self.action.actname}: timeout {text!r} is no time such as 60, 30s or 2m")
-        return float(match[1]) * _UNITS[match[2]]
+        try:
+            seconds = parse_duration(text)
+        except ConfigError as error:
+            raise ActionError(f"action {self.action.actname}: timeout: {error}") from None
+        if seconds <= 0:
+            raise ActionError(f"action {self.action.actname}: timeout {text!r} is not positive; use 60, 30s or 2m")
+        return seconds
 
     def family_of(self, address: str) -> str:
-        """The family that a ban of this address, or of no address, belongs to."""
+        """The family of a ban of this address (empty: of a text id)."""
         wanted = ("inet6" if ":" in address else "inet4") if address else ""
         return wanted if wanted in self.families else self.families[0]
 
     def text(self, command: str, family: str) -> str:
-        """A command with all static tags replaced; empty where there is nothing to do.
+        """A command with all static tags replaced; empty if there is nothing to run.
 
-        :raises ActionError: for a tag that leads to itself.
+        :raises ActionError: if a tag refers to itself.
         """
         text = self._value(command, family) or ""
         for _ in range(_ROUNDS):
@@ -141,10 +140,12 @@ class Commands:
             text = replaced
             if len(text) > _LONGEST:
                 break
-        raise ActionError(f"action {self.action.actname}: {command}: a tag leads to itself, or makes it grow too long")
+        raise ActionError(
+            f"action {self.action.actname}: {command}: a tag refers to itself, or makes the command too long"
+        )
 
     def names_an_address(self, command: str, family: str) -> bool:
-        """Whether the command needs to know the address of the banned."""
+        """Whether the command uses the address of the ban."""
         text = self.text(command, family)
         return any(tag in text for tag in _ADDRESS_TAGS)
 

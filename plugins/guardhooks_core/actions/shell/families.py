@@ -1,4 +1,4 @@
-"""Which families of an action are started: building, checking, repairing and removing what `actionstart` builds."""
+"""The started families of an action: builds, checks, repairs and removes what `actionstart` builds."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ logger = logging.getLogger("guardhooks.shell")
 class Families:
     """The families of one action.
 
-    :param shared: whether another action of this daemon runs this very `actionstart` too: then it is not run again,
-        and what it built is not torn down with this action.
+    :param shared: whether another action of this daemon runs the same `actionstart`: then it is not run again, and what
+        it built is not removed with this action.
     """
 
     def __init__(self, invoker: Invoker, shared: Callable[[str], bool]) -> None:
         self.invoker = invoker
         self._shared = shared
         self.started: dict[str, str] = {}
-        """Family → its `actionstart`, in the order of their starts."""
+        """Family → its `actionstart`, in the order in which they were started."""
 
     async def start(self, family: str) -> bool:
-        """Start a family unless it is; whether it had to be. Raises ActionError."""
+        """Start a family unless it is started; whether it had to be.
+
+        :raises ActionError: if `actionstart` fails.
+        """
         if family in self.started:
             return False
         text = self._text(family)
@@ -34,33 +37,39 @@ class Families:
         return True
 
     def adopt(self, family: str) -> None:
-        """Take a family for started."""
+        """Treat a family as started."""
         self.started[family] = self._text(family)
 
     def is_shared(self, family: str) -> bool:
-        """Whether another action has built on the same."""
+        """Whether another action uses the same structure."""
         text = self.started.get(family, self._text(family))
         return bool(text) and self._shared(text)
 
     async def reload(self, invoker: Invoker) -> None:
-        """Go on with changed commands. Raises ActionError."""
+        """Switch to changed commands.
+
+        :raises ActionError: if `actionreload` fails.
+        """
         self.invoker = invoker
         for family in self.started:
             await invoker.demand("actionreload", family)
             self.started[family] = self._text(family)
 
-    async def stands(self, family: str) -> bool | None:
-        """What `actioncheck` says; None where there is none."""
+    async def is_intact(self, family: str) -> bool | None:
+        """What `actioncheck` says; None if there is none."""
         if not self.invoker.has("actioncheck", family):
             return None
         return (await self.invoker.run("actioncheck", family)).ok
 
     async def broken(self) -> list[str]:
-        """The started families that do not stand."""
-        return [family for family in self.started if await self.stands(family) is False]
+        """The started families that fail their `actioncheck`."""
+        return [family for family in self.started if await self.is_intact(family) is False]
 
     async def rebuild(self, family: str) -> None:
-        """Repair a broken family; no ban is in force in it afterwards. Raises ActionError."""
+        """Repair a broken family; no ban is in force in it afterwards.
+
+        :raises ActionError: if it is still broken.
+        """
         name = self.invoker.action.actname
         logger.error("[%s] %s: Invariant check failed. Trying to restore a sane environment", self.invoker.jail, name)
         if self.invoker.has("actionrepair", family):
@@ -74,7 +83,10 @@ class Families:
             raise self.invoker.error("actioncheck", result)
 
     async def stop(self) -> None:
-        """Remove what was built; one text that serves two families is run once. Raises ActionError."""
+        """Remove what was built; a command that is the same for two families runs once.
+
+        :raises ActionError: if `actionstop` fails.
+        """
         done: set[str] = set()
         for family in [family for family in self.started if not self.is_shared(family)]:
             text = self.invoker.commands.text("actionstop", family)
@@ -85,8 +97,8 @@ class Families:
 
     async def _stop(self, family: str) -> None:
         result = await self.invoker.run("actionstop", family)
-        # Where somebody else has cleared it away there is nothing to remove.
-        if not result.ok and await self.stands(family) is not False:
+        # If someone else has removed it already, there is nothing to remove.
+        if not result.ok and await self.is_intact(family) is not False:
             raise self.invoker.error("actionstop", result)
 
     def _text(self, family: str) -> str:

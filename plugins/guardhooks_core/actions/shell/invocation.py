@@ -1,4 +1,4 @@
-"""One command of one action, run: tags put in place, addresses checked, result logged, failure handled."""
+"""Runs one command of an action: fills in its tags, checks that it has its address, logs the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from guardhooks_core.actions.common.offender import address_of
 from guardhooks_core.actions.shell.commands import Commands
 from guardhooks_core.actions.shell.process import Result, Runner
 from guardhooks_core.actions.shell.script import build
-from guardhooks_core.actions.shell.tags import Ticket
+from guardhooks_core.actions.shell.tags import TagContext
 
 logger = logging.getLogger("guardhooks.shell")
 
@@ -42,20 +42,23 @@ class Invoker:
         return self.commands.action
 
     def has(self, command: str, family: str) -> bool:
-        """Whether there is anything to do for it."""
+        """Whether the command is defined."""
         return bool(self.commands.text(command, family))
 
     async def run(self, command: str, family: str, ban: Ban | None = None) -> Result:
-        """Run a command once; one that is not defined succeeds. :raises ActionError: where its tags make no sense."""
+        """Run a command once; one that is not defined succeeds.
+
+        :raises ActionError: if its tags cannot be resolved.
+        """
         text = self.commands.text(command, family)
         if not text:
             return Result(0)
         host = ""
         if ban is not None and _HOST_TAG in text:
             host = await self._hostnames.of_address(address_of(ban))
-        ticket = Ticket(self.jail, family, self._clock(), ban, host, self._ledger)
+        context = TagContext(self.jail, family, self._clock(), ban, host, self._ledger)
         result = await self._runner.run(
-            build(text, ticket.value), self.commands.timeout, self.action.file or self.action.name
+            build(text, context.value), self.commands.timeout, self.action.file or self.action.name
         )
         if logger.isEnabledFor(logging.DEBUG):
             about = f" {safe_text(ban.id, 100)}" if ban else ""
@@ -63,17 +66,20 @@ class Invoker:
         return result
 
     async def demand(self, command: str, family: str, ban: Ban | None = None) -> None:
-        """Run a command that must succeed. :raises ActionError: saying how it did not."""
+        """Run a command that must succeed.
+
+        :raises ActionError: if it fails, with its exit status and output.
+        """
         result = await self.run(command, family, ban)
         if not result.ok:
             raise self.error(command, result, ban)
 
     def error(self, command: str, result: Result, ban: Ban | None = None) -> ActionError:
-        """What to say of a failed command."""
+        """The error for a failed command."""
         about = f" of {safe_text(ban.id, 100)}" if ban else ""
         hint = "; if the action takes no networks, set ipv6prefix = 128" if ban and "/" in ban.id else ""
         return ActionError(f"{self.action.actname}: {command}{about}: {result}{hint}")
 
     def can_name(self, command: str, family: str, ban: Ban) -> bool:
-        """Whether the ban has the address that the command wants, if it wants one."""
+        """Whether the ban has an address, or the command needs none."""
         return bool(address_of(ban)) or not self.commands.names_an_address(command, family)

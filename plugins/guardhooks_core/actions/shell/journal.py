@@ -1,7 +1,7 @@
-"""What an action has done, on disk, so that the next process need not guess: a file of JSON lines for each action.
+"""The journal of an action: what it has done, on disk, so that the next process knows. One file of JSON lines each.
 
-The first line says under which boot and with which commands; then `["?", id, end]` before a command is run for a ban,
-`["+", id, end]` when it is in force, `["-", id]` when it is not, `["started", family]`. A crash leaves a `?`: doubtful.
+The first line holds the boot and the commands; then `["?", id, end]` before a command runs for a ban, `["+", id, end]`
+when the ban is in force, `["-", id]` when it is not, `["started", family]`. After a crash a `?` remains: in doubt.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Entry = Sequence[str | float]
 
 
 def boot_id() -> str:
-    """What differs after a reboot, and is the same for all who share a network namespace until then."""
+    """Changes with a reboot and with the network namespace; otherwise constant."""
     try:
-        # Rules live in a network namespace: a daemon that is moved to another finds nothing of what it did.
+        # Rules belong to a network namespace: a daemon that moves to another one finds none of its rules.
         return f"{_BOOT_ID.read_text().strip()} {Path('/proc/self/ns/net').readlink()}"
     except OSError:
         return ""
@@ -41,21 +41,21 @@ def fingerprint(action: ActionSpec) -> str:
 
 
 @dataclass
-class Done:
-    """What the files say: `held` and `doubtful` ids with the end of their bans, `started` families.
+class JournalState:
+    """What a journal says: `held` and `in_doubt` ids with the end of their bans, `started` families.
 
-    `same_boot` and `same_commands` tell how far that can be relied on.
+    `same_boot` and `same_commands` tell whether that can still be true.
     """
 
     held: dict[str, float] = field(default_factory=dict)
-    doubtful: dict[str, float] = field(default_factory=dict)
+    in_doubt: dict[str, float] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
     same_boot: bool = True
     same_commands: bool = True
 
 
-class Receipts:
-    """The file of one action. Without a folder nothing is kept."""
+class ActionJournal:
+    """The journal of one action. Without a folder nothing is written."""
 
     def __init__(self, folder: Path | None, jail: str, action: ActionSpec, boot: str) -> None:
         name = hashlib.sha256(json.dumps([jail, action.actname]).encode(errors="replace")).hexdigest()[:32]
@@ -64,42 +64,42 @@ class Receipts:
         self._boot, self._fingerprint = boot, fingerprint(action)
 
     @property
-    def kept(self) -> bool:
-        """Whether anything is written at all."""
+    def is_written(self) -> bool:
+        """Whether there is a file at all."""
         return self._file is not None
 
-    def read(self) -> Done | None:
-        """What an earlier process did; None where there was none."""
+    def read(self) -> JournalState | None:
+        """What an earlier process did; None if there was none."""
         if self._file is None:
             return None
         try:
             head, *lines = self._file.read_text().splitlines()
             _, _, boot, commands = json.loads(head)
         except FileNotFoundError:
-            return Done(same_commands=False) if self._stale.exists() else None
+            return JournalState(same_commands=False) if self._stale.exists() else None
         except (OSError, ValueError):
-            return Done(same_commands=False)
-        done = Done(same_boot=bool(boot) and boot == self._boot, same_commands=commands == self._fingerprint)
+            return JournalState(same_commands=False)
+        state = JournalState(same_boot=bool(boot) and boot == self._boot, same_commands=commands == self._fingerprint)
         for line in lines:
-            with contextlib.suppress(ValueError, TypeError, IndexError, KeyError):  # the last line of a crash
-                _apply(done, json.loads(line))
-        return done
+            with contextlib.suppress(ValueError, TypeError, IndexError, KeyError):  # A crash may leave half a line.
+                _apply(state, json.loads(line))
+        return state
 
     @property
     def _stale(self) -> Path:
-        """Takes the file's place when it could not be written: there was an action, and nobody knows what it did."""
+        """Replaces the file when it could not be written: the action did something, but it is unknown what."""
         assert self._file is not None
         return self._file.with_suffix(".stale")
 
     def write(
-        self, started: Iterable[str], held: Iterable[tuple[str, float]], doubtful: Iterable[tuple[str, float]]
+        self, started: Iterable[str], held: Iterable[tuple[str, float]], in_doubt: Iterable[tuple[str, float]]
     ) -> None:
-        """Begin the file anew."""
+        """Write the whole file."""
         if self._file is None:
             return
         entries: list[Entry] = [("started", family) for family in started]
         entries += [("+", id, end) for id, end in held]
-        entries += [("?", id, end) for id, end in doubtful]
+        entries += [("?", id, end) for id, end in in_doubt]
         new = self._file.with_suffix(".new")
         self._guarded(lambda: self._replace(new, entries))
 
@@ -111,13 +111,13 @@ class Receipts:
         self._stale.unlink(missing_ok=True)
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Write what has happened, or is about to."""
+        """Append what has happened, or is about to happen."""
         if self._file is not None and entries:
             file = self._file
             self._guarded(lambda: _append(file, map(json.dumps, entries), os.O_APPEND))
 
     def remove(self) -> None:
-        """Nothing is left of what the action did."""
+        """Delete the file: nothing is left of what the action did."""
         if self._file is not None:
             file = self._file
             self._guarded(lambda: file.unlink(missing_ok=True))
@@ -126,8 +126,11 @@ class Receipts:
         try:
             write()
         except OSError as error:
-            # Then the next process cleans up before it begins: slower, not wrong.
-            logger.warning("receipts of an action cannot be written: %s", safe_text(str(error)))
+            # The next process then clears away what it finds before it starts: slower, but correct.
+            logger.warning(
+                "the journal of an action cannot be written; the next start clears its bans and sets them again: %s",
+                safe_text(str(error)),
+            )
             if self._file is not None:
                 with contextlib.suppress(OSError):
                     self._file.replace(self._stale)
@@ -140,13 +143,13 @@ def _append(file: Path, lines: Iterable[str], mode: int) -> None:
         stream.writelines(f"{line}\n" for line in lines)
 
 
-def _apply(done: Done, entry: list[str | float]) -> None:
+def _apply(state: JournalState, entry: list[str | float]) -> None:
     kind, id = str(entry[0]), str(entry[1])
     if kind == "started":
-        done.started.add(id)
+        state.started.add(id)
         return
-    done.held.pop(id, None)
-    done.doubtful.pop(id, None)
+    state.held.pop(id, None)
+    state.in_doubt.pop(id, None)
     if kind in "+?":
-        into = done.held if kind == "+" else done.doubtful
+        into = state.held if kind == "+" else state.in_doubt
         into[id] = float(entry[2]) if len(entry) > 2 else math.inf

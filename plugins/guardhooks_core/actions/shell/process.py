@@ -1,4 +1,4 @@
-"""Runs scripts: each in a session of its own, bounded in time and output, killed with its children."""
+"""Runs scripts: each in its own session, limited in time and output, killed together with its children."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from guardhooks_core.actions.shell.script import Script
 
 logger = logging.getLogger("guardhooks.shell")
 
-_PLACES: Final = 32
-"""Scripts that may run at a time."""
-_PLACE_TIME: Final = 2.0
-"""Seconds after which a running script gives up its place and lane, so that slow ones never keep others waiting."""
+_SLOTS: Final = 32
+"""Scripts that may run at the same time."""
+_SLOT_TIME: Final = 2.0
+"""Seconds after which a running script frees its slot and lane, so that slow scripts do not delay others."""
 _GRACE: Final = 0.2
 """Seconds between SIGTERM and SIGKILL, and for output after the end of the script."""
 _OUTPUT: Final = 8192
-"""Bytes of output that are kept, the last ones."""
+"""Bytes of output that are kept: the last ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +41,19 @@ class Result:
         return self.status == 0 and not self.timed_out
 
     def __str__(self) -> str:
-        said = f": {safe_text(self.output.strip(), 400)}" if self.output.strip() else ""
+        output = f": {safe_text(self.output.strip(), 400)}" if self.output.strip() else ""
         if self.timed_out:
-            return f"killed after {self.timed_out:g} s{said}"
+            return f"killed after {self.timed_out:g} s{output}"
         if self.status is None:
-            return f"could not be run{said}"
+            return f"could not be run{output}"
         if self.status < 0:
-            return f"killed by signal {-self.status}{said}"
+            return f"killed by signal {-self.status}{output}"
         hint = " (command not found)" if self.status == 127 else ""
-        return f"exit status {self.status}{hint}{said}"
+        return f"exit status {self.status}{hint}{output}"
 
 
 class _Output(asyncio.Protocol):
-    """The last bytes of what a script writes."""
+    """The last bytes that a script writes."""
 
     def __init__(self) -> None:
         self._blocks: deque[bytes] = deque()
@@ -75,24 +75,24 @@ class _Output(asyncio.Protocol):
 
 
 class Runner:
-    """Runs scripts for all actions: those of one lane one at a time, many lanes side by side."""
+    """Runs scripts for all actions: within a lane one at a time, different lanes in parallel."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(_PLACES)
+        self._slots = asyncio.Semaphore(_SLOTS)
         self._lanes: dict[str, asyncio.Lock] = {}
 
     async def run(self, script: Script, limit: float, lane: str) -> Result:
-        """Run to its end, at most `limit` seconds; never raises for what the script does.
+        """Run a script to its end, at most `limit` seconds; never raises for what the script does.
 
-        :param lane: what scripts that may get in each other's way have in common: their action file. Jails share what
-            it writes to, and few scripts were made to meet themselves.
+        :param lane: scripts of one lane never run at the same time. It is their action file: jails share what it writes
+            to, and few scripts expect to run twice in parallel.
         """
         async with AsyncExitStack() as turn:
             await turn.enter_async_context(self._lanes.setdefault(lane, asyncio.Lock()))
-            await turn.enter_async_context(self._places)
+            await turn.enter_async_context(self._slots)
             task = asyncio.ensure_future(_run(script, limit))
             try:
-                await asyncio.wait({task}, timeout=_PLACE_TIME)
+                await asyncio.wait({task}, timeout=_SLOT_TIME)
             except asyncio.CancelledError:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
@@ -104,7 +104,7 @@ async def _run(script: Script, limit: float) -> Result:
     output = _Output()
     try:
         reading, writing = os.pipe()
-    except OSError as error:  # too many open files
+    except OSError as error:  # Too many open files.
         return Result(None, str(error))
     with os.fdopen(writing, "wb", 0) as ours:
         source = os.fdopen(reading, "rb", 0)
@@ -115,7 +115,7 @@ async def _run(script: Script, limit: float) -> Result:
             return Result(None, str(error))
         finally:
             transport.close()
-            await output.complete.wait()  # the pipe is closed one turn of the loop later
+            await output.complete.wait()  # The pipe is closed one iteration of the loop later.
 
 
 async def _watched(script: Script, limit: float, ours: BinaryIO, output: _Output) -> Result:
@@ -131,7 +131,7 @@ async def _watched(script: Script, limit: float, ours: BinaryIO, output: _Output
         await _end(process)
         raise
     else:
-        # A child that was left in the background may hold the pipe for ever.
+        # A background child may keep the pipe open indefinitely.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(output.complete.wait(), _GRACE)
     return Result(process.returncode, output.text, timed_out)
@@ -140,7 +140,7 @@ async def _watched(script: Script, limit: float, ours: BinaryIO, output: _Output
 async def _started(script: Script, output: BinaryIO) -> asyncio.subprocess.Process:
     """Start the script and close our end of its `output`.
 
-    A start that is cancelled is finished first: asyncio would kill the shell alone, and leave its children running.
+    A cancelled start is completed first: asyncio would kill only the shell and leave its children running.
     """
     starting = asyncio.ensure_future(_start(script, output.fileno()))
     try:
@@ -171,7 +171,7 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
     _signal(process, signal.SIGTERM)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), _GRACE)
-    await _end(process)  # whoever is left of the group, be the shell gone or not
+    await _end(process)  # Whatever is left of the process group, even if the shell has ended.
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

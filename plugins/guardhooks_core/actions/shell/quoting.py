@@ -1,7 +1,7 @@
-"""Where in a shell text a tag stands: how it is quoted there, and whether it begins a word.
+"""The quoting around each tag in a shell text, and whether the tag starts a word.
 
-No parser of the shell, and none is needed: the values are never shell text, so a wrong guess costs a value its shape,
-never its harmlessness.
+This is not a full shell parser, and need not be: values never become shell text, so a wrong guess may garble a value
+but cannot execute it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Final
 
 
 class Quote(Enum):
-    """How the shell reads a place of a text."""
+    """How the shell interprets a position in a text."""
 
     BARE = auto()
     DOUBLE = auto()
     SINGLE = auto()
     HERE = auto()
-    """In a here-document: expanded, but never split into words."""
+    """In a here-document: expanded, but not split into words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A `<name>` in a text, from `start` to `end`. `begins` a word: what is put there may be taken for an option."""
+    """A `<name>` in a text, from `start` to `end`. If it `begins` a word, its value may be read as an option."""
 
     name: str
     start: int
@@ -60,24 +60,24 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self._text = text
         self._frames: list[tuple[str, Quote]] = []
-        """What encloses the present command substitution: its opening, and the quote in which that stands."""
+        """For each enclosing command substitution: its opening token, and the quoting around it."""
         self._quote = Quote.BARE
         self._opened = -1
         self._documents: list[range] = []
 
     def place(self, position: int) -> tuple[Quote, bool]:
-        """How this place is quoted, and whether a word begins here."""
+        """The quoting at a position, and whether a word begins there."""
         if self.is_in_document(position):
             return Quote.HERE, False
         return self._quote, self._begins(position)
 
     def is_in_document(self, position: int) -> bool:
-        """Whether this place is text of a here-document."""
+        """Whether a position lies in a here-document."""
         return any(position in document for document in self._documents)
 
     def _begins(self, place: int) -> bool:
         if self._text[place - 1 : place] == ">":
-            return True  # behind another tag, which may turn out empty
+            return True  # After another tag, whose value may be empty.
         if self._quote is not Quote.BARE:
             if self._opened != place - 1:
                 return False
@@ -87,11 +87,11 @@ class _Scanner:
         return place == 0 or self._text[place - 1] in _BEFORE_WORD
 
     def take(self, kind: str, match: re.Match[str]) -> int:
-        """Go over one token; where to read on."""
+        """Process one token; returns the position to continue at."""
         if self._quote is Quote.SINGLE:
             if kind == "single":
                 self._quote = Quote.BARE
-            # What looks like an escape or a comment has no meaning here, and may hold the closing quote.
+            # What looks like an escape or a comment has no meaning here, and may contain the closing quote.
             return match.start() + 1
         if kind == "single" and self._quote is Quote.BARE:
             self._enter(Quote.SINGLE, match)
@@ -106,7 +106,7 @@ class _Scanner:
         return match.end()
 
     def _document(self, match: re.Match[str]) -> None:
-        """Note where the here-document that is announced begins and ends; it begins behind this line."""
+        """Record where the announced here-document begins (after this line) and ends."""
         word = _HERE_WORD.match(self._text, match.start())
         begin = self._text.find("\n", match.end()) + 1
         if word is None or not begin:

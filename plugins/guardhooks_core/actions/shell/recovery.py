@@ -1,8 +1,8 @@
-"""After a restart: what an earlier process left in force, as far as receipts and `actioncheck` can tell.
+"""After a restart: recovers what an earlier process left in force, according to its journal and `actioncheck`.
 
-Where both vouch for it, nothing is run: the bans held all the while, and only the differences are made. Where they do
-not, leftovers are cleared away (`actionflush`, `actionstop`) before the action starts afresh; an action that has no
-such command gets each ban undone before it is done again.
+If both confirm it, no command runs: the bans were in force all the time, and only the differences are applied. If not,
+leftovers are cleared (`actionflush`, `actionstop`) before the action starts; an action without such commands gets each
+ban undone before it is done again.
 """
 
 from __future__ import annotations
@@ -13,45 +13,47 @@ from dataclasses import dataclass, field
 from guardhooks import Ban
 from guardhooks_core.actions.common.offender import address_of
 from guardhooks_core.actions.shell.families import Families
-from guardhooks_core.actions.shell.journal import Done
+from guardhooks_core.actions.shell.journal import JournalState
 
 
 @dataclass
-class Legacy:
-    """Bans that are in force for certain, and those that may be."""
+class Recovered:
+    """Bans that are certainly in force, and bans that may be."""
 
     held: dict[str, Ban] = field(default_factory=dict)
-    doubtful: dict[str, Ban] = field(default_factory=dict)
+    in_doubt: dict[str, Ban] = field(default_factory=dict)
 
 
-async def take_over(families: Families, done: Done | None, due: Mapping[str, Ban], *, kept: bool) -> Legacy:
-    """Adopt or clear away what an earlier process left.
+async def recover(
+    families: Families, state: JournalState | None, desired: Mapping[str, Ban], *, has_journal: bool
+) -> Recovered:
+    """Adopt or clear what an earlier process left.
 
-    :param done: its receipts, None where there are none.
-    :param due: the bans that should be in force.
-    :param kept: whether receipts are kept at all, so that having none means that nothing was done.
+    :param state: what its journal says; None if there is none.
+    :param desired: the bans that should be in force.
+    :param has_journal: whether journals are written at all, so that a missing one means that nothing was done.
     """
-    legacy = Legacy()
+    recovered = Recovered()
     for family in families.invoker.commands.families:
         if families.is_shared(family):
             continue
-        stands = await families.stands(family)
-        if done is not None and _is_reliable(done, stands):
-            _adopt(families, family, done, due, legacy)
+        intact = await families.is_intact(family)
+        if state is not None and _is_reliable(state, intact):
+            _adopt(families, family, state, desired, recovered)
             continue
-        leftovers = done is not None or stands or (stands is None and not kept)
-        if leftovers and not await _clear(families, family) and stands is not False:
-            known = {**_bans_of(done, families.invoker.jail), **due}
-            legacy.doubtful.update(_only(families, family, known))
-    return legacy
+        leftovers = state is not None or intact or (intact is None and not has_journal)
+        if leftovers and not await _clear(families, family) and intact is not False:
+            known = {**_bans_of(state, families.invoker.jail), **desired}
+            recovered.in_doubt.update(_only(families, family, known))
+    return recovered
 
 
-def _is_reliable(done: Done, stands: bool | None) -> bool:
-    return done.same_commands and stands is not False and (stands is True or done.same_boot)
+def _is_reliable(state: JournalState, intact: bool | None) -> bool:
+    return state.same_commands and intact is not False and (intact is True or state.same_boot)
 
 
 async def _clear(families: Families, family: str) -> bool:
-    """Run what removes bans or all that was built; whether anything did."""
+    """Run what removes bans, or everything that was built; whether any of it succeeded."""
     cleared = False
     for command in ("actionflush", "actionstop"):
         if families.invoker.has(command, family):
@@ -59,13 +61,16 @@ async def _clear(families: Families, family: str) -> bool:
     return cleared
 
 
-def _adopt(families: Families, family: str, done: Done, due: Mapping[str, Ban], legacy: Legacy) -> None:
-    if family in done.started:
+def _adopt(
+    families: Families, family: str, state: JournalState, desired: Mapping[str, Ban], recovered: Recovered
+) -> None:
+    if family in state.started:
         families.adopt(family)
-    for id, ban in _only(families, family, _bans_of(done, families.invoker.jail)).items():
-        into = legacy.held if id in done.held and done.same_boot else legacy.doubtful
-        wanted = due.get(id, ban)
-        into[id] = ban if wanted.end > ban.end else wanted  # the shorter one, so that it is seen to be prolonged
+    for id, ban in _only(families, family, _bans_of(state, families.invoker.jail)).items():
+        into = recovered.held if id in state.held and state.same_boot else recovered.in_doubt
+        wanted = desired.get(id, ban)
+        # The shorter of both ends, so that a longer ban is recognised and prolonged.
+        into[id] = ban if wanted.end > ban.end else wanted
 
 
 def _only(families: Families, family: str, bans: Mapping[str, Ban]) -> dict[str, Ban]:
@@ -73,8 +78,8 @@ def _only(families: Families, family: str, bans: Mapping[str, Ban]) -> dict[str,
     return {id: ban for id, ban in bans.items() if commands.family_of(address_of(ban)) == family}
 
 
-def _bans_of(done: Done | None, jail: str) -> dict[str, Ban]:
-    """Bans of which only ids and ends are known."""
-    if done is None:
+def _bans_of(state: JournalState | None, jail: str) -> dict[str, Ban]:
+    """Bans of which only the id and the end are known."""
+    if state is None:
         return {}
-    return {id: Ban(id, jail, 0.0, end, restored=True) for id, end in {**done.held, **done.doubtful}.items()}
+    return {id: Ban(id, jail, 0.0, end, restored=True) for id, end in {**state.held, **state.in_doubt}.items()}

@@ -1,7 +1,7 @@
-"""From a command with dynamic tags to a script: text that the administrator wrote, and values that attackers wrote.
+"""From a command with dynamic tags to a script: the administrator's text, with values that attackers may have chosen.
 
-A value becomes part of the text only if it is short and holds nothing but `[A-Za-z0-9_.:/@%+=,-]`; any other travels
-as an environment variable `f2bV_TAG`, and the text gets a reference to it in whatever quotes the place needs.
+A value becomes part of the text only if it is short and consists of `[A-Za-z0-9_.:/@%+=,-]`. Any other value is passed
+in an environment variable `f2bV_TAG`, and the text gets a reference to it, quoted as its position requires.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from guardhooks import safe_text
 from guardhooks_core.actions.shell.quoting import Quote, Tag, tags
 
 Lookup = Callable[[str], str | None]
-"""Value of a dynamic tag; None for what is no tag."""
+"""The value of a dynamic tag; None for an unknown tag."""
 
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9_.:/@%+=,-]*", re.ASCII)
 _LONGEST_IN_TEXT: Final = 256
 _LONGEST_VALUE: Final = 32_000
-"""Characters of one value, at most 128,000 bytes: the kernel takes no variable of more than 128 KiB."""
+"""Characters of one value, at most 128,000 bytes: the kernel accepts no variable of more than 128 KiB."""
 _REFERENCE: Final = {
     Quote.BARE: '"${name}"', Quote.DOUBLE: "${name}", Quote.SINGLE: "'\"${name}\"'", Quote.HERE: "${name}",
 }  # fmt: skip
@@ -28,14 +28,14 @@ _REFERENCE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What `/bin/sh -c` gets: `text`, and variables besides the inherited ones."""
+    """The argument of `/bin/sh -c`, and the variables besides the inherited ones."""
 
     text: str
     variables: dict[str, str] = field(default_factory=dict)
 
 
 def build(text: str, lookup: Lookup) -> Script:
-    """Put the values of the dynamic tags of `text` in place; tags that `lookup` does not know stay."""
+    """Replace the dynamic tags of `text` by their values; tags unknown to `lookup` stay."""
     parts: list[str] = []
     values: dict[str, str | None] = {}
     variables: dict[str, str] = {}
@@ -43,7 +43,7 @@ def build(text: str, lookup: Lookup) -> Script:
     for tag in tags(text):
         if tag.name not in values:
             raw = lookup(tag.name)
-            values[tag.name] = None if raw is None else tame(raw)
+            values[tag.name] = None if raw is None else sanitized(raw)
         value = values[tag.name]
         if value is None:
             continue
@@ -52,8 +52,8 @@ def build(text: str, lookup: Lookup) -> Script:
     return Script("".join([*parts, text[position:]]), variables)
 
 
-def tame(value: str) -> str:
-    r"""A value without control characters (shown as `\xNN`) save newline and tab, cut to 32,000 characters."""
+def sanitized(value: str) -> str:
+    r"""A value with control characters (except newline and tab) shown as `\xNN`, cut to 32,000 characters."""
     cut = value[:_LONGEST_VALUE].replace("\r\n", "\n")
     if cut.isprintable():
         return cut
@@ -63,7 +63,7 @@ def tame(value: str) -> str:
 
 def _placed(tag: Tag, value: str, variables: dict[str, str]) -> str:
     if tag.begins and value.startswith("-"):
-        value = f"_{value}"  # never an option
+        value = f"_{value}"  # So that it is not read as an option.
     if len(value) <= _LONGEST_IN_TEXT and _HARMLESS.fullmatch(value):
         return value
     name = variable_name(tag.name)
@@ -74,7 +74,7 @@ def _placed(tag: Tag, value: str, variables: dict[str, str]) -> str:
 
 
 def variable_name(tag: str) -> str:
-    """`f2bV_matches`, `f2bV_F_user`: as fail2ban calls them, so that scripts find them."""
+    """`f2bV_matches`, `f2bV_F_user`: the names that fail2ban uses, so that scripts find them."""
     if tag.startswith("F-"):
         tag = f"F_{tag[2:].lower()}"
     return "f2bV_" + re.sub(r"\W", "_", tag, flags=re.ASCII)

@@ -1,4 +1,4 @@
-"""The dynamic tags: what a command may know about the ban it is run for (fail2ban's names)."""
+"""The dynamic tags: what a command may know about the ban that it runs for, under fail2ban's names."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from guardhooks_core.actions.common.offender import address_of
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
-    """One run of a command: for `ban`, or for none (start, stop, check, flush).
+class TagContext:
+    """Gives the dynamic tags of one run of a command their values: for `ban`, or for none (start, stop, check, flush).
 
-    `host` is the reverse DNS name of the address, looked up beforehand, empty where there is none.
+    `host` is the reverse DNS name of the address, looked up beforehand; empty if there is none.
     """
 
     jail: str
@@ -27,7 +27,7 @@ class Ticket:
     ledger: LedgerView | None = None
 
     def value(self, tag: str) -> str | None:
-        """Value of a tag; None for what is no dynamic tag. Tags of a ban are empty where there is none."""
+        """The value of a tag; None if it is not a dynamic tag. The tags of a ban are empty without one."""
         if tag.startswith("F-"):
             return self._field(tag[2:].lower())
         if tag.startswith("jail."):
@@ -39,7 +39,7 @@ class Ticket:
         if self.ban is None:
             return str(int(self.now)) if tag == "time" else ""
         if tag == "ip-host":
-            return self.host or "None"  # fail2ban's word, which scripts ask for
+            return self.host or "None"  # fail2ban's value, which scripts test for
         if tag in {"ipfailures", "ipjailfailures"}:
             return str(self._failures(self.ban, everywhere=tag == "ipfailures"))
         return _OF_BAN[tag](self.ban)
@@ -72,7 +72,7 @@ class Ticket:
 
 
 def reversed_address(address: str) -> str:
-    """`192.0.2.1` → `1.2.0.192.`, 32 nibbles for IPv6, for DNS lists; of a prefix that of its first address."""
+    """The address as DNS lists want it: `1.2.0.192.` for 192.0.2.1, 32 nibbles for IPv6; first address of a prefix."""
     if not address:
         return ""
     pointer = ipaddress.ip_address(address.partition("/")[0]).reverse_pointer
@@ -82,7 +82,7 @@ def reversed_address(address: str) -> str:
 def _family(ban: Ban) -> str:
     address = address_of(ban)
     if not address:
-        return "None"  # as above
+        return "None"  # As for `ip-host`.
     return "inet6" if ":" in address else "inet4"
 
 
@@ -98,7 +98,7 @@ _OF_BAN: Final[Mapping[str, Callable[[Ban], str]]] = {
     "ip": address_of,
     "fid": lambda ban: ban.id,
     "ip-rev": lambda ban: reversed_address(address_of(ban)),
-    "ip-host": lambda ban: "",  # noqa: ARG005 -- known to the ticket
+    "ip-host": lambda ban: "",  # noqa: ARG005 -- known to the context
     "failures": lambda ban: str(ban.failures),
     "ipfailures": lambda ban: str(ban.failures),
     "ipjailfailures": lambda ban: str(ban.failures),

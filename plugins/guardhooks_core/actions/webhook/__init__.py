@@ -1,7 +1,7 @@
-"""The action `webhook`: tells a server of bans and unbans, as JSON by HTTPS.
+"""The action `webhook`: reports bans and unbans to a server, as JSON over HTTPS.
 
-A notice: no ban waits for it, and none fails because of it. Events wait in a bounded queue; a thread of each action
-sends them in batches and tries again until the server has them.
+It only notifies: no ban waits for it, and none fails because of it. Events wait in a bounded queue; one thread per
+action sends them in batches and retries until the server accepts them.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from guardhooks import ActionError, ActionSpec, Ban, Finding, Jail, Level, Op, O
 from guardhooks_core.actions.common.options import has_commands_like, is_wanted_native
 from guardhooks_core.actions.webhook.parameters import OPTIONS, Parameters
 from guardhooks_core.actions.webhook.payload import event
-from guardhooks_core.actions.webhook.queue import PAUSES, Courier
+from guardhooks_core.actions.webhook.queue import PAUSES, DeliveryQueue
 
 NAME: Final = "webhook"
 _EVENTS: Final = {Op.BAN: "ban", Op.UNBAN: "unban"}
 
 
 class WebhookAction:
-    """The plugin. `pauses` are the seconds before the second try, and at most before any."""
+    """The plugin. `pauses` are the seconds before the first retry, and at most before any retry."""
 
     def __init__(self, pauses: tuple[float, float] = PAUSES) -> None:
         self._pauses = pauses
-        self._running: dict[tuple[str, str], tuple[ActionSpec, Courier]] = {}
+        self._running: dict[tuple[str, str], tuple[ActionSpec, DeliveryQueue]] = {}
         self._lock = threading.Lock()
 
     @hookimpl(trylast=True)
@@ -34,14 +34,14 @@ class WebhookAction:
         if not _is_served(action):
             return None
         if op is Op.START:
-            courier = self._begin(jail, action, bans)
+            queue = self._start(jail, action, bans)
         elif op in (Op.STOP, Op.FLUSH):
             return self._end(jail, action)
         else:
-            courier = self._courier(jail, action)
+            queue = self._queue(jail, action)
             if op in _EVENTS:
-                self._tell(courier, jail, _EVENTS[op], bans)
-        return Outcome(note=courier.note, warning=courier.warning)
+                self._report(queue, jail, _EVENTS[op], bans)
+        return Outcome(note=queue.note, warning=queue.warning)
 
     @hookimpl(trylast=True)
     def diagnose(self, jail: Jail, action: ActionSpec, address: str) -> list[Finding] | None:
@@ -50,52 +50,52 @@ class WebhookAction:
             return None
         running = self._running.get((jail.name, action.actname))
         if address or running is None or running[0] != action:
-            return [Finding("it tells of bans and keeps nobody out")]
-        courier = running[1]
-        if courier.warning:
-            return [Finding(courier.warning, Level.BAD, "look at the server, and at url= and token-file=")]
-        return [Finding(courier.note, Level.GOOD)]
+            return [Finding("it only reports bans and blocks no one")]
+        queue = running[1]
+        if queue.warning:
+            return [Finding(queue.warning, Level.BAD, "check the server, and url= and token-file=")]
+        return [Finding(queue.note, Level.GOOD)]
 
-    def _begin(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban]) -> Courier:
+    def _start(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban]) -> DeliveryQueue:
         key = (jail.name, action.actname)
         with self._lock:
             running = self._running.get(key)
             if running is not None and running[0] == action:
                 return running[1]
-            courier = Courier(Parameters.of(action), self._pauses)
-            self._running[key] = action, courier
+            queue = DeliveryQueue(Parameters.of(action), self._pauses)
+            self._running[key] = action, queue
         if running is not None:
-            courier.put(running[1].close())
+            queue.put(running[1].close())
         else:
-            self._tell(courier, jail, "ban", [ban for ban in bans if ban.restored])
-        return courier
+            self._report(queue, jail, "ban", [ban for ban in bans if ban.restored])
+        return queue
 
     def _end(self, jail: Jail, action: ActionSpec) -> Outcome:
         key = (jail.name, action.actname)
         with self._lock:
             running = self._running.get(key)
             if running is None or running[0] != action:
-                return Outcome()  # the action that took its place has taken over
+                return Outcome()  # The action that replaced it has taken over its events.
             del self._running[key]
-        courier = running[1]
-        courier.count_dropped(len(courier.close()), "the action ends:")
-        return Outcome(note=courier.note)
+        queue = running[1]
+        queue.count_dropped(len(queue.close()), "the action ends")
+        return Outcome(note=queue.note)
 
-    def _courier(self, jail: Jail, action: ActionSpec) -> Courier:
+    def _queue(self, jail: Jail, action: ActionSpec) -> DeliveryQueue:
         running = self._running.get((jail.name, action.actname))
         if running is None or running[0] != action:
             raise ActionError(f"action {action.actname}: not started")
         return running[1]
 
-    def _tell(self, courier: Courier, jail: Jail, kind: str, bans: Sequence[Ban]) -> None:
-        parameters = courier.parameters
+    def _report(self, queue: DeliveryQueue, jail: Jail, kind: str, bans: Sequence[Ban]) -> None:
+        parameters = queue.parameters
         if kind in parameters.events:
-            told = [ban for ban in bans if parameters.restored or kind != "ban" or not ban.restored]
-            courier.put([event(kind, jail.name, ban, with_matches=parameters.matches) for ban in told])
+            reported = [ban for ban in bans if parameters.restored or kind != "ban" or not ban.restored]
+            queue.put([event(kind, jail.name, ban, with_matches=parameters.matches) for ban in reported])
 
 
 def _is_served(action: ActionSpec) -> bool:
-    """A site's own `action.d/webhook.conf` is run as it is written."""
+    """Whether it is ours: a site's own `action.d/webhook.conf` runs as written."""
     return action.name == NAME and is_wanted_native(action) and has_commands_like(action)
 
 

@@ -1,4 +1,4 @@
-"""One delivery: a POST, and what the server's answer means."""
+"""One delivery: an HTTP POST, and the meaning of the server's answer."""
 
 from __future__ import annotations
 
@@ -17,51 +17,55 @@ from guardhooks import ConfigError, safe_text
 from guardhooks_core.actions.webhook.parameters import Parameters
 
 _REDIRECTIONS: Final = 3
-_AGAIN_ELSEWHERE: Final = frozenset({307, 308})
+_REDIRECTS: Final = frozenset({307, 308})
 """Redirections that keep the method and the body."""
-_NEVER: Final = frozenset({400, 413, 415, 422})
-"""The server will not take this message, however often it is sent."""
+_PERMANENT: Final = frozenset({400, 413, 415, 422})
+"""Status codes that refuse a message permanently."""
 _PORTS: Final = {"https": 443, "http": 80}
 _ANSWER_READ: Final = 4096
+"""Bytes of an answer that are read."""
 _LONGEST_PAUSE: Final = 300.0
+"""Seconds that a server may ask to wait."""
 
 
-class Fate(Enum):
-    """What has become of a message."""
+class DeliveryResult(Enum):
+    """The outcome of sending a message."""
 
     SENT = "sent"
     REFUSED = "refused"
-    """For good."""
-    LATER = "later"
+    """Permanently: a retry would be refused too."""
+    RETRY = "retry"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a delivery went; `reason` says why it failed, `pause` how many seconds the server asks to wait."""
+    """The outcome of a delivery: `reason` says why it failed, `pause` how many seconds the server asks to wait."""
 
-    fate: Fate
+    result: DeliveryResult
     reason: str = ""
     pause: float = 0.0
 
 
 def deliver(parameters: Parameters, body: bytes, delivery: str) -> Delivery:
-    """Send the message, at most once. Certificates are verified; another host is never followed to."""
+    """Send the message, at most once. Certificates are verified; redirections to another host are not followed."""
     url = parameters.url
     try:
         headers = _headers(parameters, delivery)
         for _ in range(_REDIRECTIONS + 1):
             status, answered = _post(parameters, url, body, headers)
-            if status not in _AGAIN_ELSEWHERE:
-                return _judged(status, answered)
+            if status not in _REDIRECTS:
+                return _interpreted(status, answered)
             target = urlsplit(urljoin(url.geturl(), answered.get("Location") or ""))
             if _origin(target) != _origin(url):
-                return Delivery(Fate.LATER, f"the server points to another host ({status}), which is not followed")
+                return Delivery(
+                    DeliveryResult.RETRY, f"the server redirects to another host ({status}), which is not followed"
+                )
             url = target
     except ConfigError as error:
-        return Delivery(Fate.LATER, str(error))
-    except (OSError, http.client.HTTPException, ValueError, RuntimeError) as error:  # the last: no more threads
-        return Delivery(Fate.LATER, safe_text(f"{type(error).__name__}: {error}", 200))
-    return Delivery(Fate.LATER, f"more than {_REDIRECTIONS} redirections")
+        return Delivery(DeliveryResult.RETRY, str(error))
+    except (OSError, http.client.HTTPException, ValueError, RuntimeError) as error:  # RuntimeError: no more threads.
+        return Delivery(DeliveryResult.RETRY, safe_text(f"{type(error).__name__}: {error}", 200))
+    return Delivery(DeliveryResult.RETRY, f"more than {_REDIRECTIONS} redirections")
 
 
 def _headers(parameters: Parameters, delivery: str) -> dict[str, str]:
@@ -99,7 +103,7 @@ def _connection(parameters: Parameters, url: SplitResult) -> http.client.HTTPCon
 
 @contextlib.contextmanager
 def _deadline(connection: http.client.HTTPConnection, seconds: float) -> Iterator[None]:
-    """Cut the connection after that time: a socket's own timeout begins anew with each byte that comes."""
+    """Close the connection after this time: a socket's own timeout restarts with each byte received."""
 
     def cut() -> None:
         sock = connection.sock
@@ -117,15 +121,15 @@ def _deadline(connection: http.client.HTTPConnection, seconds: float) -> Iterato
         timer.join()
 
 
-def _judged(status: int, answered: http.client.HTTPMessage) -> Delivery:
+def _interpreted(status: int, answered: http.client.HTTPMessage) -> Delivery:
     if 200 <= status < 300:
-        return Delivery(Fate.SENT)
+        return Delivery(DeliveryResult.SENT)
     reason = f"HTTP status {status}"
-    if status in _NEVER:
-        return Delivery(Fate.REFUSED, reason)
+    if status in _PERMANENT:
+        return Delivery(DeliveryResult.REFUSED, reason)
     asked = answered.get("Retry-After", "").strip()
     pause = min(float(asked), _LONGEST_PAUSE) if asked.isascii() and asked.isdigit() and len(asked) < 10 else 0.0
-    return Delivery(Fate.LATER, reason, pause)
+    return Delivery(DeliveryResult.RETRY, reason, pause)
 
 
 def _origin(url: SplitResult) -> tuple[str, str, int]:

@@ -1,4 +1,4 @@
-"""Where a webhook goes, and how: the action's options, validated."""
+"""The options of the action `webhook`, validated."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ _OURS: Final = frozenset({"host", "content-length", "content-type", "transfer-en
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """`timeout` is in seconds, for a delivery as a whole. `queue` is how many events may wait, `batch` how many go into
-    one delivery. `tls` is None for plain http.
+    """`timeout` is in seconds, for a whole delivery. `queue` is how many events may wait, `batch` how many go into one
+    delivery. `tls` is None for plain http.
     """
 
     url: SplitResult
@@ -67,9 +67,9 @@ class Parameters:
 
     @classmethod
     def of(cls, action: ActionSpec) -> Parameters:
-        """What the action's options say.
+        """Read the action's options.
 
-        :raises ConfigError: when they cannot be right.
+        :raises ConfigError: if one is invalid.
         """
         refuse_unknown(action, OPTIONS.option_names)
         url = _url(action)
@@ -88,13 +88,13 @@ class Parameters:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port: what may be shown. The rest of the URL is often a secret."""
+        """Scheme, host and port, which may be shown; the rest of a URL is often secret."""
         return f"{self.url.scheme}://{self.url.netloc}"
 
     def token(self) -> str:
-        """The token as the file has it now; empty where none is set.
+        """The token, read from its file now; empty if none is configured.
 
-        :raises ConfigError: when it cannot be read, or cannot go into a header.
+        :raises ConfigError: if it cannot be read, or is not valid in a header.
         """
         if self.token_file is None:
             return ""
@@ -105,7 +105,7 @@ class Parameters:
         except ValueError:
             text = ""
         if not re.fullmatch(r"[!-~]+", text):
-            raise ConfigError(f"token-file {self.token_file} must hold one word of printable ASCII characters")
+            raise ConfigError(f"token-file {self.token_file} must contain one word of printable ASCII characters")
         return text
 
 
@@ -113,15 +113,15 @@ def _url(action: ActionSpec) -> SplitResult:
     text = action.get("url")
     try:
         url = urlsplit(text)
-        sound = bool(_URL.fullmatch(text) and url.hostname and url.port != 0 and url.scheme in ("https", "http"))
+        valid = bool(_URL.fullmatch(text) and url.hostname and url.port != 0 and url.scheme in ("https", "http"))
     except ValueError:
-        sound = False
-    if not sound:
-        raise fault(action, f"url = {safe_text(text, 60)!r} is no address such as https://host/path")
+        valid = False
+    if not valid:
+        raise fault(action, f"url = {safe_text(text, 60)!r} is not a URL such as https://host/path")
     if "@" in url.netloc:
-        raise fault(action, "url must hold no user and password: use token-file= or header=")
+        raise fault(action, "url must not contain a user or password: use token-file= or header=")
     if url.scheme == "http" and not _is_loopback(url.hostname or "") and not value(action, _INSECURE):
-        raise fault(action, "url is plain http, which anybody on the way can read: use https, or insecure = yes")
+        raise fault(action, "url is plain http, which is not encrypted: use https, or insecure = yes")
     return url
 
 
@@ -138,7 +138,7 @@ def _header(action: ActionSpec) -> tuple[str, str] | None:
         return None
     match = _HEADER.fullmatch(text)
     if match is None or match[1].lower() in _OURS:
-        raise fault(action, "header must be one line such as X-Api-Key: 123, and none that HTTP itself needs")
+        raise fault(action, "header must be one line such as X-Api-Key: 123, and not a header that HTTP itself uses")
     return match[1], match[2].strip()
 
 
@@ -155,4 +155,4 @@ def _tls(action: ActionSpec) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca or None)
     except (OSError, ValueError) as error:
-        raise fault(action, f"ca = {safe_text(ca, 100)!r} holds no certificates that can be read: {error}") from None
+        raise fault(action, f"ca = {safe_text(ca, 100)!r} contains no readable certificates: {error}") from None

@@ -1,4 +1,4 @@
-"""What is sent: JSON, made of text that attackers may have written. Documented in docs/actions.md."""
+"""The JSON that is sent; it contains text that attackers may have written. Documented in docs/actions.md."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ Event: TypeAlias = Mapping[str, object]
 
 VERSION: Final = 1
 _LONGEST: Final = 1000
-"""Characters of one text; more is cut and marked with `…`."""
+"""Characters of one text; longer ones are cut and marked with `…`."""
 _MOST_LINES: Final = 20
+"""Matched lines, and notes, of one event."""
 
 
 def event(kind: str, jail: str, ban: Ban, *, with_matches: bool) -> Event:
-    """One ban or unban. Times are seconds since the epoch; what never ends has neither `length` nor `end`."""
-    told: dict[str, object] = {
+    """One ban or unban. Times are seconds since the epoch; `length` and `end` of a permanent ban are null."""
+    fields: dict[str, object] = {
         "event": kind,
         "jail": _text(jail),
         "id": _text(ban.id),
@@ -34,17 +35,17 @@ def event(kind: str, jail: str, ban: Ban, *, with_matches: bool) -> Event:
         "notes": {_text(key): _text(value) for key, value in list(ban.notes.items())[:_MOST_LINES]},
     }
     if with_matches:
-        told["matches"] = [_text(line) for line in ban.matches[-_MOST_LINES:]]
-    return told
+        fields["matches"] = [_text(line) for line in ban.matches[-_MOST_LINES:]]
+    return fields
 
 
 def body(events: Sequence[Event], delivery: str) -> bytes:
-    """The whole message. `delivery` stays the same when it is tried again."""
+    """The whole message. `delivery` stays the same on a retry."""
     message = {"version": VERSION, "host": socket.gethostname(), "delivery": delivery, "events": list(events)}
     return json.dumps(message, allow_nan=False).encode("ascii")
 
 
 def _text(text: str) -> str:
-    """Cut, and without halves of characters, at which many a JSON reader stumbles."""
+    """Cut to the limit, and without lone surrogates, which many JSON readers reject."""
     cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     return cut.encode("utf-8", "replace").decode()

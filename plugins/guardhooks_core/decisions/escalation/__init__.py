@@ -1,7 +1,7 @@
-"""`bantime.increment`: who was banned before is banned sooner and longer.
+"""`bantime.increment`: repeat offenders are banned sooner and for longer.
 
-The number of earlier bans comes from the ledger's history; bans that were lifted by hand are forgiven. No ban gets
-longer than 10 years by this, nor than `bantime.maxtime`; `bantime.rndtime` comes on top of that.
+The number of earlier bans comes from the ledger's history; bans lifted by hand do not count. No ban gets longer than
+10 years by this, nor than `bantime.maxtime`; `bantime.rndtime` is added after that.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from guardhooks import (
 from guardhooks_core.decisions.escalation.formula import DEFAULT, compiled, value_of
 
 LONGEST: Final = 10 * 365.25 * 86400
-"""Seconds. A sane end for factors and formulas that run away."""
+"""Seconds. The limit for factors and formulas that grow too fast."""
 
 logger = logging.getLogger("guardhooks.decide")
-_complained: set[tuple[str, str]] = set()
+_reported: set[tuple[str, str]] = set()
 _jails: dict[int, Mapping[str, Jail]] = {}
 _guards: dict[int, Sequence[Jail]] = {}
-"""By identity, so that several guards in one process keep apart."""
+"""By identity, so that several guards in one process stay separate."""
 
 
 @hookimpl
 def on_start(guard: GuardView) -> None:
-    """Learn the guard's jails, and say which formulas are wrong."""
+    """Remember the guard's jails, and report invalid formulas."""
     on_stop(guard)
     jails = dict(guard.jails)
     _guards[id(guard)] = tuple(jails.values())
@@ -48,7 +48,7 @@ def on_start(guard: GuardView) -> None:
             try:
                 compiled(jail.escalation.formula)
             except ValueError as error:
-                _complain(jail, error)
+                _report(jail, error)
 
 
 @hookimpl
@@ -61,7 +61,7 @@ def on_stop(guard: GuardView) -> None:
 @hookimpl(wrapper=True)
 @skip_first_time_offenders
 def decide_ban(jail: Jail, failure: Failure, record: Record) -> Generator[None, list[Ban] | None, list[Ban] | None]:
-    """Lengthen the bans of known offenders, in each jail by its own rules; ban them after fewer failures."""
+    """Lengthen the bans of repeat offenders, in each jail by its own rules; ban them after fewer failures."""
     decided = yield
     if decided is None and jail.escalation is not None and record.active is None:
         decided = _sooner(jail, failure, record)
@@ -78,12 +78,12 @@ def lengthened(jail: Jail | None, ban: Ban, record: Record, random: Callable[[],
     count = len(_earlier(jail, rules, record, ban.start))
     if count == 0:
         return ban
-    length = min(_grown(jail, rules, ban.length, count), rules.maxtime, LONGEST) + random() * rules.rndtime
+    length = min(_escalated(jail, rules, ban.length, count), rules.maxtime, LONGEST) + random() * rules.rndtime
     return replace(ban, length=float(round(length)))
 
 
 def _earlier(jail: Jail, rules: Escalation, record: Record, before: float) -> list[Ban]:
-    """Earlier bans that count: of this jail or all jails, neither lifted by hand nor in force here."""
+    """The earlier bans that count: of this jail or all jails, neither lifted by hand nor in force here."""
     return [
         ban
         for ban in record.bans
@@ -93,7 +93,7 @@ def _earlier(jail: Jail, rules: Escalation, record: Record, before: float) -> li
     ]
 
 
-def _grown(jail: Jail, rules: Escalation, bantime: float, count: int) -> float:
+def _escalated(jail: Jail, rules: Escalation, bantime: float, count: int) -> float:
     if rules.multipliers:
         return bantime * rules.factor * rules.multipliers[min(count, len(rules.multipliers) - 1)]
     for formula in (rules.formula, DEFAULT):
@@ -101,20 +101,20 @@ def _grown(jail: Jail, rules: Escalation, bantime: float, count: int) -> float:
             try:
                 return max(bantime, value_of(compiled(formula), time=bantime, count=count, factor=rules.factor))
             except ValueError as error:
-                _complain(jail, error)
+                _report(jail, error)
     return bantime
 
 
-def _complain(jail: Jail, error: ValueError) -> None:
-    """Say once that a formula is wrong; the default formula takes its place."""
+def _report(jail: Jail, error: ValueError) -> None:
+    """Log once that a formula is invalid; the default formula is used instead."""
     key = (jail.name, jail.escalation.formula if jail.escalation else "")
-    if key not in _complained:
-        _complained.add(key)
+    if key not in _reported:
+        _reported.add(key)
         logger.error("[%s] bantime.formula: %s; the default formula is used", jail.name, safe_text(str(error)))
 
 
 def _sooner(jail: Jail, failure: Failure, record: Record) -> list[Ban] | None:
-    """A known offender's failures weigh 2, 3, 5, 9 … after 1, 2, 3, 4 … earlier bans."""
+    """A ban after fewer failures: after 1, 2, 3, 4 … earlier bans each failure counts 2, 3, 5, 9 … times."""
     assert jail.escalation is not None
     if jail.bantime <= 0 or not (
         earlier := _earlier(jail, replace(jail.escalation, overalljails=False), record, failure.time)

@@ -1,4 +1,4 @@
-"""The little language of `bantime.formula`: Python's arithmetic over three names, and nothing else.
+"""The expression language of `bantime.formula`: Python's arithmetic with three names, and nothing else.
 
     ban.Time                 the jail's bantime, seconds
     ban.Count                how often the offender was banned before
@@ -7,8 +7,8 @@
     min max abs round int float pow, math.exp, math.sqrt, math.log, math.pi … (see `_FUNCTIONS`)
     random.random(), random.uniform(a, b)
 
-The text is parsed, never evaluated by Python: nodes other than these are refused when it is compiled. Numbers stay
-within ±1e15, so that no formula can keep the guard busy.
+The text is parsed, but never evaluated by Python: other nodes are refused when it is compiled. Numbers stay within
+±1e15, so that no formula can take long.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _VARIABLES: Final = frozenset({"ban.Time", "ban.Count", "banFactor"})
 def compiled(formula: str) -> ast.expr:
     """The checked syntax tree of a formula.
 
-    :raises ValueError: it is no formula; the message says why.
+    :raises ValueError: if it is not a formula; the message says why.
     """
     try:
         tree = ast.parse(formula.strip(), mode="eval").body
@@ -92,7 +92,10 @@ def compiled(formula: str) -> ast.expr:
 
 
 def value_of(formula: ast.expr, *, time: float, count: int, factor: float) -> float:
-    """The formula's value. :raises ValueError: it has none for these values (division by zero, out of range)."""
+    """The formula's value.
+
+    :raises ValueError: if it has none for these values (division by zero, out of range).
+    """
     try:
         value = _value(formula, {"ban.Time": time, "ban.Count": count, "banFactor": factor, **_CONSTANTS})
     except (ArithmeticError, TypeError, ValueError) as error:
@@ -108,13 +111,13 @@ def _check(node: ast.AST) -> None:
         return
     if isinstance(node, ast.Call):
         if _name(node.func) not in _FUNCTIONS or node.keywords:
-            raise ValueError(f"{ast.unparse(node.func)!r} is no function that may be called here")
+            raise ValueError(f"{ast.unparse(node.func)!r} is not an allowed function")
         for argument in node.args:
             _check(argument)
         return
     if isinstance(node, ast.Constant):
         if not isinstance(node.value, int | float):
-            raise ValueError(f"{node.value!r} is no number")  # noqa: TRY004 -- wrong text, not a wrong argument
+            raise ValueError(f"{node.value!r} is not a number")  # noqa: TRY004 -- wrong text, not a wrong argument
         return
     if type(node) not in _SYNTAX:
         raise ValueError(f"{type(node).__name__} is not allowed")
@@ -123,7 +126,7 @@ def _check(node: ast.AST) -> None:
 
 
 def _name(node: ast.expr) -> str:
-    """`ban.Count` → "ban.Count"; `self.ban.Count` and anything deeper has no name."""
+    """`ban.Count` → "ban.Count"; `self.ban.Count` and deeper nodes have no name."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):

@@ -1,6 +1,6 @@
-"""Who is never banned: `ignoreself`, `ignoreip`, `ignorecommand`, in this order; the first that says so wins.
+"""Which ids are never banned: `ignoreself`, `ignoreip`, `ignorecommand`, in this order; the first match decides.
 
-`ignoreip` is asked twice: when a failure is found, and about the ban itself, which may have other causes.
+`ignoreip` is applied twice: to each failure, and to each ban, which may have other causes.
 """
 
 from __future__ import annotations
@@ -13,30 +13,31 @@ from collections.abc import Awaitable, Callable, Mapping
 from itertools import chain
 from typing import Final
 
-from guardhooks import Failure, GuardView, Ignore, Jail, hookimpl, own_addresses, safe_text
+from guardhooks import ConfigError, Failure, GuardView, Ignore, Jail, hookimpl, own_addresses, parse_duration, safe_text
 from guardhooks_core.decisions.ignore.background import Background
 from guardhooks_core.decisions.ignore.command import ignores, tag_values
 from guardhooks_core.decisions.ignore.lists import IgnoreList
 
 _OWN_AGE: Final = 60.0
+"""Seconds after which this machine's own addresses are read again."""
 _FIRST_WAIT: Final = 2.0
+"""Seconds that first readings may take at the start."""
 _CACHE_COUNT: Final = 100
 _CACHE_TIME: Final = 300.0
-_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw]?)[a-z]*", re.IGNORECASE)
+"""Seconds."""
 _TAG: Final = re.compile(r"<([A-Za-z][\w-]*)>")
 
 logger = logging.getLogger("guardhooks.ignore")
 
 
 class Cache:
-    """Answers of `ignorecommand` by the text that `ignorecache` makes of a failure, oldest given up first."""
+    """Caches the answers of `ignorecommand` by the key that `ignorecache` builds from a failure; drops the oldest."""
 
     def __init__(self, options: Mapping[str, str], clock: Callable[[], float]) -> None:
         self.key = options["key"]
         self._clock = clock
-        self._count = int(_seconds(options.get("max-count", ""), _CACHE_COUNT))
-        self._time = _seconds(options.get("max-time", ""), _CACHE_TIME)
+        self._count = int(_parsed(options.get("max-count", ""), _CACHE_COUNT))
+        self._time = _parsed(options.get("max-time", ""), _CACHE_TIME)
         self._answers: OrderedDict[str, tuple[float, bool]] = OrderedDict()
 
     def get(self, key: str) -> bool | None:
@@ -60,7 +61,7 @@ class JailRules:
         self._cache = Cache(jail.ignorecache, clock) if jail.ignorecache.get("key") else None
 
     def judge(self, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
-        """The answer; awaitable only where a command has to be asked."""
+        """Whether to ignore a failure; awaitable only if a command has to run."""
         address = failure.address or failure.id
         if self._own is not None and (address in self._own.value or (address.startswith("127.") and failure.address)):
             return Ignore("ignoreself")
@@ -69,9 +70,9 @@ class JailRules:
             word = self.list.hit(failure.address)
         if word:
             return Ignore(f"ignoreip {word}")
-        return self._ask(failure) if self.jail.ignorecommand else None
+        return self._run_command(failure) if self.jail.ignorecommand else None
 
-    async def _ask(self, failure: Failure) -> Ignore | None:
+    async def _run_command(self, failure: Failure) -> Ignore | None:
         key = ""
         if self._cache is not None:
             values = await tag_values(self._cache.key, failure)
@@ -87,17 +88,17 @@ class JailRules:
 
 
 _rules: dict[int, JailRules] = {}
-"""By identity of the jail, so that several guards in one process keep apart."""
+"""By identity of the jail, so that several guards in one process stay separate."""
 _generations: dict[int, list[list[JailRules]]] = {}
-"""By guard, what it has and what it had before the last reload: failures of old jails may still be under way."""
+"""By guard, its current rules and those before the last reload: failures of old jails may still be under way."""
 
 
 @hookimpl
 def on_start(guard: GuardView) -> None:
-    """Compile the rules of all jails; names get two seconds to be resolved for the first time."""
+    """Compile the rules of all jails; waits up to two seconds for names to be resolved."""
     own = Background("own addresses", own_addresses, frozenset({"::1"}), age=_OWN_AGE, clock=guard.clock)
     rules = [JailRules(jail, own, guard.clock) for jail in guard.jails.values()]
-    _keep(guard, [rules, *_generations.get(id(guard), [])[:1]])
+    _replace_rules(guard, [rules, *_generations.get(id(guard), [])[:1]])
     waiting: list[Background[frozenset[str]]] = [own, *(name for each in rules for name in each.list.names())]
     Background.settle(waiting, _FIRST_WAIT)
 
@@ -105,11 +106,11 @@ def on_start(guard: GuardView) -> None:
 @hookimpl
 def on_stop(guard: GuardView) -> None:
     """Forget the guard's jails."""
-    _keep(guard, [])
+    _replace_rules(guard, [])
     del _generations[id(guard)]
 
 
-def _keep(guard: GuardView, generations: list[list[JailRules]]) -> None:
+def _replace_rules(guard: GuardView, generations: list[list[JailRules]]) -> None:
     for former in chain.from_iterable(_generations.get(id(guard), [])):
         _rules.pop(id(former.jail), None)
     _generations[id(guard)] = generations
@@ -118,20 +119,20 @@ def _keep(guard: GuardView, generations: list[list[JailRules]]) -> None:
 
 @hookimpl
 def on_failure(jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
-    """Drop the failures of those who are never banned."""
+    """Drop the failures of ids that are never banned."""
     rules = _rules.get(id(jail))
     return rules.judge(failure) if rules is not None else None
 
 
 @hookimpl
 def refuse_ban(jail: Jail, id: str) -> Ignore | None:
-    """No ban may hit what `ignoreip` names, whoever made it."""
+    """Refuse any ban that covers an address in `ignoreip`."""
     word = _list_of(jail).meets(id)
     return Ignore(f"ignoreip {word}") if word else None
 
 
 def _list_of(jail: Jail) -> IgnoreList:
-    """The jail's list; made now where no guard has started the jail, as when an administrator asks without a daemon."""
+    """The jail's list; created now if no guard has started the jail, as in a command without a daemon."""
     if rules := _rules.get(id(jail)):
         return rules.list
     made = IgnoreList(jail.ignoreip, time.time)
@@ -139,7 +140,9 @@ def _list_of(jail: Jail) -> IgnoreList:
     return made
 
 
-def _seconds(text: str, default: float) -> float:
-    """`5m`, `300`, `1.5h`; the default for anything else."""
-    match = _DURATION.fullmatch(text.strip())
-    return float(match[1]) * _UNITS[match[2].lower()] if match else default
+def _parsed(text: str, default: float) -> float:
+    """The value of `5m`, `300` or `1.5h`; the default for anything else."""
+    try:
+        return max(0.0, parse_duration(text)) if text.strip() else default
+    except ConfigError:
+        return default

@@ -1,4 +1,4 @@
-"""Values that are slow to get (names, own addresses): read in threads, served as they are until the new ones come."""
+"""Values that are slow to read (names, own addresses): read in threads; the old value serves until then."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from guardhooks import safe_text
 logger = logging.getLogger("guardhooks.ignore")
 _POOL: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="ignore")
 _RETRY: Final = 60.0
-"""Seconds after which a reading that failed is tried again."""
+"""Seconds after which a failed reading is retried."""
 
 Value = TypeVar("Value")
 
 
 class Background(Generic[Value]):
-    """A value that `read` gets in a worker thread, refreshed on use when it is older than `age` seconds.
+    """A value that `read` returns in a worker thread, refreshed on use if it is older than `age` seconds.
 
-    `value` never blocks. The old value serves on when `read` raises OSError; `what` names it in the log.
+    `value` never blocks. If `read` raises OSError, the old value stays in use; `what` names it in the log.
     """
 
     __slots__ = ("_age", "_clock", "_due", "_job", "_read", "what", "_value")  # noqa: RUF023
@@ -38,8 +38,10 @@ class Background(Generic[Value]):
 
     @property
     def value(self) -> Value:
-        """What is known now."""
-        if not self._due - self._age <= self._clock() < self._due and self._job.done():  # old, or the clock went back
+        """The current value."""
+        if (
+            not self._due - self._age <= self._clock() < self._due and self._job.done()
+        ):  # Too old, or the clock was set back.
             self._job = _POOL.submit(self._refresh)
         return self._value
 
@@ -47,12 +49,12 @@ class Background(Generic[Value]):
         try:
             self._value = self._read()
         except (OSError, UnicodeError) as error:
-            logger.warning("%s: %s; what was known before serves on", safe_text(self.what), error)
+            logger.warning("%s: %s; the previous value stays in use", safe_text(self.what), error)
             self._due = self._clock() + min(self._age, _RETRY)
         else:
             self._due = self._clock() + self._age
 
     @staticmethod
     def settle(values: Iterable[Background[Value]], seconds: float) -> None:
-        """Give readings under way that many seconds to end."""
+        """Wait for running readings, at most this many seconds."""
         wait([value._job for value in values], timeout=seconds)  # noqa: SLF001 -- its own

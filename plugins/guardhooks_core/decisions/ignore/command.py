@@ -1,7 +1,7 @@
-"""`ignorecommand`: a shell command of the administrator that is asked about each failure.
+"""`ignorecommand`: a shell command of the administrator that is run for each failure.
 
-What the log said never becomes part of its text: addresses that are some and numbers are put in, every other value is
-handed over in an environment variable `f2bV_NAME` that the text then refers to.
+Log text never becomes part of the command: valid addresses and numbers are inserted, every other value is passed in an
+environment variable `f2bV_NAME` that the command then refers to.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from guardhooks import Failure, canonical, safe_text
+from guardhooks import CachedLookups, Failure, canonical, safe_text
 
 TIMEOUT: Final = 60.0
+"""Seconds."""
 _VALUE_LIMIT: Final = 8192
+"""Characters of one value."""
 _TAG: Final = re.compile(r"<([A-Za-z][\w-]*)>")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,9})?")
 
 logger = logging.getLogger("guardhooks.ignore")
+_host_names: Final = CachedLookups(lambda address: socket.gethostbyaddr(address)[0], "")
 
 
 async def ignores(jail: str, command: str, failure: Failure, timeout: float = TIMEOUT) -> bool:  # noqa: ASYNC109
-    """Whether the command exits with 0. Anything but 0 and 1 is logged; after `timeout` seconds it is killed."""
+    """Whether the command exits with 0. A status other than 0 and 1 is logged; after `timeout` seconds it is killed."""
     text, values = substituted(command, await tag_values(command, failure))
     process = await asyncio.create_subprocess_exec(
         "/bin/sh", "-c", text,
@@ -54,12 +57,12 @@ async def ignores(jail: str, command: str, failure: Failure, timeout: float = TI
 
 
 async def tag_values(text: str, failure: Failure) -> dict[str, str]:
-    """The values of the tags that occur in `text`, as they are; unknown tags have none, unknown `<F-…>` are empty."""
+    """The raw values of the tags in `text`; unknown tags have none, unknown `<F-…>` are empty."""
     names = dict.fromkeys(_TAG.findall(text))
     plain = _plain_values(failure)
     values = {name: plain[name]() if name in plain else _field(name, failure) for name in names}
     if "ip-host" in names:
-        values["ip-host"] = await _host_name(failure.address)
+        values["ip-host"] = await _host_names.get(failure.address) if failure.address else ""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -104,13 +107,3 @@ def _reversed(address: str) -> str:
     if not address:
         return ""
     return ipaddress.ip_address(address).reverse_pointer.removesuffix("in-addr.arpa").removesuffix("ip6.arpa")
-
-
-async def _host_name(address: str) -> str:
-    if not address:
-        return ""
-    try:
-        async with asyncio.timeout(5):
-            return (await asyncio.to_thread(socket.gethostbyaddr, address))[0]
-    except OSError:  # TimeoutError is one
-        return ""

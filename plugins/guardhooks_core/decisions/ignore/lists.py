@@ -1,4 +1,4 @@
-"""The words of `ignoreip`: addresses, networks, names, `file:` lists and raw ids, compiled for look-ups."""
+"""The words of `ignoreip` (addresses, networks, names, `file:` lists, raw ids), compiled for look-ups."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from guardhooks import PrefixList, PrefixMap, canonical, prefix_of, safe_text
 from guardhooks_core.decisions.ignore.background import Background
 
 _NAME_AGE: Final = 300.0
+"""Seconds after which a name is resolved again."""
 _FILE_CHECK: Final = 1.0
+"""Seconds between two checks of a list."""
 _FILE_RETRY: Final = 60.0
+"""Seconds until the next attempt to read a list that cannot be read."""
 _FILE_SIZE: Final = 16 * 1024 * 1024
-"""Seconds, seconds, seconds; bytes beyond which a list is refused."""
+"""Bytes of the largest list."""
 _FILE: Final = re.compile(r"file:(?:/{0,2}(?=/(?!/|.{1,2}/))|/{0,2})(.*)", re.DOTALL)
 _COMMENT: Final = re.compile(r"(?:^|(?<=\s))[#;].*", re.MULTILINE)
 _SEPARATOR: Final = re.compile(r"[\s,]+")
@@ -26,7 +29,7 @@ logger = logging.getLogger("guardhooks.ignore")
 
 
 class Words:
-    """A fixed list of words. `hit` says which of them holds an id; names are resolved in the background."""
+    """A fixed list of words; names are resolved in the background."""
 
     __slots__ = ("_literal", "_prefixes", "_sorted", "names")
 
@@ -44,7 +47,7 @@ class Words:
                 self.names.append(Background(word, _lookup(word), frozenset(), age=_NAME_AGE, clock=clock))
 
     def hit(self, id: str) -> str:
-        """The word that holds `id`, empty if none does."""
+        """The word that covers `id`; empty if none does."""
         if id in self._literal:
             return self._literal[id]
         if holding := self._prefixes.holding(id):
@@ -52,7 +55,7 @@ class Words:
         return next((name.what for name in self.names if id in name.value), "") if self.names else ""
 
     def inside(self, prefix: str) -> str:
-        """A word that means something inside `prefix`, empty if none does. The first call sorts the words."""
+        """A word for something inside `prefix`; empty if there is none. The first call sorts the words."""
         if self._sorted is None:
             self._sorted = PrefixList(self._literal)
         if found := self._sorted.first_inside(prefix):
@@ -62,7 +65,7 @@ class Words:
 
 
 class FileList:
-    """A `file:` list, looked at again at most once a second, read again when it changed."""
+    """A `file:` list, checked at most once a second and read again when it has changed."""
 
     __slots__ = ("_clock", "_next", "_path", "_stamp", "words")
 
@@ -75,17 +78,17 @@ class FileList:
         self.check()
 
     def hit(self, id: str) -> str:
-        """`file:PATH` if a word of the list holds `id`, else empty."""
+        """`file:PATH` if a word of the list covers `id`, else empty."""
         self.check()
         return f"file:{self._path}" if self.words.hit(id) else ""
 
     def inside(self, prefix: str) -> str:
-        """`file:PATH` if a word of the list means something inside `prefix`, else empty."""
+        """`file:PATH` if a word of the list is for something inside `prefix`, else empty."""
         self.check()
         return f"file:{self._path}" if self.words.inside(prefix) else ""
 
     def check(self) -> None:
-        """Read the list if it is time and it changed; what was read before serves on when it cannot be read."""
+        """Read the list if a check is due and it has changed; if it cannot be read, the previous words stay in use."""
         now = self._clock()
         if self._next - _FILE_RETRY <= now < self._next:
             return
@@ -100,7 +103,7 @@ class FileList:
             text = self._path.read_text("utf-8", "replace")
         except OSError as error:
             self._next = now + _FILE_RETRY
-            logger.warning("ignoreip file:%s: %s; tried again in a minute", safe_text(str(self._path)), error)
+            logger.warning("ignoreip file:%s: %s; retrying in a minute", safe_text(str(self._path)), error)
             return
         self._stamp = stamp
         self.words = Words(filter(None, _SEPARATOR.split(_COMMENT.sub("", text))), self._clock)
@@ -121,21 +124,21 @@ class IgnoreList:
         self._files = [FileList(path, clock) for path in dict.fromkeys(files)]
 
     def hit(self, id: str) -> str:
-        """The word of the configuration that holds `id`, empty if none does."""
+        """The configured word that covers `id`; empty if none does."""
         found = self._words.hit(id)
         if found or not self._files:
             return found
         return next(filter(None, (file.hit(id) for file in self._files)), "")
 
     def meets(self, id: str) -> str:
-        """The word of the configuration that holds `id` or, where that is a prefix, lies in it; empty if none does."""
+        """The configured word that covers `id` or, if that is a prefix, lies in it; empty if there is none."""
         found = self.hit(id)
         if found or "/" not in id:
             return found
         return self._words.inside(id) or next(filter(None, (file.inside(id) for file in self._files)), "")
 
     def names(self) -> list[Background[frozenset[str]]]:
-        """All names, those in files included."""
+        """All names, including those in files."""
         return [*self._words.names, *(name for file in self._files for name in file.words.names)]
 
 

@@ -52,8 +52,8 @@ class Rule:
 class Candidates:
     """The failregexes that can match a line, in order.
 
-    `helper`: the line can only be a helper of its session. Then `ends_session` tells whether it certainly ends the
-    session, and `names_user` whether it may name the user.
+    `helper`: the line can only be a helper of its session. Then `ends_session` means that it certainly ends the
+    session, and `names_user` that it may name the user.
     """
 
     rules: Sequence[Rule]

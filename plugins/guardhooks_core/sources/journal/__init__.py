@@ -1,4 +1,4 @@
-"""Reads the systemd journal through `journalctl`: the core's `log_source` for `journalmatch`."""
+"""Reads the systemd journal with `journalctl`: the `log_source` for `journalmatch`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def declare_options() -> list[OptionTable]:
 
 @hookimpl(trylast=True)
 def log_source(jail: Jail, spec: SourceSpec) -> LogSource | None:
-    """Claims every spec of kind `journal`. Nothing is run yet: a machine without `journalctl` is no error here.
+    """Claims every spec of kind `journal`. Nothing runs yet: a missing `journalctl` is not an error here.
 
-    :raises ConfigError: a match or an option of the backend cannot be right; names jail and option.
+    :raises ConfigError: if a match or an option of the backend is invalid; names the jail and the option.
     """
     if spec.kind != "journal":
         return None

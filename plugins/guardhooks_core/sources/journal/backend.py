@@ -1,4 +1,4 @@
-"""The options in `backend = systemd[…]`: which journal is read, as options of `journalctl`."""
+"""Translates the options in `backend = systemd[…]`, which select a journal, to options of `journalctl`."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _OS_ROOT: Final = 16
 _ALL_NAMESPACES: Final = 32
 _DEFAULT_NAMESPACE_TOO: Final = 64
 _DEFAULT_FLAGS: Final = _SYSTEM
-"""Users' own journals are left out: they may write there what they like."""
+"""Without the journals of users, who can write anything there."""
 _RUNTIME_JOURNAL: Final = "/run/log/journal"
 
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9:_.-]+")
 
 
 def options_of(jail: str, backend: str) -> tuple[tuple[str, ...], tuple[str, ...], int]:
-    """Options of journalctl, globs of files, and the flags that a backend text asks for.
+    """The options of journalctl, globs of files, and flags for a backend text.
 
-    `rotated` is accepted and changes nothing: rotated files are always read as far as the start lies in them.
+    `rotated` is accepted without effect: rotated files are always read if the start lies in them.
 
-    :raises ConfigError: an unknown option or a value that cannot be right.
+    :raises ConfigError: for an unknown option or an invalid value.
     """
     options = _parse(jail, backend)
     try:
@@ -66,7 +66,7 @@ def _parse(jail: str, backend: str) -> dict[str, str]:
             allowed = ", ".join(option.name for option in OPTIONS)
             raise ConfigError(f"[{jail}] backend: unknown option {name!r}; allowed: {allowed}")
         if not value or "\0" in value:
-            raise _wrong(jail, name, value, "the value is missing")
+            raise _wrong(jail, name, value, "expected a value")
     return options
 
 
@@ -111,7 +111,7 @@ def _files(jail: str, text: str) -> tuple[str, ...]:
 
 def _absolute(jail: str, option: str, path: str) -> None:
     if not path.startswith("/"):
-        raise _wrong(jail, option, path, "an absolute path is wanted")
+        raise _wrong(jail, option, path, "expected an absolute path")
 
 
 def _wrong(jail: str, option: str, value: str, remedy: str) -> ConfigError:

@@ -1,6 +1,6 @@
-"""From an entry of the journal to a line of text, as filters with `logtype=journal` expect it: no date before it.
+"""From a journal entry to a line of text, as filters with `logtype=journal` expect it: without a date.
 
-`host identifier[pid]: message`; with the kernel's messages the time since boot: `host kernel: [   12.345678] message`.
+`host identifier[pid]: message`; kernel messages with the time since boot: `host kernel: [   12.345678] message`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FIELDS: Final = (
     "MESSAGE", "_HOSTNAME", "SYSLOG_IDENTIFIER", "_COMM", "SYSLOG_PID", "_PID",
     _SOURCE_REALTIME.decode(), _SOURCE_MONOTONIC.decode(),
 )  # fmt: skip
-"""What a line is made of; cursor, real and monotonic time come without being asked for."""
+"""The fields that a line is made of; cursor, real and monotonic time are always included."""
 
 
 def line_of(entry: Entry) -> bytes:
@@ -38,12 +38,12 @@ def line_of(entry: Entry) -> bytes:
 
 
 def received_at(entry: Entry) -> int:
-    """When journald took the entry in, microseconds since the epoch; entries of a journal are in this order."""
+    """When journald received the entry, in microseconds since the epoch; entries of a journal are in this order."""
     return _microseconds(entry.get(_REALTIME))
 
 
 def time_of(entry: Entry) -> float:
-    """When it was logged, seconds since the epoch: the sender's time where it is known."""
+    """When the entry was logged, in seconds since the epoch: the sender's time if known."""
     return (_microseconds(entry.get(_SOURCE_REALTIME)) or received_at(entry)) / 1e6
 
 

@@ -1,8 +1,8 @@
-"""Reads the Journal Export Format (systemd.io/JOURNAL_EXPORT_FORMATS) piece by piece.
+"""An incremental parser of the Journal Export Format (systemd.io/JOURNAL_EXPORT_FORMATS).
 
-An entry is a run of fields that ends with an empty line. A field is `NAME=value` in one line or, where the value holds
-newlines or bytes that do not print, `NAME`, newline, 64-bit little-endian length, that many bytes, newline. Values are
-therefore never mistaken for structure, whatever was logged.
+An entry is a sequence of fields that ends with an empty line. A field is `NAME=value` in one line or, if the value
+contains newlines or unprintable bytes, `NAME`, newline, 64-bit little-endian length, that many bytes, newline. A value
+can therefore never be mistaken for structure, whatever was logged.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Final, TypeAlias
 Entry: TypeAlias = dict[bytes, bytes]
 
 VALUE_LIMIT: Final = 64 << 10
-"""Bytes of a value that are kept; a field of the journal may have hundreds of megabytes."""
+"""Bytes of a value that are kept; a journal field may have hundreds of megabytes."""
 _LENGTH: Final = 8
 
 
 class ExportParser:
-    """Takes bytes as they come, gives whole entries. Holds at most one entry and `limit` bytes besides.
+    """Takes bytes as they come and returns whole entries. Buffers at most one entry and `limit` more bytes.
 
-    Values of a field that an entry has several times are joined by blanks.
+    The values of a repeated field are joined by blanks.
     """
 
     def __init__(self, limit: int = VALUE_LIMIT) -> None:
@@ -31,7 +31,7 @@ class ExportParser:
         self._skip_line = False
 
     def feed(self, data: bytes) -> list[Entry]:
-        """The entries that these bytes complete."""
+        """The entries completed by these bytes."""
         self._data = self._data[self._position :] + data
         self._position = 0
         entries = []
@@ -40,7 +40,7 @@ class ExportParser:
         return entries
 
     def _whole(self) -> Entry | None:
-        """The next entry if all of it is there and all its fields are plain lines: the usual case, at one go."""
+        """The next entry if it is complete and all its fields are plain lines: the fast path for the usual case."""
         if self._entry or self._skip or self._skip_line:
             return None
         end = self._data.find(b"\n\n", self._position)
@@ -49,7 +49,7 @@ class ExportParser:
         fields = self._data[self._position : end].split(b"\n")
         try:
             entry = dict(field.split(b"=", 1) for field in fields)
-        except ValueError:  # a line without "=" announces a binary value, so the empty line may be part of it
+        except ValueError:  # A line without "=" announces a binary value, which may contain the empty line.
             return None
         if len(entry) < len(fields):
             return None
@@ -72,7 +72,7 @@ class ExportParser:
         return None
 
     def _field(self, end: int) -> bool:
-        """Take the field whose first line ends at `end`; False if more bytes are needed."""
+        """Parse the field whose first line ends at `end`; False if more bytes are needed."""
         name, equals, value = self._data[self._position : end].partition(b"=")
         if equals:
             self._add(name, value[: self._limit])
@@ -93,7 +93,7 @@ class ExportParser:
         self._entry[name] = value if before is None else (before + b" " + value)[: self._limit]
 
     def _skipped(self) -> bool:
-        """Leave out the rest of a value that is too long; False while it has not come to its end."""
+        """Skip the rest of an overlong value; False until its end has arrived."""
         if self._skip:
             step = min(self._skip, len(self._data) - self._position)
             self._position += step

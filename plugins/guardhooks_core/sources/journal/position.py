@@ -1,4 +1,4 @@
-"""Where reading stands: the journal's cursor of the last entry, or a time before there is one."""
+"""The position of reading: the cursor of the last entry, or a time until there is one."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _SAVED: Final = re.compile(r"(\d{1,20}) ([!-~]{1,512})")
 
 
 @dataclass(slots=True)
-class Place:
-    """`newest` is the greatest time of the entries that were read, in microseconds; `cursor` that of the last one."""
+class ReadPosition:
+    """`newest` is the latest time of the entries read, in microseconds; `cursor` is that of the last entry."""
 
     since: float
     cursor: str = ""
     newest: int = 0
 
     @classmethod
-    def at(cls, start: StartAt) -> Place:
-        """The saved position; `start.since` where that is later, or where nothing usable is saved."""
+    def at(cls, start: StartAt) -> ReadPosition:
+        """The saved position; `start.since` if that is later, or if no valid position is saved."""
         since = max(0.0, start.since) if math.isfinite(start.since) else 0.0
         saved = start.positions.get(ORIGIN)
         match = _SAVED.fullmatch(saved.cursor) if saved else None
@@ -36,26 +36,26 @@ class Place:
 
     @property
     def done(self) -> int:
-        """Nothing that is older will be read, microseconds."""
+        """Microseconds; entries up to this time have been read, or are before the start."""
         return max(self.newest, int(self.since * 1e6) - 1)
 
     def arguments(self) -> tuple[str, ...]:
-        """Options of journalctl to go on from here. With a cursor its entry comes first once more.
+        """The options of journalctl to continue from here. With a cursor, its entry is returned again first.
 
-        `--after-cursor` would lose an entry where the one of the cursor has gone (journalctl before 253).
+        `--after-cursor` would lose an entry if the one of the cursor is gone (journalctl before 253).
         """
         return (f"--cursor={self.cursor}",) if self.cursor else (f"--since=@{self.since:.6f}",)
 
-    def took(self, entries: Sequence[Entry]) -> None:
-        """These entries are read."""
+    def advance(self, entries: Sequence[Entry]) -> None:
+        """Advance behind these entries."""
         self.newest = max(self.newest, *(received_at(entry) for entry in entries))
         self.cursor = entries[-1].get(CURSOR, b"").decode("ascii", "replace")
 
-    def forget_cursor(self) -> None:
-        """Go on by time, behind the newest entry that was read."""
+    def drop_cursor(self) -> None:
+        """Continue by time, after the newest entry read."""
         self.since = max(self.since, (self.newest + 1) / 1e6)
         self.cursor = ""
 
     def position(self, source: str) -> Position | None:
-        """What is saved of this place; None where there is no cursor."""
+        """The position to save; None without a cursor."""
         return Position(source, ORIGIN, f"{self.newest} {self.cursor}") if self.cursor else None

@@ -1,4 +1,4 @@
-"""Which entries of which journal: `journalmatch` and the backend's options, as arguments of `journalctl`.
+"""Which entries of which journal are read: `journalmatch` and the backend's options as arguments of `journalctl`.
 
 A match is `FIELD=value`. Within a line, matches of one field are alternatives and different fields must all fit; `+`
 and the end of a line separate alternatives. This is the rule of journalctl(1).
@@ -23,7 +23,7 @@ _MACHINE_ID: Final = Path("/etc/machine-id")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Where to read (`where`: options of journalctl; `files`: globs, expanded each time) and what (`matches`)."""
+    """Where to read (`where`: options of journalctl; `files`: globs, expanded at each start) and what (`matches`)."""
 
     where: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -31,7 +31,10 @@ class Selection:
 
     @classmethod
     def read(cls, jail: str, spec: SourceSpec) -> Selection:
-        """The selection that a jail's spec asks for. Raises ConfigError."""
+        """The selection of a jail's spec.
+
+        :raises ConfigError: if it is invalid.
+        """
         where, files, flags = options_of(jail, spec.backend)
         groups = list(dict.fromkeys(_groups(jail, spec.text)))
         if flags & LOCAL_ONLY:
@@ -40,7 +43,7 @@ class Selection:
 
     @property
     def key(self) -> str:
-        """Equal for what reads the same entries of the same journal."""
+        """Equal for selections of the same entries of the same journal."""
         return " ".join(["journal:", *(shlex.quote(word) for word in (*self.where, *self.files, *self.matches))])
 
     @property
@@ -49,17 +52,17 @@ class Selection:
         return " ".join(["journal:", *self.where, *self.files, *self.matches]).rstrip(":")
 
     def at(self, files: Iterable[str]) -> Selection:
-        """The same with `files` for the globs, as paths that mean themselves only."""
+        """The same selection with these `files` in place of the globs, as literal paths."""
         return replace(self, where=(*self.where, *(f"--file={glob.escape(path)}" for path in files)), files=())
 
     def found(self) -> frozenset[tuple[str, int, int]]:
-        """Path, device and inode of each file that the globs find now. Asks the file system."""
+        """The path, device and inode of each file that the globs match now. Blocks."""
         found = set()
         for path in {path for pattern in self.files for path in glob.glob(pattern)}:  # noqa: PTH207 -- as journalctl
             try:
                 status = Path(path).stat()
             except OSError:
-                continue  # gone again: it is being rotated
+                continue  # Deleted meanwhile by a rotation.
             found.add((path, status.st_dev, status.st_ino))
         return frozenset(found)
 
@@ -74,7 +77,9 @@ def _groups(jail: str, text: str) -> Iterator[tuple[str, ...]]:
         for word in [*words, "+"]:
             if word != "+":
                 if not _MATCH.fullmatch(word):
-                    raise _wrong(jail, line, f"{safe_text(word)!r} is no match; write FIELD=value, FIELD in capitals")
+                    raise _wrong(
+                        jail, line, f"{safe_text(word)!r} is not a match; write FIELD=value, with FIELD in capitals"
+                    )
                 group.append(word)
             elif group:
                 yield tuple(group)

@@ -1,4 +1,4 @@
-"""The `LogSource` of the journal: one `journalctl` follows it, and is started again from the last entry if it fails."""
+"""The `LogSource` of the journal: runs a `journalctl` that follows it, and restarts it from the last entry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from guardhooks import Chunk, SourceStatus, StartAt, safe_text
-from guardhooks_core.sources.journal.position import ORIGIN, Place
+from guardhooks_core.sources.journal.position import ORIGIN, ReadPosition
 from guardhooks_core.sources.journal.selection import Selection
 from guardhooks_core.sources.journal.session import Options, Session
 
@@ -23,7 +23,7 @@ logger = logging.getLogger("guardhooks.journal")
 class JournalSource:
     """Reads the entries of one selection.
 
-    `tail` begins with what is logged from now on where no position is saved. `clock` stamps chunks.
+    `tail` starts with new entries if no position is saved. `clock` stamps chunks.
     """
 
     def __init__(
@@ -48,16 +48,16 @@ class JournalSource:
         return self._key
 
     async def chunks(self, start: StartAt) -> AsyncIterator[Chunk]:
-        """Entries as lines with their times, until `close`. Each call begins anew, from `start`."""
+        """Entries as lines with their times, until `close`. Each call begins from `start`."""
         if self._tail and ORIGIN not in start.positions:
             start = replace(start, since=self._clock())
-        place = Place.at(start)
+        position = ReadPosition.at(start)
         if not self._selection.matches:
-            logger.info("%s: no journalmatch is set, so all entries are looked at", safe_text(self._key))
+            logger.info("%s: no journalmatch is set, so all entries are read", safe_text(self._key))
         failures = 0
         while not self._closed.is_set():
-            session = self._session = Session(self._key, self._selection, place, self._options, self._clock)
-            before = place.newest
+            session = self._session = Session(self._key, self._selection, position, self._options, self._clock)
+            before = position.newest
             try:
                 async with contextlib.aclosing(session.chunks()) as chunks:
                     async for chunk in chunks:
@@ -71,11 +71,11 @@ class JournalSource:
             if self._closed.is_set():
                 return
             if fault:
-                failures = 1 if place.newest > before else failures + 1
-                await self._failed(fault, failures, place)
+                failures = 1 if position.newest > before else failures + 1
+                await self._failed(fault, failures, position)
 
     def status(self) -> SourceStatus:
-        """What the source is doing now, with the reason where that is nothing."""
+        """The state of the source, with the reason if it does not read."""
         session = self._session
         if session is None or self._closed.is_set():
             return self._status("waiting", "closed" if self._closed.is_set() else "not started")
@@ -83,7 +83,8 @@ class JournalSource:
             return self._status("failed", self._fault)
         if self._selection.files and not session.files:
             return self._status("waiting", f"no file {safe_text(', '.join(self._selection.files))} yet")
-        notes = [f"journalctl was started again {self._restarts} times"] if self._restarts else []
+        times = f"{self._restarts} time{'s' * (self._restarts != 1)}"
+        notes = [f"journalctl was restarted {times}"] if self._restarts else []
         if not session.caught_up:
             return self._status("catching up", "; ".join(notes), (ORIGIN,))
         if session.empty:
@@ -94,20 +95,20 @@ class JournalSource:
         return SourceStatus(self._key, state, detail, origins, label=self._selection.label)
 
     async def close(self) -> None:
-        """End `chunks` and journalctl; what it has not handed on is read the next time."""
+        """End `chunks` and journalctl; undelivered entries are read the next time."""
         self._closed.set()
         if self._session is not None:
             await self._session.stop()
 
-    async def _failed(self, fault: str, failures: int, place: Place) -> None:
-        """Say what happened and wait before the next start."""
-        if place.cursor and "cursor" in fault.lower():
-            place.forget_cursor()
+    async def _failed(self, fault: str, failures: int, position: ReadPosition) -> None:
+        """Log the fault and wait before the next start."""
+        if position.cursor and "cursor" in fault.lower():
+            position.drop_cursor()
         pause = self._options.retry[min(failures, len(self._options.retry)) - 1]
-        told = f"{fault.rstrip('.')}; {_remedy(fault)}tried again from time to time"
-        if told != self._fault:
-            logger.warning("%s: %s", safe_text(self._key), told)
-        self._fault = told
+        message = f"{fault.rstrip('.')}; {_remedy(fault)}retrying"
+        if message != self._fault:
+            logger.warning("%s: %s", safe_text(self._key), message)
+        self._fault = message
         self._restarts += 1
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):

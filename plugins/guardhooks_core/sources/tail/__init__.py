@@ -1,4 +1,4 @@
-"""Reads log files: the core's `log_source` for `logpath` lines that are paths or globs."""
+"""Reads log files: the `log_source` for `logpath` lines that are paths or globs."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def declare_options() -> list[OptionTable]:
 def log_source(jail: Jail, spec: SourceSpec) -> LogSource | None:
     """Claims every spec of kind `file` whose text is a path or glob and not `scheme://…`.
 
-    :raises ConfigError: the text is empty or cannot be a path, the position word is neither `head` nor `tail`, or the
-        jail's `tail.linelimit` is out of range.
+    :raises ConfigError: if the text is not a path, the position word is neither `head` nor `tail`, or the jail's
+        `tail.linelimit` is out of range.
     """
     text = spec.text.strip()
     if spec.kind != "file" or not is_path(text):
         return None
     if not text or "\0" in text:
-        raise ConfigError(f"[{jail.name}] logpath: {safe_text(spec.text)!r} is no path; name a log file or a glob")
+        raise ConfigError(f"[{jail.name}] logpath: {safe_text(spec.text)!r} is not a path; name a log file or a glob")
     start = spec.start.strip().lower()
     if start not in {"head", "tail"}:
         raise ConfigError(
@@ -59,7 +59,7 @@ def log_source(jail: Jail, spec: SourceSpec) -> LogSource | None:
 
 
 def _line_limit(jail: Jail) -> int:
-    """The jail's option `tail.linelimit`: how many bytes of a line are matched, at least 1 KiB and at most 1 MiB."""
+    """The jail's option `tail.linelimit`: how many bytes of a line are matched, from 1 KiB to 1 MiB."""
     text = jail.options.get(LINELIMIT.name)
     try:
         return LINELIMIT.default if text is None else LINELIMIT.parse(text)

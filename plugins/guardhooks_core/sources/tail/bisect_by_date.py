@@ -1,4 +1,4 @@
-"""Where in a log the lines since a moment begin, found by bisecting it on its dates."""
+"""Finds where in a log the lines after a given time begin, by bisecting it on its dates."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from guardhooks_core.sources.tail.reader import LineReader
 MARGIN: Final = 60.0
 """Seconds by which lines of an ordinary log may be out of order."""
 WINDOW: Final = 16 << 10
+"""Bytes read at a time."""
 SCAN: Final = 1 << 20
-"""Bytes looked through for a dated line before a probe is given up."""
+"""Bytes searched for a dated line before a probe is abandoned."""
 
 
 def offset_since(reader: LineReader, since: float, time_of: Callable[[bytes], float | None]) -> int:
-    """Start of a line before which no line is newer than `since`, in a log that is in order to within a minute.
+    """The start of a line before which no line is newer than `since`, in a log that is sorted to within a minute.
 
-    Reads a few KiB for each halving. Where no date is found the answer is an earlier place, never a later one.
+    Reads a few KiB per step. Where no date is found, the result is too early, never too late.
     """
     low, high = 0, reader.stat().st_size
     while high - low > WINDOW:
@@ -33,11 +34,11 @@ def offset_since(reader: LineReader, since: float, time_of: Callable[[bytes], fl
 def _dated_line(
     reader: LineReader, position: int, end: int, time_of: Callable[[bytes], float | None]
 ) -> tuple[int, float] | None:
-    """Start and time of the first dated line that starts behind `position` and before `end`."""
+    """The start and time of the first dated line that starts after `position` and before `end`."""
     position = reader.data_from(position)
     stop = min(end, position + SCAN)
     rest = b""
-    first = True  # the line that the probe fell into has no start
+    first = True  # The probe may have hit the middle of a line.
     while position < stop:
         window = reader.bytes_at(position, WINDOW)
         if not window:

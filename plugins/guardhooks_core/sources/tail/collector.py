@@ -1,4 +1,4 @@
-"""All files of one source: which there are, what changed in them, and their lines in turn. Runs in worker threads."""
+"""Collects the lines of all files of one source: finds the files, notices changes, reads in turn. In worker threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final
 
 from guardhooks import Chunk, Position, StartAt, safe_text
 from guardhooks_core.sources.tail.bisect_by_date import offset_since
@@ -19,15 +18,15 @@ from guardhooks_core.sources.tail.polling import PollingReason
 from guardhooks_core.sources.tail.reader import LINE_LIMIT, LineReader, identity
 from guardhooks_core.sources.tail.watch import Watcher
 
-log: Final = logging.getLogger("guardhooks.tail")
+logger = logging.getLogger("guardhooks.tail")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How a source reads. Times in seconds, sizes in bytes.
 
-    `poll` is the interval where no events can be had, `sweep` that of the look at every file that makes a lost event
-    cost seconds and not for ever. `grace` is how long a rotated file is read on after its last line.
+    `poll` is the interval if there are no events. `sweep` is the interval of checking every file, so that a lost event
+    only causes a delay. `grace` is how long a rotated file is still read after its last line.
     """
 
     tail: bool = False
@@ -39,9 +38,9 @@ class Options:
 
 
 class Collector:
-    """Reads all files of a normalised path or glob, each in order, in turn with the others.
+    """Reads all files of a normalised path or glob, each in order, alternating between files.
 
-    `touch` may be called from any thread; the others take a lock, so that `close` waits for a read under way.
+    `touch` may be called from any thread; the other methods take a lock, so that `close` waits for a running read.
     """
 
     def __init__(
@@ -71,31 +70,31 @@ class Collector:
         self._touched: set[str] = set()
         self._ready: dict[Follower, None] = {}
         self._failures: dict[str, str] = {}
-        self.polling = PollingReason("as the backend asks" if options.polling else "")
+        self.polling = PollingReason("configured by the backend" if options.polling else "")
 
     @property
     def failures(self) -> Mapping[str, str]:
-        """Why a path cannot be read, by path."""
+        """By path, why it cannot be read."""
         return {**self._scan.problems, **self._failures}
 
     @property
     def busy(self) -> bool:
-        """Whether there may be more to read at once."""
+        """Whether there may be more to read now."""
         return bool(self._ready)
 
     @property
     def interval(self) -> float:
-        """Seconds after which to sweep if no event comes before."""
-        # A rotated file may lie where nothing is watched, so it is looked at often while it is still open.
+        """Seconds until the next sweep, if no event arrives before."""
+        # A rotated file may be in a directory that is not watched, so it is checked often while it is open.
         rotating = any(follower.retired for follower in list(self.followers.values()))
         return self._options.poll if self.polling.reason or rotating else self._options.sweep
 
     def start(self, start: StartAt) -> None:
-        """Open what is there, at its saved positions or at what is newer than `start.since`."""
+        """Open the existing files, at their saved positions or at what is newer than `start.since`."""
         with self._lock:
             saved = self._load(start.positions)
             begin = self._beginning(start, saved)
-            paths = self._look({*saved})
+            paths = self._find_paths({*saved})
             now = self._clock()
             elsewhere = {real for named, real in self._scan.files.items() if named in paths}
             for path in sorted({*paths, *saved}):
@@ -105,31 +104,31 @@ class Collector:
                 if path in saved:
                     lost = follower.resume(saved[path], now, elsewhere)
                     if lost and lost[-1] is saved[path][-1]:
-                        log.warning(
-                            "%s: the file read before is gone; what it held behind byte %d, if anything, was not seen",
+                        logger.warning(
+                            "%s: the file read before is gone; anything in it after byte %d was not read",
                             safe_text(path),
                             lost[-1].position,
                         )
                 else:
-                    follower.first_sight(now)
-            self._settle()
+                    follower.start_without_cursor(now)
+            self._index_followers()
             self.started = True
 
     def touch(self, path: str) -> None:
-        """A directory entry changed. Called in the observer's threads."""
+        """A directory entry has changed. Called in the observer's threads."""
         self.polling.heard(path)
-        # Each of these is replaced by the worker, never changed, so that they can be read here without a lock.
+        # The worker replaces these objects and never changes them, so they can be read here without a lock.
         if path in self._by_real or self._scan.concerns(path):
             with self._touched_lock:
                 self._touched.add(path)
             self._wake()
 
     def collect(self, *, sweep: bool, size: int) -> list[Chunk]:
-        """The next lines, about `size` bytes; with `sweep`, all files are looked at, whether an event came or not."""
+        """The next lines, about `size` bytes; with `sweep`, all files are checked, with or without an event."""
         with self._lock:
             if self._closed:
                 return []
-            self._notice(sweep=sweep)
+            self._process_events(sweep=sweep)
             chunks: list[Chunk] = []
             budget = size
             while self._ready and budget > 0:
@@ -148,7 +147,7 @@ class Collector:
             return chunks
 
     def close(self) -> None:
-        """Let go of all files and watches."""
+        """Release all files and watches."""
         with self._lock:
             self._closed = True
             self._watcher.unwatch(self._watched, self.touch)
@@ -165,14 +164,14 @@ class Collector:
             try:
                 saved[origin] = load(position.cursor)
             except ValueError as error:
-                log.warning("%s: saved position is damaged (%s); starting without it", safe_text(origin), error)
+                logger.warning("%s: saved position is damaged (%s); starting without it", safe_text(origin), error)
         return saved
 
     def _beginning(self, start: StartAt, saved: Mapping[str, tuple[FileCursor, ...]]) -> Callable[[LineReader], None]:
         def begin(reader: LineReader) -> None:
             for file in (file for files in saved.values() for file in files):
                 if file.inode == reader.identity[1] and file.position > 0 and file.fits(reader):
-                    reader.seek(file.position, skipping=file.skipping)  # was read under another name
+                    reader.seek(file.position, skipping=file.skipping)  # It was read under another name.
                     return
             if self._options.tail:
                 _seek_end(reader, self._options.line_limit)
@@ -181,9 +180,9 @@ class Collector:
 
         return begin
 
-    def _look(self, bases: set[str]) -> list[str]:
-        """Scan until all directories that matter are watched; the paths to follow."""
-        for _ in range(16):  # each round may find one more level of directories that have just been made
+    def _find_paths(self, bases: set[str]) -> list[str]:
+        """Scan until all relevant directories are watched; returns the paths to follow."""
+        for _ in range(16):  # Each round may find one more level of directories that were just created.
             self._scan = scan(self._pattern)
             if self._options.polling or not self._watch():
                 break
@@ -193,7 +192,7 @@ class Collector:
         return without_rotations(files, {*files, *self.followers, *bases})
 
     def _watch(self) -> bool:
-        """Watch what the scan is interested in, and nothing else; whether anything is watched that was not before."""
+        """Watch exactly the directories that the scan needs; returns whether any of them is new."""
         wanted = set(self._scan.interest)
         self._watcher.unwatch(self._watched - wanted, self.touch)
         self._watched &= wanted
@@ -204,12 +203,12 @@ class Collector:
                 self._watched.add(directory)
                 self.polling.watching(directory)
             except (FileNotFoundError, NotADirectoryError):
-                fresh = True  # it went away after the scan
+                fresh = True  # It was deleted after the scan.
             except OSError as error:
                 self.polling.refused(directory, error)
         return fresh
 
-    def _notice(self, *, sweep: bool) -> None:
+    def _process_events(self, *, sweep: bool) -> None:
         with self._touched_lock:
             touched, self._touched = self._touched, set()
         if sweep or any(path not in self._by_real for path in touched):
@@ -220,7 +219,7 @@ class Collector:
             self._ready[self._by_real[path]] = None
 
     def _rescan(self) -> None:
-        paths = self._look(set())
+        paths = self._find_paths(set())
         for path in paths:
             if path not in self.followers and not self._is_alias(path):
                 self._new(path, begin=None, live=True)
@@ -229,20 +228,20 @@ class Collector:
                 follower = self.followers[path]
                 follower.check(self._clock())
                 if not follower.readers and not follower.failure:
-                    self._forget(follower)
-        self._settle()
+                    self._remove(follower)
+        self._index_followers()
 
-    def _forget(self, follower: Follower) -> None:
+    def _remove(self, follower: Follower) -> None:
         del self.followers[follower.path]
         self._ready.pop(follower, None)
         self._failures = {path: why for path, why in self._failures.items() if path != follower.path}
 
-    def _settle(self) -> None:
+    def _index_followers(self) -> None:
         self._by_real = {self._scan.files.get(path, path): one for path, one in self.followers.items()}
         self._ready.update(dict.fromkeys(self.followers.values()))
 
     def _is_alias(self, path: str) -> bool:
-        """Whether the file at `path` is read already under another of our paths, which still leads to it."""
+        """Whether the file at `path` is already read under another of our paths, which still leads to it."""
         file = _identity_at(path)
         return file is not None and any(
             other.current is not None and other.current.identity == file and _identity_at(other.path) == file
@@ -292,7 +291,7 @@ def _identity_at(path: str) -> tuple[int, int] | None:
 
 
 def _names(pattern: str, origin: str) -> bool:
-    """Whether the pattern could have found this path."""
+    """Whether the pattern matches this path."""
     globs, parts = pattern.split("/"), origin.split("/")
     return pattern == origin or (
         len(globs) == len(parts) and all(fnmatchcase(part, glob) for part, glob in zip(parts, globs, strict=True))
@@ -300,7 +299,7 @@ def _names(pattern: str, origin: str) -> bool:
 
 
 def _seek_end(reader: LineReader, line_limit: int) -> None:
-    """Go to the start of the last, unterminated line, or to the end of the file."""
+    """Seek to the start of the last, unterminated line, or to the end of the file."""
     end = reader.stat().st_size
     last = reader.bytes_before(end, line_limit + 1)
     unterminated = len(last) - (last.rfind(b"\n") + 1)

@@ -1,4 +1,4 @@
-"""The text of a saved position: which files of an origin were read how far, and how to know them again.
+"""The text of a saved position: how far which files of an origin were read, and how to recognise them.
 
 Format: compact JSON `{"v":1,"files":[{"ino":…,"pos":…,"head":[LENGTH,HASH],"tail":[LENGTH,HASH],"skip":…},…]}`, oldest
 file first. `head` and `tail` are fingerprints of the first bytes of the file and of those just before `pos`.
@@ -34,7 +34,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class FileCursor:
-    """How far one file was read, and what proves that it is still that file."""
+    """How far one file was read, and the fingerprints that identify it."""
 
     inode: int
     position: int
@@ -53,7 +53,7 @@ class FileCursor:
         )
 
     def fits(self, reader: LineReader) -> bool:
-        """Whether the file holds what was read before, whatever its inode is."""
+        """Whether the file contains what was read before, whatever its inode."""
         return (
             reader.stat().st_size >= self.position
             and Fingerprint.of(reader.bytes_at(0, self.head.length)) == self.head
@@ -62,7 +62,7 @@ class FileCursor:
 
 
 def dump(files: Iterable[FileCursor]) -> str:
-    """Cursor text for these files, oldest first."""
+    """The cursor text of these files, oldest first."""
     entries = [
         {
             "ino": file.inode,
@@ -79,7 +79,7 @@ def dump(files: Iterable[FileCursor]) -> str:
 def load(text: str) -> tuple[FileCursor, ...]:
     """The files of a cursor text, oldest first.
 
-    :raises ValueError: the text is damaged or of another version; one line says how.
+    :raises ValueError: if the text is damaged or of another version; one line says how.
     """
     try:
         document = json.loads(text)
@@ -89,7 +89,7 @@ def load(text: str) -> tuple[FileCursor, ...]:
         raise ValueError(f"not a cursor of version {VERSION}")
     files = document["files"]
     if not isinstance(files, list) or not 1 <= len(files) <= MOST_FILES:
-        raise ValueError("no list of files")
+        raise ValueError("not a list of files")
     return tuple(_file(entry) for entry in files)
 
 

@@ -1,4 +1,4 @@
-"""One log by its path, through all rotations: what is read next, and the cursor that goes on from there."""
+"""Follows one log by its path through all rotations: what is read next, and the cursor to resume from."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from guardhooks_core.sources.tail.cursor import FileCursor, dump
 from guardhooks_core.sources.tail.reader import LINE_LIMIT, LineReader, TruncatedError, identity, open_regular
 
 GRACE: Final = 60.0
-"""Seconds for which a rotated or deleted file is read on after its last line: writers are told of a rotation late."""
+"""Seconds that a rotated or deleted file is still read after its last line: writers learn of a rotation late."""
 MOST_RETIRED: Final = 8
-"""Rotated files kept open; beyond that the oldest are let go as soon as they are read to the end."""
+"""Rotated files that stay open; beyond that the oldest are closed once they are read to the end."""
 
 
 @dataclass(slots=True)
 class Retired:
-    """A file that is no longer under the path. `until` is when it is given up if nothing more comes."""
+    """A file that is no longer at the path. It is closed at `until` if nothing more comes."""
 
     reader: LineReader
     until: float
 
 
 class Follower:
-    """Reads the log at `path`: files that were rotated away first, to their ends, then the one that is there now.
+    """Reads the log at `path`: first the rotated files, to their ends, then the current one.
 
-    `live` is False until everything that was there at the start has been read. `failure` says why the path cannot be
-    read, empty if it can or if there is nothing yet. All methods may block and belong into a worker thread.
+    `live` is False until everything that existed at the start has been read. `failure` says why the path cannot be
+    read; it is empty if it can, or if there is no file yet. All methods may block; call them in a worker thread.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class Follower:
         return [*(retired.reader for retired in self.retired), *current]
 
     def resume(self, saved: Sequence[FileCursor], now: float, elsewhere: Collection[str]) -> list[FileCursor]:
-        """Go on at saved cursors; those of files that were not found again are returned.
+        """Resume at saved cursors; returns those whose files were not found.
 
-        `elsewhere` are paths that others follow: what is there is not taken for a rotated file of this log.
+        `elsewhere` are paths that other followers read: files there are not taken for rotated files of this log.
         """
         self._saved = saved
         self._begin = None
@@ -76,15 +76,15 @@ class Follower:
             self._add_generations(found[-1], now)
         return lost
 
-    def first_sight(self, now: float) -> None:
-        """Look for the first time, without a saved cursor; what appears after this is read from its start, live."""
+    def start_without_cursor(self, now: float) -> None:
+        """Start without a saved cursor; files that appear later are read from their start, as live."""
         self.check(now)
         if self.current is None and not self.failure:
             self._begin = None
             self.live = True
 
     def read(self, now: float, size: int) -> bytes:
-        """The next whole lines, up to `size` bytes; empty when all that is there has been read."""
+        """The next whole lines, up to `size` bytes; empty if everything has been read."""
         self.check(now)
         lines = self._read_retired(now, size) or self._read_current(now, size)
         if not lines:
@@ -92,11 +92,11 @@ class Follower:
         return lines
 
     def cursor(self) -> str:
-        """Text that goes on behind the lines read so far."""
+        """The text from which reading resumes after the lines read so far."""
         return dump(FileCursor.of(reader) for reader in self.readers)
 
     def release(self, wanted: tuple[int, int]) -> LineReader | None:
-        """Give away the rotated file of this identity, which is now followed under another path."""
+        """Hand over the rotated file of this identity, which is now followed under another path."""
         for retired in self.retired:
             if retired.reader.identity == wanted:
                 self.retired.remove(retired)
@@ -104,7 +104,7 @@ class Follower:
         return None
 
     def adopt(self, reader: LineReader) -> None:
-        """Go on with a file that was read so far under another path."""
+        """Take over a file that was read under another path."""
         self.current = reader
         self._begin = None
 
@@ -115,7 +115,7 @@ class Follower:
         self.current = None
 
     def check(self, now: float) -> None:
-        """See what is under the path now; a file that is not any more is retired, a new one opened."""
+        """Check which file is at the path now; retire the previous one and open a new one."""
         try:
             status = os.stat(self.path)
             if self.current is None or identity(status) != self.current.identity:
@@ -147,7 +147,7 @@ class Follower:
         self._begin = None if self.retired else self._begin
 
     def _add_generations(self, last: LineReader, now: float) -> None:
-        """Files that were rotated through the path unseen, between `last` and the current one."""
+        """Add the files that were rotated unnoticed between `last` and the current one."""
         for reader in rotations.generations_since(self.path, last, self.readers, self._line_limit):
             self.retired.append(Retired(reader, now + self._grace))
 
@@ -160,7 +160,7 @@ class Follower:
             self._restart(self.current, now)
             return self._read_retired(now, size) or self._read_current(now, size)
         except OSError as error:
-            # A network file system may lose the file behind a descriptor: open it anew and go on where we were.
+            # A network file system may lose the file of a descriptor: open it again at the same position.
             self.failure = error.strerror or str(error)
             self._saved = [FileCursor.of(self.current)]
             self.current.close()
@@ -168,7 +168,7 @@ class Follower:
             return b""
 
     def _restart(self, reader: LineReader, now: float) -> None:
-        """After copytruncate: what was not read yet is in the copy, if that is beside the log and not compressed."""
+        """After copytruncate, unread lines are in the copy, if it is in the same directory and not compressed."""
         copies, _ = rotations.find(self.path, [FileCursor.of(reader)], self._line_limit, ())
         for copy in copies:
             if copy.identity == reader.identity:
@@ -198,7 +198,7 @@ class Follower:
         return b""
 
     def _is_succeeded(self, retired: Retired) -> bool:
-        """Whether the writer has gone on to a newer file, so that an unterminated line stays so."""
+        """Whether the writer has switched to a newer file, so that an unterminated line stays unterminated."""
         later = self.readers[self.retired.index(retired) + 1 :]
         return any(reader.stat().st_size > 0 for reader in later)
 

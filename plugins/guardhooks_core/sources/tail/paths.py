@@ -1,4 +1,4 @@
-"""Which files a path or glob names now, and which directory entries could change the answer."""
+"""The files that a path or glob matches now, and the directory entries that could change this."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from guardhooks_core.sources.tail.rotations import is_compressed, is_rotation_of
 
 _MAGIC: Final = re.compile(r"[*?\[]")
 _MOST_LINKS: Final = 40
-_ELSEWHERE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def is_path(text: str) -> bool:
     """Whether this is a path or glob and not `scheme://…`."""
-    return _ELSEWHERE.match(text) is None
+    return _URL.match(text) is None
 
 
 def has_magic(text: str) -> bool:
@@ -27,16 +27,17 @@ def has_magic(text: str) -> bool:
 
 
 def normalised(text: str) -> str:
-    """Absolute, without doubled slashes and `.` parts; `..` stays, because a link before it may lead elsewhere."""
+    """The absolute path without double slashes and `.` parts; `..` stays, as a link before it may lead elsewhere."""
     path = text if text.startswith("/") else f"{os.getcwd()}/{text}"
     return "/" + "/".join(part for part in path.split("/") if part not in {"", "."})
 
 
 @dataclass(slots=True)
 class Scan:
-    """`files`: path as the glob names it → real path. `interest`: real directory → names and globs that matter in it.
+    """The result of a scan.
 
-    `problems`: directory that could not be searched → why.
+    `files` maps the path as matched by the glob to the real path, `interest` a real directory to the names and globs
+    that matter in it, `problems` a directory that could not be searched to the reason.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -44,7 +45,7 @@ class Scan:
     problems: dict[str, str] = field(default_factory=dict)
 
     def concerns(self, path: str) -> bool:
-        """Whether a change of this directory entry can change what the scan found, or what is in a file of it."""
+        """Whether a change of this directory entry can change the result, or the content of one of its files."""
         directory, _, name = path.rpartition("/")
         if any(fnmatchcase(name, glob) or name == glob for glob in self.interest.get(directory or "/", ())):
             return True
@@ -52,14 +53,14 @@ class Scan:
 
 
 def scan(pattern: str) -> Scan:
-    """Look for the files of a normalised path or glob: `*`, `?`, `[…]` in any part, hidden names only if written so."""
+    """Find the files of a normalised path or glob: `*`, `?`, `[…]` in any part; hidden names must be written out."""
     result = Scan()
     _expand(result, "/", "/", [part for part in pattern.split("/") if part])
     return result
 
 
 def without_rotations(files: Iterable[str], bases: Iterable[str]) -> list[str]:
-    """Those of `files` that are logs themselves and no rotated (`x.1`) or compressed form of another in `bases`."""
+    """The `files` that are not rotated (`x.1`) or compressed forms of one of `bases`."""
     by_directory: dict[str, list[str]] = {}
     for base in bases:
         directory, _, name = base.rpartition("/")
@@ -103,7 +104,7 @@ def _names(result: Scan, directory: str, part: str) -> list[str]:
 
 
 def _resolve(result: Scan, path: str, links: int) -> str | None:
-    """Real path behind `path`, whose directory is real; None where there is nothing, and then its place is watched."""
+    """The real path of `path`, whose directory is real; None if it does not exist; its name is then watched."""
     directory, name = os.path.split(path)
     try:
         status = os.lstat(path)

@@ -1,4 +1,4 @@
-"""Whole lines out of one open file: position, proof of what lies before it, endless lines, holes of NULs."""
+"""Reads whole lines of one open file: position, check of what precedes it, overlong lines, holes of NULs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import stat
 from typing import Final
 
 BLOCK: Final = 1 << 20
-"""Bytes of whole lines handed on at a time, at most."""
+"""Bytes of whole lines that are returned at a time, at most."""
 LINE_LIMIT: Final = 64 << 10
 """Bytes of a line that are kept by default; the rest of a longer line is skipped."""
 HEAD_BYTES: Final = 256
+"""Bytes from the start of a file that identify it."""
 TAIL_BYTES: Final = 128
+"""Bytes before the position that identify a file."""
 HOLE: Final = bytes(16)
-"""So many NULs where a line should start are a hole in the file, not text."""
+"""This many NULs at the start of a line are a hole in the file, not text."""
 
 _KINDS: Final = (
     (stat.S_ISDIR, "a directory"),
@@ -25,19 +27,19 @@ _KINDS: Final = (
 
 
 class TruncatedError(Exception):
-    """What was read before is not in the file any more: it was emptied, and perhaps filled anew."""
+    """What was read before is no longer in the file: it was truncated, and perhaps rewritten."""
 
 
 class NotRegularError(OSError):
-    """The path names something that is no file; `strerror` says what it is."""
+    """The path is not a regular file; `strerror` says what it is."""
 
 
 def open_regular(path: str) -> int:
     """Descriptor of the file at `path`; symbolic links are followed.
 
-    :raises OSError: it cannot be opened; `NotRegularError` if it is a FIFO, device, socket or directory.
+    :raises OSError: if it cannot be opened; `NotRegularError` for a FIFO, device, socket or directory.
     """
-    _refuse_special(os.stat(path), path)  # before opening: opening a device may already have effects
+    _refuse_special(os.stat(path), path)  # Before opening, as opening a device may already have effects.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
         _refuse_special(os.fstat(descriptor), path)
@@ -55,16 +57,16 @@ def _refuse_special(status: os.stat_result, path: str) -> None:
 
 
 def identity(status: os.stat_result) -> tuple[int, int]:
-    """What tells one file from another while both exist: device and inode."""
+    """What distinguishes files that exist at the same time: device and inode."""
     return status.st_dev, status.st_ino
 
 
 class LineReader:
     """Reads whole lines of one descriptor, which it owns.
 
-    `position` is where the next line starts, or, while `skipping`, a place inside a line whose head was delivered.
-    Nothing is buffered between reads. Invariant: `tail` are the bytes of the file before `position`, `head` are its
-    first ones, and both were consumed, so in a log that is only appended to they never change.
+    `position` is the start of the next line or, while `skipping`, a position in a line whose start was returned.
+    Nothing is buffered between reads. Invariant: `tail` are the bytes before `position`, `head` the first bytes of the
+    file; both were read, so they never change in a log that is only appended to.
     """
 
     def __init__(self, descriptor: int, *, line_limit: int = LINE_LIMIT) -> None:
@@ -77,7 +79,7 @@ class LineReader:
         self.tail = b""
 
     def seek(self, position: int, *, skipping: bool = False) -> None:
-        """Go on at `position`, which must be a line start (inside a line to skip, with `skipping`)."""
+        """Continue at `position`, the start of a line (with `skipping`, a position in a line to skip)."""
         self.position = position
         self.skipping = skipping
         self.tail = self.bytes_before(position, TAIL_BYTES)
@@ -94,7 +96,7 @@ class LineReader:
         return self.bytes_at(start, position - start)
 
     def data_from(self, position: int) -> int:
-        """Next place at or behind `position` that holds data and not a hole; the end of the file if there is none."""
+        """The next position from `position` on that contains data instead of a hole; else the end of the file."""
         try:
             return os.lseek(self._descriptor, position, os.SEEK_DATA)
         except OSError:
@@ -106,9 +108,9 @@ class LineReader:
             self._descriptor = -1
 
     def read(self, size: int = BLOCK) -> bytes:
-        """The next whole lines, up to `size` bytes or two of the longest lines; empty when there are none yet.
+        """The next whole lines, up to `size` bytes or two lines of maximum length; empty if there are none yet.
 
-        :raises TruncatedError: what stood before `position` has gone.
+        :raises TruncatedError: if the bytes before `position` have changed.
         """
         while True:
             before = len(self.tail)
@@ -116,7 +118,7 @@ class LineReader:
             block = os.pread(self._descriptor, wanted, self.position - before)
             if block[:before] != self.tail:
                 raise TruncatedError
-            lines, consumed = self._take(block[before:])
+            lines, consumed = self._split(block[before:])
             if not consumed:
                 return b""
             self._advance(block, before + consumed)
@@ -124,7 +126,7 @@ class LineReader:
                 return lines
 
     def rest(self) -> bytes:
-        """The unterminated last line with a newline added, when nothing more will come; empty if there is none."""
+        """The unterminated last line with a newline added, for when nothing more will come; empty if there is none."""
         rest = self.bytes_at(self.position, self._line_limit)
         self.seek(self.position + len(rest), skipping=self.skipping)
         text = b"" if self.skipping else rest.strip(b"\0")
@@ -134,13 +136,13 @@ class LineReader:
         self.position += end - len(self.tail)
         if end <= len(block):
             self.tail = block[max(0, end - TAIL_BYTES) : end]
-        else:  # jumped over a hole
+        else:  # A hole was skipped.
             self.tail = self.bytes_before(self.position, TAIL_BYTES)
         if len(self.head) < HEAD_BYTES:
             self.head = self.bytes_at(0, min(self.position, HEAD_BYTES))
 
-    def _take(self, data: bytes) -> tuple[bytes, int]:
-        """Lines to deliver from the start of `data`, and how many bytes are done with."""
+    def _split(self, data: bytes) -> tuple[bytes, int]:
+        """The lines at the start of `data` to return, and the number of bytes that are consumed."""
         if self.skipping:
             return self._skip(data)
         if data.startswith(HOLE):

@@ -1,4 +1,7 @@
-"""Rotated files beside a log: `auth.log.1`, `auth.log-20260131`, `app-2026-01-31.log`, but not compressed ones."""
+"""Rotated files of a log: recognises their names (`auth.log.1`, `app-2026-01-31.log`) and finds them again by content.
+
+Compressed files are not read.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _NUMBERS: Final = re.compile(r"(?:[-_.]\d+)+")
 
 
 def family(name: str) -> str:
-    """File name without the numbers and dates that rotation puts in: `auth.log.1` and `auth.log` are of one family."""
+    """The file name without the numbers and dates of a rotation: `auth.log.1` and `auth.log` are of one family."""
     return _NUMBERS.sub("", name)
 
 
@@ -30,9 +33,9 @@ def is_rotation_of(name: str, base: str) -> bool:
 
 
 def siblings(path: str) -> Iterator[tuple[str, int]]:
-    """Path and inode of every uncompressed file beside the one at `path` (beside its target too, if it is a link).
+    """Path and inode of every uncompressed file in the directory of `path` (and of its target, if it is a link).
 
-    A renamed link leads to a rotated file elsewhere, so links count with what they lead to.
+    A renamed link leads to a rotated file elsewhere, so links count with their targets.
     """
     seen = set()
     for place in (path, os.path.realpath(path)):
@@ -46,7 +49,7 @@ def siblings(path: str) -> Iterator[tuple[str, int]]:
             continue
         for entry in entries:
             if not is_compressed(entry.name):
-                with contextlib.suppress(OSError):  # a dangling link, or gone since
+                with contextlib.suppress(OSError):  # A dangling link, or deleted meanwhile.
                     yield entry.path, entry.stat().st_ino if entry.is_symlink() else entry.inode()
 
 
@@ -61,15 +64,15 @@ def is_relative(candidate: str, path: str) -> bool:
 
 
 def is_at(file: FileCursor, reader: LineReader) -> bool:
-    """Whether the reader's file is the one of this cursor, by inode and content, or by content alone.
+    """Whether the reader's file belongs to this cursor: by inode and content, or by content alone.
 
-    Content alone proves it only if there is some; it finds files that were restored or copied.
+    Content alone counts only if it is not empty; it recognises files that were restored or copied.
     """
     return (file.inode == reader.identity[1] or file.tail.length > 0) and file.fits(reader)
 
 
 def seek_saved(reader: LineReader, saved: Sequence[FileCursor]) -> None:
-    """Go to the cursor that belongs to this file, newest first; if none does, the file is new and read from 0."""
+    """Seek to the cursor of this file, trying the newest first; without one, the file is new and read from 0."""
     for file in reversed(saved):
         if is_at(file, reader):
             reader.seek(file.position, skipping=file.skipping)
@@ -79,7 +82,7 @@ def seek_saved(reader: LineReader, saved: Sequence[FileCursor]) -> None:
 def find(
     path: str, saved: Sequence[FileCursor], line_limit: int, elsewhere: Collection[str]
 ) -> tuple[list[LineReader], list[FileCursor]]:
-    """Readers, at their cursors, of the files beside `path` that the cursors belong to; and the cursors not found."""
+    """Readers, at their cursors, of the files near `path` that the cursors belong to, and the cursors without file."""
     places = [(place, inode) for place, inode in siblings(path) if place not in elsewhere] if saved else []
     found, lost = [], []
     for file in saved:
@@ -106,10 +109,10 @@ def _find_one(path: str, file: FileCursor, places: list[tuple[str, int]], line_l
 
 
 def generations_since(path: str, last: LineReader, known: Collection[LineReader], line_limit: int) -> list[LineReader]:
-    """Files that had the path for a while after `last` and were rotated away unseen, oldest first, at their starts.
+    """Files that had the path after `last` and were rotated unnoticed, oldest first, at their starts.
 
-    Such a file is named as a rotation of the log, was written no earlier than `last`, and does not begin like a known
-    one, as a copy of that would.
+    Such a file is named like a rotation of the log, was written no earlier than `last`, and does not start like a known
+    file, as a copy of it would.
     """
     seen = {reader.identity for reader in known} | {last.identity}
     heads = {head for reader in (*known, last) for head in (reader.head, reader.bytes_at(0, HEAD_BYTES)) if head}

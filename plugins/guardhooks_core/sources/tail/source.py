@@ -1,4 +1,4 @@
-"""The `LogSource` of log files: wakes on events, reads in worker threads, hands on chunks at the consumer's pace."""
+"""The `LogSource` of log files: wakes on events, reads in worker threads, adapts block sizes to the consumer."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from guardhooks_core.sources.tail.collector import Collector, Options
 from guardhooks_core.sources.tail.reader import BLOCK, LINE_LIMIT
 from guardhooks_core.sources.tail.watch import SHARED, Watcher
 
+LEAST: Final = BLOCK // 4
+"""Bytes that are read at a time at least."""
+_LONG: Final = 0.1
+"""Seconds that a block may take: everything else in the daemon waits this long, with the rest of it in memory."""
+_SHORT: Final = _LONG / 4
+
 
 class FileSource:
     """Reads the files of one normalised path or glob.
 
-    `tail` begins at the end of files that have no saved position; `polling` does without events. Further `options`
-    are those of `Options`. `clock` stamps chunks and measures how long rotated files stay open.
+    `tail` starts at the end of files without a saved position; `polling` does not use events. For other `options` see
+    `Options`. `clock` stamps chunks and measures how long rotated files stay open.
     """
 
     def __init__(
@@ -47,11 +53,11 @@ class FileSource:
 
     @property
     def key(self) -> str:
-        """Equal for equal paths or globs with the same start word, polling choice and line limit."""
+        """Equal for equal paths or globs with the same position word, polling choice and line limit."""
         return self._key
 
     async def chunks(self, start: StartAt) -> AsyncIterator[Chunk]:
-        """Whole lines as they come, as many at a time as are digested in a moment, until `close`; from `start` on."""
+        """Whole lines from `start` on as they come, until `close`; as many at a time as are processed quickly."""
         await self._release()
         collector = Collector(
             self._key,
@@ -71,9 +77,9 @@ class FileSource:
                 if sweep:
                     swept = self._now()
                 for chunk in await asyncio.to_thread(collector.collect, sweep=sweep, size=pace.size):
-                    handed = self._now()
+                    yielded = self._now()
                     yield chunk
-                    pace.digested(len(chunk.data), self._now() - handed)
+                    pace.processed(len(chunk.data), self._now() - yielded)
                     if self._closed:
                         return
                 if not collector.busy:
@@ -82,7 +88,7 @@ class FileSource:
             await asyncio.shield(asyncio.to_thread(collector.close))
 
     def status(self) -> SourceStatus:
-        """What the source is doing now, and the files that it reads."""
+        """The state of the source, and the files that it reads."""
         collector = self._collector
         if collector is None or not collector.started or self._closed:
             return self._status("waiting", "closed" if self._closed else "not started")
@@ -104,7 +110,7 @@ class FileSource:
         return SourceStatus(self._key, state, detail, origins, label=self._pattern)
 
     async def close(self) -> None:
-        """End `chunks` and release watches and descriptors; a read under way is waited for."""
+        """End `chunks` and release watches and descriptors; waits for a running read."""
         self._closed = True
         self._woken.set()
         await self._release()
@@ -116,7 +122,7 @@ class FileSource:
     def _waker(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
         def wake() -> None:
             if not self._woken.is_set():
-                with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                with contextlib.suppress(RuntimeError):  # The loop was closed meanwhile.
                     loop.call_soon_threadsafe(self._woken.set)
 
         return wake
@@ -131,20 +137,14 @@ class FileSource:
         return asyncio.get_running_loop().time()
 
 
-LEAST: Final = BLOCK // 4
-_LONG: Final = 0.1
-"""Seconds that a block may take: whatever else the daemon does waits so long, and has the rest in its memory."""
-_SHORT: Final = _LONG / 4
-
-
 class Pace:
-    """`size` is what to read at most, in bytes. A log without attacks is read in big blocks, which is faster."""
+    """Adapts `size`, the bytes to read at most. A log without attacks is read in large blocks, which is faster."""
 
     def __init__(self) -> None:
         self.size = LEAST
 
-    def digested(self, length: int, seconds: float) -> None:
-        """So many bytes took so long. Few of them say nothing about many."""
+    def processed(self, length: int, seconds: float) -> None:
+        """Record how long a block took. A small fast block does not justify a larger one."""
         if seconds > _LONG:
             self.size = max(LEAST, min(self.size, length) // 2)
         elif seconds < _SHORT and length > self.size // 2:

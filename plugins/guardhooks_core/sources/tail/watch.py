@@ -1,4 +1,4 @@
-"""One watchdog observer for all sources of the process: it tells them which directory entries changed."""
+"""One watchdog observer for all sources of the process; it reports which directory entries changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from guardhooks_core.sources.tail.reader import identity
 Listener: TypeAlias = Callable[[str], None]
 """Called with the path of a directory entry that changed, in a thread of the observer; must be quick."""
 
-# Opening and reading are not among them: our own reading would wake us for ever.
+# Opening and reading are left out: our own reads would trigger events endlessly.
 _EVENTS: Final[list[type[FileSystemEvent]]] = [
     DirCreatedEvent,
     DirDeletedEvent,
@@ -40,12 +40,12 @@ _EVENTS: Final[list[type[FileSystemEvent]]] = [
 
 
 class Watcher(Protocol):
-    """Tells listeners about changes in directories."""
+    """Reports changes in directories to listeners."""
 
     def watch(self, directory: str, listener: Listener) -> bool:
-        """Tell `listener` of changes in `directory`. True if that is new, or new because the directory was replaced.
+        """Report changes in `directory` to `listener`. True if it is a new watch, or the directory was replaced.
 
-        :raises OSError: it cannot be watched: it has gone, or a limit of the kernel is reached.
+        :raises OSError: if it cannot be watched: it does not exist, or a limit of the kernel is reached.
         """
         ...
 
@@ -53,7 +53,7 @@ class Watcher(Protocol):
 
 
 class _Directory(FileSystemEventHandler):
-    """A watched directory and who listens. `listeners` is replaced, never changed: the observer reads it unlocked."""
+    """A watched directory. `listeners` is replaced, never changed, because the observer reads it without a lock."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -146,4 +146,4 @@ class ObserverWatcher:
 
 
 SHARED: Final = ObserverWatcher()
-"""The one that all sources of the process use."""
+"""The watcher of all sources of the process."""

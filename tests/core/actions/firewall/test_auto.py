@@ -125,11 +125,11 @@ def test_the_doctor_looks_at_what_was_chosen() -> None:
     assert found == [Finding("auto → nftables"), Finding("nftables for 192.0.2.1", Level.BAD)]
 
 
-def test_without_a_daemon_the_doctor_looks_at_the_firewall_that_is_whole_else_at_the_first() -> None:
+def test_without_a_daemon_the_doctor_examines_the_first_healthy_firewall() -> None:
     for whole, seen in (("ipset", "ipset"), ("iptables-rules", "iptables-rules"), ("none", "nftables")):
         found = asyncio.run(AutoAction().diagnose(ExaminedGuard(whole), JAIL, ACTION, [BAN], "192.0.2.1"))
         assert found is not None
-        assert [each.text for each in found] == [f"auto: looked at as {seen}", f"{seen} for 192.0.2.1"]
+        assert [each.text for each in found] == [f"auto: examined as {seen}", f"{seen} for 192.0.2.1"]
 
 
 def test_who_is_observed_only_is_not_kept_out() -> None:

@@ -1,4 +1,4 @@
-"""Real servers for mail and whois on this machine, a sendmail that writes down what it gets, and bans to tell of."""
+"""Real servers for mail and whois on this machine, a sendmail that records its input, and bans to report."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def mail(name: str = "sendmail", *, properties: dict[str, str] | None = None, **
 
 
 def parsed(data: bytes) -> EmailMessage:
-    """A message as a strict reader sees it."""
+    """A message, parsed strictly."""
     message = email.message_from_bytes(data, policy=default)
     assert isinstance(message, EmailMessage)
     assert not message.defects
@@ -57,7 +57,7 @@ def text_of(message: EmailMessage) -> str:
 
 @dataclass
 class PostOffice:
-    """What an SMTP server has taken. It answers with `refusals`, one for each message, until there are none left."""
+    """What an SMTP server has accepted. It first answers with `refusals`, one per message."""
 
     port: int = 0
     refusals: list[str] = field(default_factory=list)
@@ -97,7 +97,7 @@ async def post_office(**options: Any) -> AsyncIterator[PostOffice]:  # noqa: ANN
 
 @asynccontextmanager
 async def whois_server(answer: bytes, asked: list[bytes] | None = None, *, silent: bool = False) -> AsyncIterator[int]:
-    """The port of a server that gives everybody this answer, or none until it is asked no more."""
+    """The port of a server that sends this answer to every client; if `silent`, only after the client has closed."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         question = await reader.readline()
@@ -148,8 +148,8 @@ class Bench:
     """One plugin; nothing it does leaves the machine."""
 
     def __init__(self, whois: Whois | None = None, host: str = "host.example") -> None:
-        names = Hostnames(lambda _: host)
-        self.plugin = MailAction(lambda: NOW, whois or Whois(lambda: NOW, only_here), names)
+        self.hostnames = Hostnames(lambda _: host)
+        self.plugin = MailAction(lambda: NOW, whois or Whois(lambda: NOW, only_here), self.hostnames)
 
     async def do(self, action: ActionSpec, op: Op, *bans: Ban, jail: Jail = JAIL) -> Outcome | bool | None:
         return await self.plugin.execute_action(jail, action, op, bans)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardhooks import Ban, Op
-from guardhooks_core.actions.mail.enrichment import Facts
+from guardhooks_core.actions.mail.enrichment import Enrichment
 from guardhooks_core.actions.mail.message import build_message
-from guardhooks_core.actions.mail.outbox import Collection
+from guardhooks_core.actions.mail.outbox import Digest
 from guardhooks_core.actions.mail.parameters import parse_parameters
 from guardhooks_core.actions.mail.report import Report
 from guardhooks_core.actions.mail.whois import Whois, read_answer
@@ -134,7 +134,9 @@ def test_any_text_makes_a_well_formed_mail(id: str, user: str, lines: list[str],
         JAIL, mail("sendmail-geoip-lines", sender="root@host.example", dest="root@example.org"), {}
     )
     hostile = replace(hostile_ban(id), fields={"user": user}, matches=tuple(lines))
-    news = Collection(bans=[hostile] * number, banned=number)
-    facts = [Facts(hostile, user, lines, lines, read_answer("\n".join(lines).encode("utf-8", "replace"), id), id)]
-    report = Report(parameters, "host.example", news, facts)
+    digest = Digest(bans=[hostile] * number, banned=number)
+    enrichments = [
+        Enrichment(hostile, user, lines, lines, read_answer("\n".join(lines).encode("utf-8", "replace"), id), id)
+    ]
+    report = Report(parameters, "host.example", digest, enrichments)
     check(parsed(build_message(parameters, report.subject, report.text, now=NOW, host="host.example")))

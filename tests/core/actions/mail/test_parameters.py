@@ -30,7 +30,7 @@ def test_without_any_option():
     assert found.sender_name == "guardhooks"
 
 
-def test_what_a_jail_says_for_all_its_mail_actions():
+def test_options_of_a_jail_apply_to_all_its_mail_actions():
     jail = replace(
         JAIL, options={"mail.digest": "5m", "mail.smtp": "mx.example", "mail.dest": "a@b.example", "port": "1"}
     )
@@ -63,50 +63,50 @@ def test_tags_in_values():
         ({"mailcmd": '/usr/sbin/sendmail -f "<sender>" "<dest>"'}, Local()),
     ],
 )
-def test_ways_out(options: dict[str, str], transport: object):
+def test_transports(options: dict[str, str], transport: object):
     assert parse(**options).transport == transport
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"dest": "-oQ/tmp"}, "dest: '-oQ/tmp' is no mail address"),
+        ({"dest": "-oQ/tmp"}, "dest: '-oQ/tmp' is not a mail address"),
         ({"dest": ","}, "dest: 0 addresses are given"),
-        ({"sender": "a b"}, "sender: 'a b' is no mail address"),
-        ({"sender": "<nothing>@x"}, "sender: '<nothing>@x' is no mail address"),
-        ({"smtp": "mx.example:99999"}, "smtp = 'mx.example:99999' is no server"),
-        ({"smtp": "-x y"}, "smtp = '-x y' is no server"),
-        ({"smtp": "mx", "user": "me"}, "user and password-file belong together"),
+        ({"sender": "a b"}, "sender: 'a b' is not a mail address"),
+        ({"sender": "<nothing>@x"}, "sender: '<nothing>@x' is not a mail address"),
+        ({"smtp": "mx.example:99999"}, "smtp = 'mx.example:99999' is not a server"),
+        ({"smtp": "-x y"}, "smtp = '-x y' is not a server"),
+        ({"smtp": "mx", "user": "me"}, "user and password-file require each other"),
         (
             {"smtp": "mx", "tls": "no", "user": "me", "password_file": "/etc/secret"},
-            "the password would travel in the clear",
+            "the password would be sent unencrypted",
         ),
-        ({"smtp": "mx", "tls": "maybe"}, "tls = 'maybe' is none of"),
-        ({"sendmail": "sendmail"}, "sendmail = 'sendmail' is no absolute path"),
-        ({"digest": "soon"}, "digest = 'soon' is no time"),
+        ({"smtp": "mx", "tls": "maybe"}, "tls = 'maybe' is not one of"),
+        ({"sendmail": "sendmail"}, "sendmail = 'sendmail' is not the absolute path"),
+        ({"digest": "soon"}, "digest: 'soon' is not a time"),
         ({"limit": "many"}, "limit = 'many' is not a whole number from 0 to 1000"),
         ({"grepmax": "-1"}, "grepmax = '-1' is not a whole number"),
         ({"unban": "perhaps"}, "unban = 'perhaps' is neither true nor false"),
-        ({"whois_server": "a b"}, "whois-server = 'a b' is no server"),
+        ({"whois_server": "a b"}, "whois-server = 'a b' is not a server"),
     ],
 )
-def test_what_is_wrong_is_named(options: dict[str, str], says: str):
+def test_invalid_options_are_named(options: dict[str, str], says: str):
     with pytest.raises(ConfigError) as error:
         parse(**options)
     assert str(error.value).startswith(f"action sendmail: {says}")
 
 
-def test_what_is_passed_over_is_named():
+def test_options_without_effect_are_named():
     jail = replace(JAIL, options={"mail.digset": "1", "mail.limit": "9", "mailman": "1"})
     found = parse(jail=jail, mailcmd="sendmail -t", dets="root", protocol="tcp", port="22", chain="INPUT")
     assert found.remarks == (
-        "mailcmd has no meaning here (native = no runs the file)",
+        "mailcmd has no effect here; native = no runs the file",
         "option 'dets' is unknown; did you mean dest?",
         "option 'mail.digset' is unknown; did you mean digest?",
     )
 
 
-def test_content_follows_the_name_unless_told_otherwise():
+def test_content_follows_the_name_by_default():
     assert parse("sendmail-whois-lines").content.lines
     assert not parse("sendmail-whois-lines", log_lines="no").content.lines
     assert parse("mail", whois="yes", matches="yes").content.whois
@@ -114,7 +114,7 @@ def test_content_follows_the_name_unless_told_otherwise():
     assert parse("mail-buffered", lines="7").at_least == 7
 
 
-def test_the_jails_log_takes_the_place_of_none():
+def test_the_jails_log_replaces_dev_null():
     jail = replace(JAIL, options={"logpath": "/var/log/auth.log"})
     assert parse(jail=jail, logpath="/dev/null").logpath == "/var/log/auth.log"
     assert parse(jail=jail, logpath="/var/log/other").logpath == "/var/log/other"
@@ -131,7 +131,7 @@ def test_addresses(text: str):
             parse_mailbox(text)
 
 
-def test_a_domain_in_any_letters():
+def test_a_domain_in_non_ascii_letters():
     assert parse_mailbox("root@bücher.example") == "root@xn--bcher-kva.example"
 
 
@@ -140,7 +140,7 @@ def test_a_domain_in_any_letters():
     ["", "-f", "-f@x", "a b", "a@b@c", "a\nBcc: b@c", "a\r\n.", "a@b\x00", "a@-b", "|sh", "a;b@c\\", '"a b"@c', "a@b c",
      "a@b>c", "x" * 300, "a@" + "b" * 300, "\x1b[2J@x", "a@b..c", "(comment)a@b", "a,b"],
 )  # fmt: skip
-def test_what_is_no_address(text: str):
+def test_invalid_addresses(text: str):
     with pytest.raises(ConfigError):
         parse_mailbox(text)
 

@@ -37,7 +37,7 @@ def test_smtp_gets_the_message_as_it_is_from_and_to_whole_addresses():
     asyncio.run(life())
 
 
-def test_what_a_server_says_is_said():
+def test_the_reply_of_a_server_is_reported():
     async def life() -> None:
         async with post_office() as office:
             office.refusals = ["552 5.3.4 too big \x1b[2J"]
@@ -48,7 +48,7 @@ def test_what_a_server_says_is_said():
     asyncio.run(life())
 
 
-def test_a_recipient_alone_may_be_refused(caplog: pytest.LogCaptureFixture):
+def test_one_refused_recipient_does_not_fail_the_message(caplog: pytest.LogCaptureFixture):
     async def life() -> None:
         async with post_office() as office:
 
@@ -63,16 +63,16 @@ def test_a_recipient_alone_may_be_refused(caplog: pytest.LogCaptureFixture):
             office.handle_RCPT = only_root  # type: ignore[attr-defined]
             await send(Smtp("127.0.0.1", office.port))
             assert (await office.envelopes.get()).rcpt_tos == ["root@host.example"]
-            with pytest.raises(ActionError, match=r"takes no recipient: a@example\.org: 550 no such user"):
+            with pytest.raises(ActionError, match=r"refuses all recipients: a@example\.org: 550 no such user"):
                 await send(
                     Smtp("127.0.0.1", office.port), Envelope("guard", ("a@example.org",), MESSAGE, "host.example")
                 )
 
     asyncio.run(life())
-    assert "takes no mail for a@example.org: 550 no such user" in caplog.text
+    assert "refuses mail for a@example.org: 550 no such user" in caplog.text
 
 
-def test_nobody_listens():
+def test_no_server_listens():
     with pytest.raises(ActionError, match=r"smtp 127\.0\.0\.1:1: .*refused"):
         asyncio.run(send(Smtp("127.0.0.1", 1)))
 
@@ -128,7 +128,9 @@ def test_tls_and_password(certificate: Path, tmp_path: Path, monkeypatch: pytest
             with pytest.raises(ActionError, match="535"):
                 await send(transport)
             secret.chmod(0o644)
-            with pytest.raises(ActionError, match=f"password file {secret} is open to everybody: chmod 600 it"):
+            with pytest.raises(
+                ActionError, match=f"password file {secret} is accessible to all users: run chmod 600 on it"
+            ):
                 await send(transport)
             secret.unlink()
             with pytest.raises(ActionError, match="No such file"):
@@ -137,7 +139,7 @@ def test_tls_and_password(certificate: Path, tmp_path: Path, monkeypatch: pytest
     asyncio.run(life())
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Path):
+def test_an_untrusted_certificate_is_refused(certificate: Path):
     async def life() -> None:
         async with post_office(tls_context=server_context(certificate)) as office:
             with pytest.raises(ActionError, match="certificate verify failed"):
@@ -155,12 +157,12 @@ def test_sendmail_is_run_without_a_shell(tmp_path: Path):
     assert message == MESSAGE.replace(b"\r\n", b"\n")
 
 
-def test_what_sendmail_says_is_said(tmp_path: Path):
+def test_the_output_of_sendmail_is_reported(tmp_path: Path):
     with pytest.raises(ActionError, match=r"sendmail: exit status 75: no \\x1b\[2J room left"):
         asyncio.run(send(Sendmail(FakeSendmail(tmp_path, 75, "no \x1b[2J\nroom   left").program)))
 
 
-def test_sendmail_may_go_on_in_the_background(tmp_path: Path):
+def test_sendmail_may_continue_in_the_background(tmp_path: Path):
     program = tmp_path / "sendmail"
     program.write_text(f"#!/bin/sh\n( read -r line <&3; echo done > {tmp_path}/done ) 3< {tmp_path}/go &\n")
     program.chmod(0o755)

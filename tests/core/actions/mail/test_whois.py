@@ -23,7 +23,7 @@ country:        DE
 """
 
 
-def test_referrals_are_followed_and_the_answer_is_kept_for_its_network():
+def test_referrals_are_followed_and_the_answer_is_cached_for_its_network():
     async def life() -> None:
         asked: list[bytes] = []
         now = NOW
@@ -46,7 +46,7 @@ def test_referrals_are_followed_and_the_answer_is_kept_for_its_network():
     asyncio.run(life())
 
 
-def test_a_server_of_ones_own_is_asked_about_any_address():
+def test_a_configured_server_is_queried_about_any_address():
     async def life() -> Answer:
         async with whois_server(b"inetnum: 10.0.0.0/8\ncountry: ZZ\n") as port:
             return await Whois(lambda: NOW).about("10.1.2.3", ("127.0.0.1", port))
@@ -54,7 +54,7 @@ def test_a_server_of_ones_own_is_asked_about_any_address():
     assert asyncio.run(life()).country == "ZZ"
 
 
-def test_arin_is_asked_in_its_own_way():
+def test_arin_is_queried_in_its_own_syntax():
     async def life() -> list[bytes]:
         asked: list[bytes] = []
         async with whois_server(b"refer: whois.arin.net\n") as iana, whois_server(b"Country: US\n", asked) as arin:
@@ -82,7 +82,7 @@ def test_referrals_end():
     assert len(asyncio.run(life())) == 4 + 1
 
 
-def test_a_referral_that_leads_nowhere_leaves_what_was_known_for_this_time():
+def test_after_a_dead_referral_the_previous_answer_is_used_but_not_cached():
     async def life() -> None:
         asked: list[bytes] = []
         answer = b"refer: nowhere.example\ninetnum: 185.0.0.0 - 185.255.255.255\nowner: somebody\n"
@@ -103,7 +103,7 @@ def test_a_referral_that_leads_nowhere_leaves_what_was_known_for_this_time():
     asyncio.run(life())
 
 
-def test_nobody_answers():
+def test_no_server_answers():
     async def life() -> tuple[Answer, Answer]:
         async with whois_server(b"", silent=True) as port:
             slow = await Whois(lambda: NOW, timeout=0.05).about(ADDRESS, ("127.0.0.1", port))
@@ -124,13 +124,13 @@ def test_an_answer_without_end_is_cut():
     assert len(answer.text) < 1000
 
 
-def test_nobody_is_asked_about_private_addresses():
+def test_no_server_is_queried_about_private_addresses():
     answer = asyncio.run(Whois(lambda: NOW, unreachable).about("192.168.1.1"))
-    assert answer.problem == "192.168.1.1 is no public address"
+    assert answer.problem == "192.168.1.1 is not a public address"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "10.0.0.1", "localhost"])
-def test_an_answer_does_not_lead_us_into_this_network(host: str):
+def test_a_referral_cannot_lead_into_this_network(host: str):
     with pytest.raises(OSError, match="no public address"):
         asyncio.run(connect_safely((host, 43), True))
 

@@ -1,4 +1,4 @@
-"""What the doctor is told of commands."""
+"""What `doctor` says about commands."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import pytest
 
 from guardhooks import ActionSpec, Ban, Finding, Jail, Level
 from guardhooks_core.actions.shell.diagnosis import examine
-from guardhooks_core.actions.shell.journal import Receipts, boot_id
+from guardhooks_core.actions.shell.journal import ActionJournal, boot_id
 
 JAIL = Jail("sshd")
 ACTION = ActionSpec("mine", "mine", properties={"actionban": "ban <ip>", "actionunban": "unban <ip>"})
-NOTICE = ActionSpec("tell", "tell", {"norestored": "1"}, {"actionban": "tell <ip>"})
+NOTIFICATION = ActionSpec("tell", "tell", {"norestored": "1"}, {"actionban": "tell <ip>"})
 BANS = [Ban("203.0.113.9", "sshd", 1000.0, 600.0), Ban("203.0.113.10", "sshd", 1000.0, 600.0)]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where receipts lie: one ban was carried out, one is in doubt."""
-    receipts = Receipts(tmp_path, "sshd", ACTION, boot_id())
-    receipts.write([], [("203.0.113.9", 1600.0)], [("203.0.113.10", 1600.0)])
+    """A folder with a journal: one ban was carried out, one is in doubt."""
+    journal = ActionJournal(tmp_path, "sshd", ACTION, boot_id())
+    journal.write([], [("203.0.113.9", 1600.0)], [("203.0.113.10", 1600.0)])
     return tmp_path
 
 
@@ -30,13 +30,13 @@ def examined(folder: Path | None, action: ActionSpec, bans: list[Ban], address: 
     return found
 
 
-def test_receipts_tell_what_was_run_and_nobody_says_more(folder: Path) -> None:
+def test_the_journal_tells_what_was_run_and_nothing_more(folder: Path) -> None:
     (found,) = examined(folder, ACTION, BANS[:1], "203.0.113.9")
-    assert found.text.startswith("by its receipts actionban was run for 203.0.113.9; ")
+    assert found.text.startswith("according to its journal actionban ran for 203.0.113.9; ")
     assert (found.level, found.blocks) == (Level.NOTE, None)
 
 
-def test_a_ban_in_doubt_does_not_pass_for_carried_out(folder: Path) -> None:
+def test_a_ban_in_doubt_is_not_reported_as_carried_out(folder: Path) -> None:
     (found,) = examined(folder, ACTION, BANS[1:], "203.0.113.10")
     assert "actionban was not carried out for 203.0.113.10" in found.text
     assert (found.level, found.blocks) == (Level.BAD, False)
@@ -45,18 +45,18 @@ def test_a_ban_in_doubt_does_not_pass_for_carried_out(folder: Path) -> None:
     assert "1 of 2 bans were not carried out: 203.0.113.10" in whole[1].text
 
 
-def test_receipts_of_an_earlier_boot_prove_nothing(tmp_path: Path) -> None:
-    Receipts(tmp_path, "sshd", ACTION, "another boot").write([], [("203.0.113.9", 1600.0)], [])
+def test_a_journal_of_an_earlier_boot_proves_nothing(tmp_path: Path) -> None:
+    ActionJournal(tmp_path, "sshd", ACTION, "another boot").write([], [("203.0.113.9", 1600.0)], [])
     (found,) = examined(tmp_path, ACTION, BANS[:1], "203.0.113.9")
     assert found.blocks is False
     assert any("earlier boot" in finding.text for finding in examined(tmp_path, ACTION, BANS[:1]))
 
 
-def test_a_notice_keeps_nobody_out_and_is_not_amiss(tmp_path: Path) -> None:
-    (found,) = examined(tmp_path, NOTICE, BANS[:1], "203.0.113.9")
-    assert found == Finding("it tells somebody of bans, and keeps nobody out", Level.GOOD)
+def test_a_notification_blocks_no_one_and_is_fine(tmp_path: Path) -> None:
+    (found,) = examined(tmp_path, NOTIFICATION, BANS[:1], "203.0.113.9")
+    assert found == Finding("it only reports bans and blocks no one", Level.GOOD)
 
 
-def test_what_it_never_ran_is_not_its_own(tmp_path: Path) -> None:
+def test_an_action_without_a_journal_is_left_to_other_plugins(tmp_path: Path) -> None:
     assert examine(tmp_path, JAIL, ACTION, BANS, "") is None
     assert examine(None, JAIL, ACTION, BANS, "") is None

@@ -11,9 +11,10 @@ import pytest
 from guardhooks import Ban, Op
 from guardhooks.settings import load
 from guardhooks_core.actions.common.hostnames import Hostnames
-from guardhooks_core.actions.shell.commands import COMMANDS, Commands, is_served
+from guardhooks_core.actions.common.options import COMMANDS
+from guardhooks_core.actions.shell.commands import Commands, has_commands
 from guardhooks_core.actions.shell.script import build
-from guardhooks_core.actions.shell.tags import Ticket
+from guardhooks_core.actions.shell.tags import TagContext
 from tests.core.actions.shell.kit import NOW, Bench, ban
 
 FAIL2BAN = Path("/etc/fail2ban")
@@ -61,8 +62,8 @@ def test_nothing_runs(bench: Bench, value: str):
 
 
 def test_what_comes_from_the_log_is_not_expanded_again():
-    ticket = Ticket("jail", "", NOW, ban("192.0.2.1", fields={"user": "<ip><name>"}))
-    assert build("echo '<F-USER>'", ticket.value).variables == {"f2bV_F_user": "<ip><name>"}
+    context = TagContext("jail", "", NOW, ban("192.0.2.1", fields={"user": "<ip><name>"}))
+    assert build("echo '<F-USER>'", context.value).variables == {"f2bV_F_user": "<ip><name>"}
 
 
 MARK = "pwnedMARK"
@@ -75,7 +76,7 @@ def test_no_stock_file_gets_an_attackers_text_as_shell_text(tmp_path: Path):
     names = sorted(path.stem for path in (config / "action.d").glob("*.conf"))
     sections = (f"[{name}]\nenabled = true\nfilter =\naction = {name}[lines=2]\n" for name in names)
     (config / "jail.local").write_text("".join(sections))
-    actions = [action for jail in load(config).jails for action in jail.actions if is_served(action)]
+    actions = [action for jail in load(config).jails for action in jail.actions if has_commands(action)]
     assert len(actions) > 50
     hostile = Ban(
         f"$({MARK})", "jail", NOW, 60, matches=(f"'{MARK}", f'"{MARK}'), reason=MARK,
@@ -85,8 +86,8 @@ def test_no_stock_file_gets_an_attackers_text_as_shell_text(tmp_path: Path):
         commands = Commands(action, {})
         for family in commands.families:
             for command in COMMANDS:
-                ticket = Ticket("jail", family, NOW, hostile)
-                script = build(commands.text(command, family), ticket.value)
+                context = TagContext("jail", family, NOW, hostile)
+                script = build(commands.text(command, family), context.value)
                 assert MARK not in script.text, (action.name, command)
 
 

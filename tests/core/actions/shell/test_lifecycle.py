@@ -1,4 +1,4 @@
-"""What a command action does, op by op, through failures, repairs, reloads and restarts."""
+"""What an action with commands does for each operation, through failures, repairs, reloads and restarts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(bench: Bench, action: ActionSpec, *steps: tuple[Op, list[Ban]]) -> list[
     return asyncio.run(every())
 
 
-def test_a_whole_life(bench: Bench):
+def test_start_bans_unban_and_flush(bench: Bench):
     action = bench.logger()
     run(bench, action, (Op.START, [ONE]), (Op.BAN, [TWO, THREE]), (Op.UNBAN, [ONE]), (Op.FLUSH, [TWO, THREE]))
     expected = ["start", "ban 192.0.2.1", "ban 192.0.2.2", "ban 192.0.2.3"]
@@ -58,12 +58,12 @@ def test_a_longer_ban_is_prolonged(bench: Bench):
     assert bench.log == ["start", "ban 192.0.2.1", "prolong 192.0.2.1 7200"]
 
 
-def test_no_start_no_ban(bench: Bench):
+def test_a_ban_before_the_start_is_an_error(bench: Bench):
     with pytest.raises(ActionError, match="not started"):
         run(bench, bench.logger(), (Op.BAN, [ONE]))
 
 
-def test_others_actions_are_left_to_others(bench: Bench):
+def test_actions_without_commands_are_left_to_other_plugins(bench: Bench):
     assert run(bench, bench.action(), (Op.START, []), (Op.BAN, [ONE])) == [None, None]
 
 
@@ -76,7 +76,7 @@ def test_python_actions_are_not_run(bench: Bench):
 FLAKY = "echo ban <ip> >> FOLDER/log; test ! -e FOLDER/broken"
 
 
-def test_a_failed_ban_is_told_and_undone_before_it_is_done_again(bench: Bench):
+def test_a_failed_ban_is_reported_and_undone_before_it_is_done_again(bench: Bench):
     action = bench.logger(actionban=FLAKY)
     (bench.folder / "broken").touch()
     with pytest.raises(ActionError, match=r"actionban of 192\.0\.2\.1: exit status 1"):
@@ -86,7 +86,7 @@ def test_a_failed_ban_is_told_and_undone_before_it_is_done_again(bench: Bench):
     assert bench.log == ["start", "ban 192.0.2.1", "unban 192.0.2.1", "ban 192.0.2.1"]
 
 
-def test_one_that_cannot_be_banned_does_not_keep_others_from_it(bench: Bench):
+def test_one_ban_that_fails_does_not_prevent_others(bench: Bench):
     action = bench.logger(actionban="test <ip> != 192.0.2.1 && echo ban <ip> >> FOLDER/log")
     for _ in range(2):
         with pytest.raises(ActionError, match=r"192\.0\.2\.1"):
@@ -94,7 +94,7 @@ def test_one_that_cannot_be_banned_does_not_keep_others_from_it(bench: Bench):
     outcome = run(bench, action, (Op.START, [ONE, TWO]), (Op.BAN, [THREE]), (Op.CHECK, [ONE, TWO, THREE]))[-1]
     assert [line for line in bench.log if line.startswith("ban")] == ["ban 192.0.2.2", "ban 192.0.2.3"]
     assert isinstance(outcome, Outcome)
-    assert outcome.note.startswith("1 NOT done, tried again at each check: 192.0.2.1: test: actionban")
+    assert outcome.note.startswith("1 NOT done, retrying at each check: 192.0.2.1: test: actionban")
     assert outcome.failed.keys() == {"192.0.2.1"}
     assert outcome.added == 0
 
@@ -126,7 +126,7 @@ CHECKED = {
         ),
     ],
 )
-def test_what_was_torn_down_behind_our_back_is_repaired(bench: Bench, extra: dict[str, str], repair: list[str]):
+def test_what_others_removed_is_repaired(bench: Bench, extra: dict[str, str], repair: list[str]):
     action = bench.logger(**CHECKED, **extra)
     run(bench, action, (Op.START, [ONE]))
     assert bench.log == ["start", "ban 192.0.2.1"]
@@ -146,7 +146,7 @@ def test_a_repair_that_does_not_work_is_an_error(bench: Bench):
         run(bench, action, (Op.START, [ONE]), (Op.CHECK, [ONE]))
 
 
-def test_an_unban_in_ruins_repairs_only_where_it_should(bench: Bench):
+def test_an_unban_in_a_broken_family_repairs_it_only_if_configured(bench: Bench):
     extra = {"actionunban": "echo unban <ip> >> FOLDER/log; test -e FOLDER/up"}
     for flag, expected in (
         ("no", ["unban 192.0.2.1"]),
@@ -179,7 +179,7 @@ def test_a_hung_command_fails_in_time_and_delays_no_other_action(bench: Bench):
     assert not Path("/proc", (bench.folder / "pid").read_text().strip()).exists()
 
 
-def test_a_text_that_is_no_address_reaches_no_command_that_wants_one(bench: Bench):
+def test_a_text_id_reaches_no_command_that_needs_an_address(bench: Bench):
     action = bench.logger()
     run(bench, action, (Op.START, []), (Op.BAN, [ban("999.1.1.1"), ONE]), (Op.UNBAN, [ban("999.1.1.1")]))
     assert bench.log == ["start", "ban 192.0.2.1"]
@@ -199,7 +199,7 @@ def test_after_a_restart_only_the_differences_are_made(bench: Bench):
     assert bench.log == ["unban 192.0.2.2", "unban 192.0.2.3", "stop"]
 
 
-def test_after_a_reboot_all_is_built_again(bench: Bench):
+def test_after_a_reboot_everything_is_built_again(bench: Bench):
     action = bench.logger(**CHECKED)
     run(bench, action, (Op.START, [ONE]))
     (bench.folder / "up").unlink()
@@ -209,7 +209,7 @@ def test_after_a_reboot_all_is_built_again(bench: Bench):
     assert bench.log == ["stop", "start", "ban 192.0.2.1"]
 
 
-def test_with_other_commands_leftovers_are_cleared_away(bench: Bench):
+def test_after_a_restart_with_other_commands_leftovers_are_cleared(bench: Bench):
     run(bench, bench.logger(**CHECKED), (Op.START, [ONE]))
     _ = bench.log
     bench.restart()
@@ -245,7 +245,7 @@ def test_a_crash_in_the_middle_of_a_ban_leaves_it_in_force_once(bench: Bench):
     assert (bench.folder / "deny").read_text().split() == ["192.0.2.1"]
 
 
-def test_receipts_that_cannot_be_written_cost_time_only(bench: Bench):
+def test_a_journal_that_cannot_be_written_only_costs_time(bench: Bench):
     (bench.folder / "shell").write_text("not a folder")
     run(bench, bench.logger(**CHECKED), (Op.START, [ONE]), (Op.BAN, [TWO]))
     assert bench.log == ["stop", "start", "ban 192.0.2.1", "ban 192.0.2.2"]
@@ -254,7 +254,7 @@ def test_receipts_that_cannot_be_written_cost_time_only(bench: Bench):
 # --- reloads ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_changed_action_takes_the_place_of_the_former(bench: Bench):
+def test_a_changed_action_replaces_the_former_one(bench: Bench):
     old, new = bench.logger(), bench.logger(actionban="echo new <ip> >> FOLDER/log")
     run(bench, old, (Op.START, [ONE]))
     run(bench, new, (Op.START, [ONE]))
@@ -269,7 +269,7 @@ def test_a_change_that_changes_no_command_runs_none(bench: Bench):
     assert bench.log == ["start", "ban 192.0.2.1", "unban 192.0.2.1"]
 
 
-def test_actionreload_spares_the_bans(bench: Bench):
+def test_actionreload_leaves_the_bans_in_force(bench: Bench):
     old = bench.logger()
     new = bench.logger(actionreload="echo reload >> FOLDER/log", actionunban="echo new un <ip> >> FOLDER/log")
     run(bench, old, (Op.START, [ONE]))
@@ -277,7 +277,7 @@ def test_actionreload_spares_the_bans(bench: Bench):
     assert bench.log == ["start", "ban 192.0.2.1", "reload", "new un 192.0.2.1"]
 
 
-def test_two_actions_on_one_structure_leave_it_to_the_last(bench: Bench):
+def test_a_shared_structure_is_removed_with_its_last_action(bench: Bench):
     first, second = bench.logger(), bench.logger(name="second")
     run(bench, first, (Op.START, [ONE]))
     run(bench, second, (Op.START, [TWO]))
@@ -287,28 +287,28 @@ def test_two_actions_on_one_structure_leave_it_to_the_last(bench: Bench):
     assert bench.log == ["unban 192.0.2.2", "stop"]
 
 
-# --- norestored and notices ------------------------------------------------------------------------------------------
+# --- norestored and notifications -------------------------------------------------------------------------------------
 
 
-def test_norestored_bans_that_were_put_back_are_not_done_but_undone(bench: Bench):
+def test_with_norestored_restored_bans_are_not_done_but_undone(bench: Bench):
     action = bench.logger(norestored="1")
     run(bench, action, (Op.START, [ONE]), (Op.BAN, [TWO]), (Op.UNBAN, [ONE, TWO]), (Op.BAN, [ONE]))
     assert bench.log == ["start", "ban 192.0.2.2", "unban 192.0.2.1", "unban 192.0.2.2", "ban 192.0.2.1"]
 
 
-def notice(bench: Bench, ban: str = "echo told <ip> <restored> >> FOLDER/log") -> ActionSpec:
+def notification(bench: Bench, ban: str = "echo told <ip> <restored> >> FOLDER/log") -> ActionSpec:
     return bench.logger(norestored="true", actionunban="", actionban=ban)
 
 
-def test_notices_are_told_once(bench: Bench):
+def test_each_ban_is_reported_once(bench: Bench):
     steps = [(Op.START, [ONE]), (Op.BAN, [ONE, TWO]), (Op.BAN, [TWO]), (Op.START, [ONE, TWO]), (Op.FLUSH, [ONE, TWO])]
-    run(bench, notice(bench), *steps)
+    run(bench, notification(bench), *steps)
     assert bench.log == ["start", "told 192.0.2.2 0", "stop"]
 
 
-def test_a_notice_that_fails_is_not_repeated_and_fails_no_ban(bench: Bench):
+def test_a_notification_that_fails_is_not_repeated_and_fails_no_ban(bench: Bench):
     async def life() -> Outcome | bool | None:
-        action = notice(bench, "echo told <ip> >> FOLDER/log; exit 1")
+        action = notification(bench, "echo told <ip> >> FOLDER/log; exit 1")
         await bench.do(action, Op.START)
         assert await bench.do(action, Op.BAN, ONE, TWO) is True
         while bench.log_length < 3:
@@ -323,9 +323,9 @@ def test_a_notice_that_fails_is_not_repeated_and_fails_no_ban(bench: Bench):
     assert "failed, last: test: actionban of 192.0.2." in outcome.note
 
 
-def test_nobody_waits_for_a_notice(bench: Bench):
+def test_no_ban_waits_for_a_notification(bench: Bench):
     async def life() -> None:
-        action = notice(bench, "cat FOLDER/fifo")
+        action = notification(bench, "cat FOLDER/fifo")
         await bench.do(action, Op.START)
         assert await bench.do(action, Op.BAN, *(ban(f"10.0.0.{last}") for last in range(100))) is True
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
@@ -335,9 +335,9 @@ def test_nobody_waits_for_a_notice(bench: Bench):
     asyncio.run(asyncio.wait_for(life(), 10))
 
 
-def test_a_changed_notice_says_nothing_twice(bench: Bench):
+def test_a_changed_notification_reports_nothing_twice(bench: Bench):
     async def reload() -> None:
-        old, new = notice(bench), notice(bench, "echo new <ip> >> FOLDER/log")
+        old, new = notification(bench), notification(bench, "echo new <ip> >> FOLDER/log")
         await bench.do(old, Op.START)
         await bench.do(old, Op.BAN, ONE)
         await bench.do(new, Op.START, ONE)

@@ -24,7 +24,7 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_for_end(pid: int) -> None:
-    """A killed process that is nobody's child any more has no event to give."""
+    """A killed process that has lost its parent offers no event to wait for."""
     deadline = time.monotonic() + 10
     while is_alive(pid):
         assert time.monotonic() < deadline, f"{pid} still runs"
@@ -61,7 +61,7 @@ def test_a_script_that_cannot_even_be_started_is_a_failure():
     assert "could not be run" in str(result)
 
 
-def test_its_surroundings():
+def test_the_environment_of_a_script():
     result = run('umask; pwd; read line || echo no input; ps -o sid= -p $$ | tr -d " "; echo $$')
     umask, folder, read, session, pid = result.output.split("\n")[:5]
     assert (umask, folder, read) == ("0077", "/", "no input")
@@ -127,8 +127,8 @@ def test_cancelling_at_any_moment_leaves_nothing_behind(tmp_path: Path):
         wait_for_end(pid)
 
 
-def test_slow_scripts_keep_nobody_waiting(tmp_path: Path):
-    """More of them hang than there are places, and another one runs all the same."""
+def test_slow_scripts_do_not_delay_others(tmp_path: Path):
+    """More scripts hang than there are slots, and another one runs all the same."""
 
     async def crowd() -> None:
         runner = Runner()
@@ -143,7 +143,7 @@ def test_slow_scripts_keep_nobody_waiting(tmp_path: Path):
     asyncio.run(asyncio.wait_for(crowd(), 30))
 
 
-def test_scripts_of_one_lane_do_not_meet(tmp_path: Path):
+def test_scripts_of_one_lane_do_not_overlap(tmp_path: Path):
     async def count() -> None:
         runner = Runner()
         add = Script(f"n=$(cat {tmp_path}/n); sleep 0.02; echo $((n + 1)) > {tmp_path}/n")
@@ -154,7 +154,7 @@ def test_scripts_of_one_lane_do_not_meet(tmp_path: Path):
     assert (tmp_path / "n").read_text() == "10\n"
 
 
-def test_a_hung_script_lets_its_lane_go_on(tmp_path: Path):
+def test_a_hung_script_does_not_block_its_lane(tmp_path: Path):
     async def crowd() -> None:
         runner = Runner()
         hung = asyncio.ensure_future(runner.run(Script(f"cat {tmp_path}/fifo"), 60, "lane"))

@@ -8,10 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guardhooks import ActionError, ActionSpec, Ban
-from guardhooks_core.actions.shell.commands import Commands, is_served
+from guardhooks_core.actions.shell.commands import Commands, has_commands
 from guardhooks_core.actions.shell.quoting import Quote, tags
 from guardhooks_core.actions.shell.script import build
-from guardhooks_core.actions.shell.tags import Ticket, reversed_address
+from guardhooks_core.actions.shell.tags import TagContext, reversed_address
 from tests.core.actions.shell.kit import NOW, Ledger, ban
 
 
@@ -42,8 +42,8 @@ def test_static_tags(text: str, expected: str):
     assert found.text("actionban", "") == expected
 
 
-def test_a_tag_that_leads_to_itself_is_refused():
-    with pytest.raises(ActionError, match="actionban: a tag leads to itself"):
+def test_a_tag_that_refers_to_itself_is_refused():
+    with pytest.raises(ActionError, match="actionban: a tag refers to itself"):
         commands(actionban="<a>", a="x<b>", b="<a>").text("actionban", "")
 
 
@@ -55,8 +55,8 @@ def test_timeouts(text: str, seconds: float):
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "5 parsec"])
-def test_what_is_no_timeout_is_refused(text: str):
-    with pytest.raises(ActionError, match="is no time"):
+def test_an_invalid_timeout_is_refused(text: str):
+    with pytest.raises(ActionError, match="timeout"):
         _ = commands({"timeout": text}).timeout
 
 
@@ -68,9 +68,9 @@ def test_families_and_on_demand_follow_the_conditions():
     assert commands({"families": "inet6"}, a__family_inet6="y").families == ("inet6",)
 
 
-def test_only_actions_with_commands_are_served():
-    assert is_served(ActionSpec("a", "a", {}, {"actionban": "x"}))
-    assert not is_served(ActionSpec("a", "a", {"port": "22"}, {"actionban": "  ", "type": "allports"}))
+def test_which_actions_have_commands():
+    assert has_commands(ActionSpec("a", "a", {}, {"actionban": "x"}))
+    assert not has_commands(ActionSpec("a", "a", {"port": "22"}, {"actionban": "  ", "type": "allports"}))
 
 
 FULL = ban(
@@ -91,28 +91,28 @@ FULL = ban(
     ],
 )  # fmt: skip
 def test_dynamic_tags(tag: str, value: str | None):
-    assert Ticket("jail", "inet4", NOW, FULL, "h.test", Ledger()).value(tag) == value
+    assert TagContext("jail", "inet4", NOW, FULL, "h.test", Ledger()).value(tag) == value
 
 
-def test_tags_of_commands_that_concern_no_ban():
-    ticket = Ticket("jail", "inet6", NOW)
-    assert [ticket.value(tag) for tag in ("family", "time", "ip", "F-USER")] == ["inet6", "1800000000", "", ""]
+def test_tags_of_commands_without_a_ban():
+    context = TagContext("jail", "inet6", NOW)
+    assert [context.value(tag) for tag in ("family", "time", "ip", "F-USER")] == ["inet6", "1800000000", "", ""]
 
 
 def test_permanent_and_restored():
-    ticket = Ticket("jail", "", NOW, ban("x", math.inf, restored=True))
-    assert (ticket.value("bantime"), ticket.value("restored"), ticket.value("ip")) == ("-1", "1", "")
+    context = TagContext("jail", "", NOW, ban("x", math.inf, restored=True))
+    assert (context.value("bantime"), context.value("restored"), context.value("ip")) == ("-1", "1", "")
 
 
 def test_the_address_of_a_text_id_is_its_offender():
-    assert Ticket("jail", "", NOW, ban("session", fields={"ip4": "192.0.2.7"})).value("ip") == "192.0.2.7"
-    assert Ticket("jail", "", NOW, ban("999.1.1.1")).value("ip") == ""
+    assert TagContext("jail", "", NOW, ban("session", fields={"ip4": "192.0.2.7"})).value("ip") == "192.0.2.7"
+    assert TagContext("jail", "", NOW, ban("999.1.1.1")).value("ip") == ""
 
 
-def test_what_has_no_name_or_family_is_none_as_scripts_expect():
-    assert Ticket("jail", "", NOW, ban("192.0.2.1")).value("ip-host") == "None"
-    assert Ticket("jail", "", NOW, ban("2001:db8::1")).value("family") == "inet6"
-    assert Ticket("jail", "", NOW, ban("session")).value("family") == "None"
+def test_a_missing_name_or_family_is_none_as_scripts_expect():
+    assert TagContext("jail", "", NOW, ban("192.0.2.1")).value("ip-host") == "None"
+    assert TagContext("jail", "", NOW, ban("2001:db8::1")).value("family") == "inet6"
+    assert TagContext("jail", "", NOW, ban("session")).value("family") == "None"
 
 
 def test_reversed_addresses():
@@ -195,5 +195,5 @@ def test_long_values_are_cut_to_what_the_kernel_takes():
     assert len(build("<x>", {"x": "é" * 1_000_000}.get).variables["f2bV_x"]) == 32_000
 
 
-def test_text_ids_of_another_look_keep_their_meaning():
+def test_text_ids_are_passed_unchanged():
     assert Ban("a", "j", 0, 1).id == build("<fid>", {"fid": "a"}.get).text

@@ -60,7 +60,7 @@ def hook(server: Server) -> Iterator[Hook]:
     hook.do(Op.STOP)
 
 
-def test_a_ban_and_its_end_are_told(server: Server, hook: Hook) -> None:
+def test_a_ban_and_its_end_are_reported(server: Server, hook: Hook) -> None:
     ban = Ban(
         "192.0.2.1", "sshd", NOW, 600.0, count=2, failures=5, reason="5 failures", matches=("line",),
         notes={"country": "DE"},
@@ -102,7 +102,7 @@ def test_what_comes_while_the_server_is_slow_goes_in_one_message(server: Server,
     assert [id_ for request in requests[1:] for id_ in request.ids] == ids
 
 
-def test_restored_bans_are_told_only_where_that_is_wanted(server: Server) -> None:
+def test_restored_bans_are_reported_only_if_configured(server: Server) -> None:
     url = f"http://127.0.0.1:{server.port}/"
     old = Ban("192.0.2.1", "sshd", NOW, 600, restored=True)
     for options, told in (({}, 0), ({"restored": "yes"}, 1)):
@@ -123,7 +123,7 @@ def test_only_the_wanted_events(server: Server, events: str, told: list[str]) ->
 
 
 @pytest.mark.parametrize("status", [500, 503, 429, 408, 401, 404])
-def test_a_server_in_trouble_gets_it_again(server: Server, hook: Hook, status: int) -> None:
+def test_a_failed_delivery_is_retried(server: Server, hook: Hook, status: int) -> None:
     server.answers.extend([Answer(status)] * 3)
     hook.do(Op.BAN, "192.0.2.1")
     requests = server.wait_for(4)
@@ -132,7 +132,7 @@ def test_a_server_in_trouble_gets_it_again(server: Server, hook: Hook, status: i
     hook.wait_until("1 sent, 0 waiting, 0 dropped")
 
 
-def test_a_pause_that_the_server_asks_for_is_kept(server: Server, hook: Hook) -> None:
+def test_retry_after_is_respected(server: Server, hook: Hook) -> None:
     server.answers.append(Answer(429, {"Retry-After": "1"}))
     began = time.monotonic()
     hook.do(Op.BAN, "192.0.2.1")
@@ -150,7 +150,7 @@ def test_trouble_is_shown_without_the_secret_part_of_the_url(server: Server, hoo
     assert "secret" not in outcome.note + outcome.warning
 
 
-def test_the_doctor_is_told(server: Server, hook: Hook) -> None:
+def test_diagnosis(server: Server, hook: Hook) -> None:
     def found(address: str = "") -> tuple[str, Level]:
         finding = (hook.plugin.diagnose(JAIL, hook.action, address) or [])[0]
         return finding.text, finding.level
@@ -158,14 +158,14 @@ def test_the_doctor_is_told(server: Server, hook: Hook) -> None:
     hook.do(Op.BAN, "192.0.2.1")
     hook.wait_until("1 sent")
     assert found() == (f"http://127.0.0.1:{server.port}: 1 sent, 0 waiting, 0 dropped", Level.GOOD)
-    assert found("192.0.2.1") == ("it tells of bans and keeps nobody out", Level.NOTE)
+    assert found("192.0.2.1") == ("it only reports bans and blocks no one", Level.NOTE)
     server.answers.extend([Answer(500)] * 1000)
     hook.do(Op.BAN, "192.0.2.2")
     server.wait_for(3)
     assert found()[1] is Level.BAD
 
 
-def test_a_message_that_is_refused_for_good_is_dropped_and_counted(server: Server, hook: Hook) -> None:
+def test_a_permanently_refused_message_is_dropped_and_counted(server: Server, hook: Hook) -> None:
     server.answers.append(Answer(422))
     hook.do(Op.BAN, "192.0.2.1")
     assert "422" in hook.wait_until("0 sent, 0 waiting, 1 dropped").warning
@@ -173,7 +173,7 @@ def test_a_message_that_is_refused_for_good_is_dropped_and_counted(server: Serve
     assert hook.wait_until("1 sent, 0 waiting, 1 dropped").warning == ""
 
 
-def test_a_server_that_is_not_there_costs_nothing_and_is_shown(server: Server, hook: Hook) -> None:
+def test_a_server_that_is_down_delays_nothing_and_is_shown(server: Server, hook: Hook) -> None:
     server.close()
     hook.do(Op.BAN, "192.0.2.1")
     deadline = time.monotonic() + 30
@@ -216,7 +216,7 @@ def test_a_changed_action_takes_over_what_waits(server: Server, hook: Hook) -> N
     assert {id_ for request in server.requests for id_ in request.ids} == {"192.0.2.1"}
 
 
-def test_the_token_is_read_afresh_for_each_delivery(server: Server, tmp_path: Path) -> None:
+def test_the_token_is_read_again_for_each_delivery(server: Server, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("one\n")
     hook = Hook(f"http://127.0.0.1:{server.port}/", **{"token-file": str(token), "header": "X-Site: a b"})
@@ -255,7 +255,7 @@ def test_a_redirection_to_another_host_is_not_followed(server: Server, hook: Hoo
         other.close()
 
 
-def test_a_ring_of_redirections_ends(server: Server, hook: Hook) -> None:
+def test_a_redirection_loop_ends(server: Server, hook: Hook) -> None:
     server.answers.extend([Answer(307, {"Location": "/"})] * 4)
     hook.do(Op.BAN, "192.0.2.1")
     hook.wait_until("1 sent")
@@ -340,11 +340,11 @@ def test_hostile_text_is_only_text(server: Server, text: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"url": ""}, "is no address such as https://host/path"),
-        ({"url": "ftp://example.org/"}, "is no address"),
-        ({"url": "https://example.org:99999/"}, "is no address"),
-        ({"url": "https://example.org/a b"}, "is no address"),
-        ({"url": "https://example.org/\r\nX: 1"}, "is no address"),
+        ({"url": ""}, "is not a URL such as https://host/path"),
+        ({"url": "ftp://example.org/"}, "is not a URL"),
+        ({"url": "https://example.org:99999/"}, "is not a URL"),
+        ({"url": "https://example.org/a b"}, "is not a URL"),
+        ({"url": "https://example.org/\r\nX: 1"}, "is not a URL"),
         ({"url": "https://user:hunter2@example.org/"}, "token-file= or header="),
         ({"url": "http://example.org/"}, "use https, or insecure = yes"),
         ({"token-file": "token"}, "not an absolute path"),
@@ -354,11 +354,11 @@ def test_hostile_text_is_only_text(server: Server, text: str) -> None:
         ({"timeout": "1e9"}, "timeout = '1e9' is not a number from 1 to 120"),
         ({"batch": "0"}, "batch = '0' is not a whole number"),
         ({"restored": "maybe"}, "neither true nor false"),
-        ({"ca": "/nowhere.pem"}, "holds no certificates"),
+        ({"ca": "/nowhere.pem"}, "contains no readable certificates"),
         ({"uri": "https://example.org"}, r"option 'uri' is unknown; did you mean url\?"),
     ],
 )
-def test_options_that_cannot_be_right_are_refused(options: dict[str, str], message: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         Hook(**{"url": "https://example.org/", **options}).do(Op.START)
     assert "hunter2" not in str(caught.value)
@@ -370,12 +370,12 @@ def test_insecure_allows_plain_http_and_loopback_needs_it_not() -> None:
     Hook("http://example.org/", insecure="yes").do(Op.START)
 
 
-def test_what_was_never_started_says_so() -> None:
+def test_an_action_that_was_never_started_is_an_error() -> None:
     with pytest.raises(ActionError, match="not started"):
         Hook("http://localhost/").do(Op.BAN, "192.0.2.1")
     assert Hook("http://localhost/").do(Op.STOP) == Outcome()
 
 
-def test_a_file_of_the_sites_own_is_left_to_the_shell() -> None:
+def test_a_sites_own_file_is_left_to_the_shell_action() -> None:
     action = ActionSpec("webhook", "webhook", {"name": "x"}, {"actionban": "curl …"}, "/etc/webhook.conf")
     assert WebhookAction().execute_action(JAIL, action, Op.START, []) is None

@@ -205,7 +205,7 @@ def test_a_jail_that_cannot_work_is_fatal_and_the_others_run(key: str, broken: F
     assert ids(found(matcher, dated("bad 192.0.2.1"))) == ["192.0.2.1"]
 
 
-def test_a_regex_that_runs_away_is_stopped_and_told_once() -> None:
+def test_a_runaway_regex_is_stopped_and_reported_once() -> None:
     matcher = FilterMatcher([jail(r"^ <F-ID>(?:[^\[]+ )*(?:x|y)\d</F-ID>", r"^ .* <HOST> is bad$")])
     evil = "a " * 30_000
     failures = found(matcher, dated(evil, evil, "so 192.0.2.1 is bad"))
@@ -215,7 +215,7 @@ def test_a_regex_that_runs_away_is_stopped_and_told_once() -> None:
     assert not problem.fatal
 
 
-def test_an_unknown_encoding_is_told_and_utf8_is_used() -> None:
+def test_an_unknown_encoding_is_reported_and_utf8_is_used() -> None:
     spec = FilterSpec("f", failregex=("bad <HOST>",))
     matcher = FilterMatcher([Jail("j", spec, logencoding="klingon")])
     assert "klingon" in matcher.problems["j"][0].message

@@ -73,7 +73,7 @@ def test_sessions_do_not_mix() -> None:
     assert counts(["x: connect 192.0.2.1", "y: fail"]) == []
 
 
-def test_users_are_told_together() -> None:
+def test_users_of_a_session_are_reported_together() -> None:
     matcher = FilterMatcher([Jail("j", SPEC)])
     block = Chunk("".join(f"{line}\n" for line in lines_of("Cba")).encode(), "log", NOW)
     (failure,) = matcher.feed(block)
@@ -111,7 +111,7 @@ def test_a_session_of_many_lines_keeps_the_latest_of_them() -> None:
 KEYS = ("s", "s[1]", "t[1]", "t[2]", "u[2][3]", "[3]")
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from("CfbaABLDE")), max_size=40))
 @example([("s[1]", "C"), ("s[1]", "A"), ("s[1]", "f")])
 @example([("s[1]", "b"), ("s[1]", "a")])

@@ -67,9 +67,9 @@ def test_backend_options_choose_the_journal(backend: str, where: tuple[str, ...]
     ("backend", "names"),
     [
         ("systemd[journalpaht=/x]", "unknown option 'journalpaht'.*journalpath"),
-        ("systemd[journalpath=x]", "journalpath: 'x': an absolute path"),
-        ("systemd[journalfiles=x.journal]", "journalfiles: 'x.journal': an absolute path"),
-        ("systemd[journalpath=]", "journalpath: '': the value is missing"),
+        ("systemd[journalpath=x]", "journalpath: 'x': expected an absolute path"),
+        ("systemd[journalfiles=x.journal]", "journalfiles: 'x.journal': expected an absolute path"),
+        ("systemd[journalpath=]", "journalpath: '': expected a value"),
         ("systemd[journalflags=all]", "journalflags: 'all'"),
         ("systemd[journalflags=128]", "journalflags: '128'"),
         ("systemd[journalflags=16]", "journalflags: '16'.*journalpath"),

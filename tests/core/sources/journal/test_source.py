@@ -64,7 +64,7 @@ async def test_only_what_matches_is_read(folder: Path) -> None:
     assert journal.messages == ["one", "four", "six"]
 
 
-async def test_goes_on_where_it_was_closed(folder: Path) -> None:
+async def test_continues_where_it_was_closed(folder: Path) -> None:
     write(folder / "a.journal", *numbered(0, 5))
     journal = Journal(folder)
     async with journal:
@@ -114,7 +114,7 @@ async def test_what_was_logged_before_a_reboot_counts(folder: Path) -> None:
     assert journal.messages == names(0, 6)
 
 
-async def test_goes_on_with_the_next_entry_where_the_last_was_vacuumed(folder: Path) -> None:
+async def test_continues_with_the_next_entry_if_the_last_was_vacuumed(folder: Path) -> None:
     write(folder / "a.journal", *numbered(0, 5))
     journal = Journal(folder)
     async with journal:
@@ -127,7 +127,7 @@ async def test_goes_on_with_the_next_entry_where_the_last_was_vacuumed(folder: P
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", f"{int((START + 2) * 1e6)} nonsense", "", "1 --flush"])
-async def test_a_damaged_position_costs_no_entry(folder: Path, cursor: str) -> None:
+async def test_a_damaged_position_loses_no_entry(folder: Path, cursor: str) -> None:
     write(folder / "a.journal", *numbered(0, 5))
     journal = Journal(folder)
     journal.since = START + 0.5
@@ -191,7 +191,7 @@ async def test_hostile_messages_stay_one_line_each(folder: Path) -> None:
     assert journal.lines[3:] == [b"srv sshd[7]: last"]
 
 
-async def test_journalctl_is_started_again_where_it_dies(folder: Path) -> None:
+async def test_journalctl_is_restarted_when_it_dies(folder: Path) -> None:
     write(folder / "a.journal", *numbered(0, 3))
     async with Journal(folder) as journal:
         await journal.count(3)
@@ -201,11 +201,11 @@ async def test_journalctl_is_started_again_where_it_dies(folder: Path) -> None:
             write(folder / "a.journal", *numbered(round_ * 3, round_ * 3 + 3))
             await journal.count(round_ * 3 + 3)
         await journal.state("reading")
-        assert journal.source.status().detail == "journalctl was started again 3 times"
+        assert journal.source.status().detail == "journalctl was restarted 3 times"
     assert journal.messages == names(0, 12)
 
 
-async def test_journalctl_is_replaced_when_it_goes_deaf(folder: Path) -> None:
+async def test_journalctl_is_restarted_when_it_stalls(folder: Path) -> None:
     write(folder / "a.journal", *numbered(0, 3))
     async with Journal(folder, silence=0.05, grace=0.05) as journal:
         await journal.state("reading")
@@ -217,7 +217,7 @@ async def test_journalctl_is_replaced_when_it_goes_deaf(folder: Path) -> None:
     assert journal.messages == names(0, 6)
 
 
-async def test_a_quiet_journal_is_no_reason_to_start_again(folder: Path) -> None:
+async def test_a_quiet_journal_causes_no_restart(folder: Path) -> None:
     write(folder / "a.journal", *numbered(0, 3))
     async with Journal(folder, silence=0.01, grace=0.01) as journal:
         await journal.state("reading")
@@ -229,7 +229,7 @@ async def test_a_quiet_journal_is_no_reason_to_start_again(folder: Path) -> None
     assert journal.messages == names(0, 8)
 
 
-async def test_a_machine_without_journalctl_is_told_what_to_do(folder: Path) -> None:
+async def test_without_journalctl_the_remedy_is_logged(folder: Path) -> None:
     command = folder / "journalctl"
     async with Journal(folder, command=str(command)) as journal:
         await journal.state("failed")
@@ -241,7 +241,7 @@ async def test_a_machine_without_journalctl_is_told_what_to_do(folder: Path) -> 
         await journal.state("reading")
 
 
-async def test_what_journalctl_complains_about_is_told_once_with_the_remedy(
+async def test_an_error_of_journalctl_is_logged_once_with_the_remedy(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     command, runs = folder / "journalctl", folder / "runs"
@@ -254,7 +254,7 @@ async def test_what_journalctl_complains_about_is_told_once_with_the_remedy(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-async def test_a_folder_that_is_missing_is_said_and_tried_again(folder: Path) -> None:
+async def test_a_missing_folder_is_reported_and_retried(folder: Path) -> None:
     later = folder / "later"
     async with Journal(later) as journal:
         await journal.state("failed")

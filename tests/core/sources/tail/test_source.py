@@ -139,7 +139,7 @@ async def test_a_glob_that_names_rotated_files_too_reads_no_line_twice(
     assert list(reader.data) == [str(log)]
 
 
-async def test_a_file_renamed_within_a_glob_goes_on_under_its_new_name(tail: TailType, tmp_path: Path) -> None:
+async def test_a_file_renamed_within_a_glob_continues_under_its_new_name(tail: TailType, tmp_path: Path) -> None:
     append(tmp_path / "a.log", b"one\n")
     async with tail(tmp_path / "*.log") as reader:
         await reader.has(b"one\n")
@@ -233,7 +233,7 @@ async def test_a_renamed_file_is_read_to_its_end_and_on_for_a_while(tail: TailTy
         await reader.has(b"one\ntwo\nthree\nlate\nfour\n")
 
 
-async def test_a_rotated_file_is_let_go_after_its_grace_time(tail: TailType, log: Path, tmp_path: Path) -> None:
+async def test_a_rotated_file_is_closed_after_its_grace_time(tail: TailType, log: Path, tmp_path: Path) -> None:
     append(log, b"one\n")
     async with tail(log, grace=60.0) as reader:
         await reader.has(b"one\n")
@@ -298,7 +298,7 @@ async def test_a_hole_left_by_a_writer_that_does_not_append_is_skipped(
 
 
 @pytest.mark.parametrize("pause", [False, True])
-async def test_a_deleted_file_is_finished_and_the_next_one_begun(tail: TailType, log: Path, pause: bool) -> None:
+async def test_a_deleted_file_is_read_to_its_end_before_the_next_one(tail: TailType, log: Path, pause: bool) -> None:
     append(log, b"one\n")
     async with tail(log) as reader:
         await reader.has(b"one\n")
@@ -316,9 +316,7 @@ async def test_the_unterminated_end_of_a_deleted_file_comes_when_its_grace_is_ov
         await reader.has(b"one\n")
         log.unlink()
         reader.clock.now += 1
-        collector = reader.source._collector
-        assert collector is not None
-        await reader.until(lambda: bool(collector.followers[str(log)].retired))
+        await reader.until(lambda: "is gone" in reader.source.status().detail)
         reader.clock.now += 61
         await reader.has(b"one\nunfinished\n")
         await reader.until(lambda: reader.source.status().state == "waiting")
@@ -466,7 +464,7 @@ def _restored(log: Path) -> None:
         (_restored, b"two\n"),
     ],
 )
-async def test_restart_goes_on_where_it_was(
+async def test_a_restart_continues_where_it_was(
     tail: TailType, log: Path, change: Callable[[Path], None], rest: bytes
 ) -> None:
     append(log, b"zero\none\n")

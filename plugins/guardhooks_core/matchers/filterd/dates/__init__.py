@@ -1,4 +1,4 @@
-"""Dates in log lines: where they stand, and which time they mean."""
+"""Dates in log lines: where they are, and which time they mean."""
 
 from guardhooks_core.matchers.filterd.dates.detector import DateDetector
 from guardhooks_core.matchers.filterd.dates.template import DateMatch

@@ -1,4 +1,4 @@
-"""The date patterns that are tried when a filter names none, and the words that stand for them in `datepattern`."""
+"""The default date patterns, and the keywords for them in `datepattern`."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ _DEFAULT: Final = "{DEFAULT}"
 _DATE: Final = "{DATE}"
 _ISO8601: Final = r"%ExY-?%Exm-?%Exd[T ]%ExH:?%ExM:?%ExS(?:[.,]%f)?(?:\s*%z)?"
 _ANCHORED_WEIGHT: Final = 100
-# As part of another pattern an epoch number may stand anywhere, unlike with the default pattern.
+# Within another pattern an epoch number may be anywhere, unlike in the default pattern.
 ANY_EPOCH: Final = "{EPOCH}"
 
 DEFAULTS: Final = (
@@ -39,7 +39,7 @@ DEFAULTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One pattern of the list that is in force."""
+    """One pattern of the effective list."""
 
     pattern: str
     weight: int  # how readily it moves up in the list
@@ -48,9 +48,9 @@ class Entry:
 
 
 def effective_list(patterns: Sequence[str]) -> list[Entry]:
-    """All patterns that `patterns` stand for, in order; without any, the 31 defaults.
+    """All patterns that `patterns` expand to, in order; without any, the 31 defaults.
 
-    Raises `ConfigError` if a pattern stands there twice.
+    :raises ConfigError: if a pattern is listed twice.
     """
     chosen: dict[str, Entry] = {}
     own: set[str] = set()
@@ -58,7 +58,7 @@ def effective_list(patterns: Sequence[str]) -> list[Entry]:
         entries = list(_entries(pattern))
         if len(entries) == 1:
             if pattern in own:
-                msg = f"datepattern {safe_text(pattern, 200)!r} stands there twice; remove one"
+                msg = f"datepattern {safe_text(pattern, 200)!r} is listed twice; remove one"
                 raise ConfigError(msg)
             own.add(pattern)
         for entry in entries:

@@ -1,4 +1,4 @@
-"""Finds the date of a line; of several patterns, the one that fits the log at hand is learnt from the lines seen."""
+"""Finds the date of a line; of several patterns, those that match the log are learned from its lines."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from guardhooks_core.matchers.filterd.dates.language import year_for
 from guardhooks_core.matchers.filterd.dates.template import DateMatch, Looked, Template
 from guardhooks_core.matchers.filterd.dates.zones import configured_zone
 
-# Seconds after which a pattern that is not used gives way to one that is, whatever their hits.
+# Seconds after which an unused pattern ranks below a used one, whatever their hits.
 _STALE: Final = 300.0
 _EMPTY: Final = DateMatch(None, 0, 0, NONE)
 
@@ -25,7 +25,7 @@ class DateDetector:
     :param timezone: `logtimezone`, for dates without a zone: `UTC`, `CET`, `+0200`, `UTC+0200`.
     :param default_zone: their zone if `timezone` is empty; None: the one of this machine.
 
-    Raises `ConfigError` that names the pattern and the fault.
+    :raises ConfigError: naming the pattern and the fault.
     """
 
     def __init__(self, patterns: Sequence[str] = (), *, timezone: str = "", default_zone: tzinfo | None = None) -> None:
@@ -44,7 +44,7 @@ class DateDetector:
                 template.prepare(self._year)
 
     def find(self, line: str, now: float) -> DateMatch | None:
-        """The date of `line` at `now` (epoch seconds), or None; learns from it, so that the like is found faster."""
+        """The date of `line` at `now` (epoch seconds), or None; learns from it to find similar dates faster."""
         if now >= self._year_ends:
             self._enter_year(now)
         if self._last is not None:
@@ -71,7 +71,7 @@ class DateDetector:
 
     @property
     def names(self) -> Sequence[str]:
-        """The patterns in words, in the order in which they are tried; the two places of one default stay apart."""
+        """The names of the patterns, in the order in which they are tried; both variants of a default are listed."""
         return [template.name for template in self._templates] + [NONE] * self.none
 
     @property
@@ -100,7 +100,7 @@ class DateDetector:
         return self._compete(line, looked, best)
 
     def _compete(self, line: str, looked: Looked, best: _Hit | None) -> _Hit | None:
-        """The date by the first pattern that is at its usual place, else the leftmost."""
+        """The date of the first pattern that matches at its usual position, else the leftmost."""
         last = self._last
         templates = self._templates
         least = best[0].columns(best[1])[0] if best else len(line) + 1
@@ -120,7 +120,7 @@ class DateDetector:
         return best
 
     def _move_up(self, template: Template, now: float) -> None:
-        """Half way up the list, or before the patterns that never matched, if its rank allows that; else one step."""
+        """Move a pattern half way up, or before those that never matched, if its rank allows; else one step."""
         order = list(self._templates)
         place = order.index(template)
         unused = next((index for index in range(place) if not order[index].hits), place)

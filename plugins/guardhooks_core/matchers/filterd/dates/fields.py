@@ -18,7 +18,7 @@ Fields = Mapping[str, str]
 
 
 class Resolved(NamedTuple):
-    """An epoch time (None: there is no such date), right while `since <= now < until`."""
+    """An epoch time (None: there is no such date), valid while `since <= now < until`."""
 
     time: float | None
     since: float = -math.inf
@@ -26,7 +26,7 @@ class Resolved(NamedTuple):
 
 
 def resolve(fields: Fields, calendar: Calendar, now: float) -> Resolved:
-    """The time that `fields` tell, in epoch seconds; `calendar` applies if they name no zone that is known."""
+    """The time of `fields`, in epoch seconds; `calendar` applies if they name no known zone."""
     try:
         if "epoch" in fields:
             return Resolved(_epoch(fields["epoch"]))
@@ -39,7 +39,7 @@ def resolve(fields: Fields, calendar: Calendar, now: float) -> Resolved:
 
 
 def _epoch(text: str) -> float:
-    """Seconds; from 13 digits on milliseconds, from 16 on microseconds."""
+    """An epoch number in seconds; with 13 digits or more milliseconds, with 16 or more microseconds."""
     whole = len(text.partition(".")[0])
     return float(text) / (1 if whole < 13 else 1_000 if whole < 16 else 1_000_000)
 
@@ -59,7 +59,7 @@ def _civil(fields: Fields, calendar: Calendar, now: float) -> Resolved:
 
 
 def _newest(year: int | None, month: int | None, day: int | None, today: date) -> date:
-    """The date as if it were of this year, this month, today."""
+    """The date, completed with this year, this month, today."""
     if month is not None:
         return date(today.year, month, day or 1)
     if day is not None:
@@ -88,7 +88,7 @@ def _hour(fields: Fields) -> int:
 
 
 def _calendar(fields: Fields, today: date) -> tuple[int | None, int | None, int | None]:
-    """Year, month, day as far as told; day of the year or week and weekday stand in for month and day."""
+    """Year, month, day as far as given; day of the year, or week and weekday, replace month and day."""
     year = _year(fields)
     month = _month(fields)
     day = int(fields["d"]) if "d" in fields else None
@@ -141,7 +141,7 @@ def _day_of_year(fields: Fields, year: int) -> date | None:
 
 
 def _same_day(year: int, month: int, day: int) -> date:
-    """That day of that month, or of the latest month before that has it."""
+    """That day of that month, or of the latest earlier month that has it."""
     for back in range(12):
         index = year * 12 + month - 1 - back
         try:

@@ -22,7 +22,7 @@ DAYS: Final = {name[:3]: number for number, name in enumerate(_DAY_NAMES)}
 
 LINE_BEGIN: Final = "{^LN-BEG}"
 UNBOUND: Final = "{UNB}"
-# Logs older than the program carry years that a clock set back must not exclude.
+# A clock that was set back must not exclude the years in the log.
 _RELEASE_YEAR: Final = 2026
 
 _DIRECTIVES: Final = {
@@ -45,7 +45,7 @@ _DIRECTIVES: Final = {
     "ExM": (r"(?P<M>[0-5]\d)", "ExMinute"),
     "S": (r"(?P<S>[0-5]?\d|6[0-1])", "Second"),
     "ExS": (r"(?P<S>[0-5]\d|6[0-1])", "ExSecond"),
-    # Nine digits, not six: nanosecond stamps would lose the zone behind them.
+    # Nine digits, not six: nanosecond timestamps would lose the zone after them.
     "f": (r"(?P<f>[0-9]{1,9})", "Microseconds"),
     "j": (r"(?P<j>36[0-6]|3[0-5]\d|[1-2]\d\d|0[1-9]\d|00[1-9]|[1-9]\d|0[1-9]|[1-9])", "Yearday"),
     "b": (f"(?P<b>{'|'.join(MONTHS)})", "MON"),
@@ -76,8 +76,8 @@ _OPEN_RIGHT: Final = ("$", "$)", r"\b", r"\s", "**")
 EPOCH: Final = r"(?P<epoch>\d{10,11}\b(?:\.\d{3,6})?)"
 TAI64N: Final = "(?P<tai>@[0-9a-f]{24})"
 _LONG_EPOCH: Final = r"(?P<epoch>\d{10,11}(?:\d{3}(?:\.\d{1,6}|\d{3})?)?)"
-# In an audit log the number stands in `audit(…:serial)`, elsewhere at the line's begin, perhaps behind a bracket. Like
-# fail2ban in practice, nothing is asked of what follows: programs write further digits there.
+# In an audit log the number is in `audit(…:serial)`, elsewhere at the line's start, perhaps after a bracket. As in
+# fail2ban in practice, anything may follow: programs write further digits there.
 _EPOCH_PLACE: Final = r"(?:^|(?<=^\[)|(?<=\baudit\())"
 _SPECIAL: Final = {"EPOCH": EPOCH, "LEPOCH": _LONG_EPOCH, "TAI64N": TAI64N}
 _INNER_EPOCH: Final = re.compile(r"\{(L?EPOCH)\}", re.IGNORECASE)
@@ -85,7 +85,7 @@ _INNER_EPOCH: Final = re.compile(r"\{(L?EPOCH)\}", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A date pattern ready to search."""
+    """A compiled date pattern."""
 
     regex: re.Pattern[str]
     cut: int  # the group that is cut out of the line
@@ -94,12 +94,12 @@ class Compiled:
 
 
 def year_for(now_year: int) -> int:
-    """The year from which `%ExY` is built when it is `now_year`."""
+    """The year that `%ExY` is built from if the current year is `now_year`."""
     return max(now_year, _RELEASE_YEAR)
 
 
 def human_name(pattern: str) -> str:
-    """The pattern in words: `%ExY-%m` is `ExYear-Month`."""
+    """The name of the pattern: `%ExY-%m` is `ExYear-Month`."""
     named = {"ExY": "ExYear"} | {key: words for key, (_, words) in _DIRECTIVES.items()}
     words = _DIRECTIVE.sub(lambda found: named.get(found[1], found[0]), pattern)
     return words.replace(EPOCH, "Epoch").replace(TAI64N, "TAI64N")
@@ -107,7 +107,10 @@ def human_name(pattern: str) -> str:
 
 @lru_cache(maxsize=1024)
 def compile_pattern(pattern: str, year: int) -> Compiled:
-    """The regular expression for `pattern`, with `%ExY` as of `year`. Raises `ConfigError`."""
+    """The regular expression for `pattern`, with `%ExY` as of `year`.
+
+    :raises ConfigError: if the pattern is invalid.
+    """
     prefix, body = _split_prefix(pattern)
     flags = re.IGNORECASE if _NAMES_IN_WORDS.search(_composed(body)) else re.NOFLAG
     before, body = _split_flags(body)
@@ -138,7 +141,7 @@ def _split_prefix(pattern: str) -> tuple[str, str]:
 
 
 def _split_flags(body: str) -> tuple[str, str]:
-    """`(?i)` and the like must stand at the very begin of the whole expression."""
+    """Global flags such as `(?i)` must be at the very start of the whole expression."""
     end = next(_LEADING_FLAGS.finditer(body)).end()
     return body[:end], body[end:]
 
@@ -148,7 +151,7 @@ def _composed(body: str) -> str:
 
 
 def _boundaries(prefix: str, body: str) -> tuple[str, str]:
-    r"""What stands before and behind: no word may begin left of the date or go on right of it."""
+    r"""The conditions before and after: no word may start before the date or continue after it."""
     if prefix == UNBOUND:
         return "", ""
     left = "" if body.startswith(_OPEN_LEFT) else _left_boundary(body)
@@ -157,7 +160,7 @@ def _boundaries(prefix: str, body: str) -> tuple[str, str]:
 
 
 def _left_boundary(body: str) -> str:
-    """The cheapest test that no word is cut in two; it is made at every place of a line."""
+    """The cheapest test that no word is split; it is applied at every position of a line."""
     if not _has_outer_choice(body):
         if _STARTS_NO_WORD.match(body):
             return ""
@@ -193,7 +196,7 @@ def _expand(pattern: str, body: str, year: int) -> str:
 
 
 def _years(year: int) -> str:
-    """The decades from 2000 to three years from now, so that a number is not taken for a year too easily."""
+    """The decades from 2000 to three years from now, so that few numbers are mistaken for a year."""
     decades = sorted({number // 10 for number in (*range(2000, year, 3), year - 1, year + 3)})
     centuries: dict[int, str] = {}
     for decade in decades:
@@ -211,13 +214,13 @@ def _compile(pattern: str, text: str, flags: int) -> re.Pattern[str]:
 
 
 def _plain_group(regex: re.Pattern[str]) -> int:
-    """The number of the first group without a name; 0 if there is none."""
+    """The number of the first unnamed group; 0 if there is none."""
     named = set(regex.groupindex.values())
     return next((number for number in range(1, regex.groups + 1) if number not in named), 0)
 
 
 def _has_outer_choice(text: str) -> bool:
-    """Whether a `|` stands outside all groups, so that a leading `^` does not hold for all of the pattern."""
+    """Whether a `|` is outside all groups, so that a leading `^` does not apply to the whole pattern."""
     depth, in_set, escaped = 0, False, False
     for char in text:
         if escaped:

@@ -1,4 +1,4 @@
-"""One date pattern at work: compiled on first use, with the times that it found of late and where it found them."""
+"""A date pattern in use: compiled at first use, with a cache of the times it found and where it found them."""
 
 import re
 from collections.abc import Mapping
@@ -11,17 +11,17 @@ from guardhooks_core.matchers.filterd.dates.language import compile_pattern, hum
 from guardhooks_core.matchers.filterd.dates.zones import Calendar
 
 _CACHED_TIMES: Final = 256
-# So long after a full minute is what is known of it true of all its seconds, leap seconds included.
+# Seconds after a full minute for which a cached minute is valid, leap seconds included.
 _MINUTE: Final = 62
-# Of a longer line, only so many characters are searched, from the first place that looks like a date.
+# Of a longer line, only this many characters are searched, from the first position that looks like a date.
 _REACH: Final = 1024
-# No date begins so far before that place, nor, in practice, does a pattern around `{DATE}`.
+# No date starts this far before that position, nor, in practice, does a pattern around `{DATE}`.
 _BEFORE: Final = 80
 _BEFORE_AROUND: Final = 512
-# What stands behind a date and could make it longer: a fraction, a zone.
+# What may follow a date and extend it: a fraction, a zone.
 _BEHIND: Final = 64
-# A pattern of the user's own with `*` or `+` may take time that grows with the square of the line, if two of them stand
-# before the date even when it is anchored.
+# A custom pattern with `*` or `+` may take time quadratic in the line's length; with two of them before the date even
+# if it is anchored.
 _OPEN_ENDED: Final = re.compile(r"(?<!\\)[*+]|\{\d*,\}")
 _HEAD: Final = 4096
 _ANCHORED_HEAD: Final = 16384
@@ -33,7 +33,7 @@ _LOOKS: Final[Mapping[str, re.Pattern[str]]] = {
     r"%ExY%Exm%Exd(?:-|T|  ?)%ExH:?%ExM:?%ExS(?:[.,]%f)?(?:\s*%z)?": re.compile(r"2\d{7}"),
 }
 
-# Where the first hit of each look in the line is, -1: none. Shared by all templates that are tried on that line.
+# The position of the first hit of each quick test in the line (-1: none), shared by all templates tried on that line.
 Looked = dict[re.Pattern[str], int]
 
 
@@ -42,18 +42,18 @@ class DateMatch:
     """A date text in a line."""
 
     time: float | None
-    """Epoch seconds. None: the text is no possible date (29 Feb in a common year), or it is empty (`start == end`) and
-    tells no time, as with `{NONE}`."""
+    """Epoch seconds. None: the date is invalid (29 Feb in a common year), or the text is empty (`start == end`, as with
+    `{NONE}`)."""
     start: int
-    """The part of the line that is cut out begins here…"""
+    """Start of the part of the line that is cut out…"""
     end: int
-    """…and ends before this."""
+    """…and its end (exclusive)."""
     pattern: str
-    """The pattern that matched, in words."""
+    """The name of the pattern that matched."""
 
 
 class Template:
-    """A pattern of the list. `start` and `end` are the columns of what it cut out last."""
+    """A pattern of the list. `start` and `end` are the columns of its last match."""
 
     def __init__(self, entry: Entry) -> None:
         self.name: Final = human_name(entry.pattern)
@@ -76,11 +76,14 @@ class Template:
         self._edges = ("", "", "", "")
         self._times: dict[str, Resolved] = {}
         self._latest: tuple[str, Resolved, DateMatch] | None = None
-        # Fields in a look-around are no part of the matched text, so that text does not tell the time.
+        # Fields in a look-around are not part of the matched text, so the text does not determine the time.
         self._cached: Final = "(?=" not in entry.pattern and "(?<" not in entry.pattern
 
     def prepare(self, year: int) -> re.Pattern[str]:
-        """Compile, with `%ExY` as of `year`. Raises `ConfigError`."""
+        """Compile, with `%ExY` as of `year`.
+
+        :raises ConfigError: if the pattern is invalid.
+        """
         compiled = compile_pattern(self._pattern, year)
         self._fields = tuple(name for name in compiled.regex.groupindex if not name.startswith("_"))
         self._cut, self._from_begin = compiled.cut, compiled.from_begin
@@ -89,11 +92,11 @@ class Template:
         return compiled.regex
 
     def forget(self) -> None:
-        """Compile anew at the next use, perhaps for another year."""
+        """Compile again at the next use, perhaps for another year."""
         self._regex = None
 
     def columns(self, match: re.Match[str]) -> tuple[int, int]:
-        """Begin and end of what `match` cuts out."""
+        """Start and end of what `match` cuts out."""
         begin, end = match.span(self._cut)
         return (begin, end) if begin >= 0 else (match.start(), match.start())
 
@@ -107,7 +110,7 @@ class Template:
         return regex.match(line) if self._from_begin else regex.search(line)
 
     def _search_long(self, regex: re.Pattern[str], line: str, looked: Looked) -> re.Match[str] | None:
-        """As `search`, but in a part of the line only, so that a hostile line costs little."""
+        """As `search`, but only in a part of the line, so that a hostile line costs little."""
         begin, end = 0, len(line)
         if self._look is not None:
             place = _first(self._look, line, looked)
@@ -121,11 +124,11 @@ class Template:
         match = regex.match(line, begin, end) if self._from_begin else regex.search(line, begin, end)
         if match is None or end >= len(line):
             return match
-        # Once more, as the end of the searched part may have passed for the end of the line.
+        # Again, as the end of the searched part may have been taken for the end of the line.
         return regex.match(line, match.start(), match.end() + _BEHIND)
 
     def same_place(self, line: str, calendar: Calendar, now: float) -> DateMatch | None:
-        """The date in `line` if this pattern matches right where it did last; counted like any other hit."""
+        """The date in `line` if this pattern matches exactly where it did last; counted like any other hit."""
         regex = self._regex
         if regex is None or len(line) > _REACH or not (self._from_begin or self._same_place(line)):
             return None
@@ -141,7 +144,7 @@ class Template:
         return self.date(match, calendar, now)
 
     def again(self, line: str, year: int, looked: Looked) -> re.Match[str] | None:
-        """The date in `line`, sought first where this pattern matched last if the characters around look the same."""
+        """The date in `line`, searched first where this pattern matched last if the surrounding characters agree."""
         regex = self._regex or self.prepare(year)
         if self._from_begin:
             return regex.match(line) if len(line) <= _REACH else self._search_long(regex, line, looked)
@@ -152,14 +155,14 @@ class Template:
         return self.search(line, year, looked)
 
     def _same_place(self, line: str) -> bool:
-        """Whether the characters around the last columns, or inside at their ends, are those of then."""
+        """Whether the characters around the last columns, or inside at their ends, are the same as then."""
         before, first, final, behind = self._edges
         start, end = self.start, self.end
         left = line[start - 1 : start] == before or (line[start : start + 1] == first and not first.isalnum())
         return left and (line[end : end + 1] == behind or (line[end - 1 : end] == final and not final.isalnum()))
 
     def won(self, match: re.Match[str], now: float) -> None:
-        """Remember this hit, for the competition with other patterns."""
+        """Record a hit, for the ranking of the patterns."""
         self.hits += 1
         self.last_used = now
         self.start, self.end = self.columns(match)
@@ -170,7 +173,7 @@ class Template:
 
     @property
     def rank(self) -> float:
-        """The more hits and the nearer to the line's begin, the higher."""
+        """The rank: higher with more hits, and nearer to the start of the line."""
         return self.hits * self.weight / max(1, self.start)
 
     def date(self, match: re.Match[str], calendar: Calendar, now: float) -> DateMatch:
@@ -203,7 +206,7 @@ class Template:
         return Resolved(held.time + seconds, since, held.until)
 
     def _minute(self, match: re.Match[str], text: str) -> tuple[str, int]:
-        """The matched text without its seconds and their fraction (which does not count), and those seconds."""
+        """The matched text without its seconds and their fraction (which is ignored), and those seconds."""
         seconds = match["S"] if "S" in self._fields else None
         if seconds is None or not seconds.isdecimal():
             return text, 0

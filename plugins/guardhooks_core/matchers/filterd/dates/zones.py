@@ -1,4 +1,4 @@
-"""Time zones: the names and offsets that log lines and `logtimezone` carry, and the zone that applies without one."""
+"""Time zones: the names and offsets in log lines and `logtimezone`, and the zone that applies without one."""
 
 import io
 import math
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from guardhooks import ConfigError, safe_text
 
-# Hours ahead of UTC. Names are ambiguous in the world; this is the choice that fail2ban's users are used to.
+# Hours ahead of UTC. Zone names are ambiguous; these are the meanings that fail2ban uses.
 _NAMES: Final = """
 -12 Y · -11 X NUT SST · -10 W CKT HAST HST TAHT TKT · -9.5 MART MIT · -9 V AKST GAMT GIT HADT HNY
 -8 U AKDT CIST HAY HNP PST PT · -7 T HAP HNR MST PDT · -6 S CST EAST GALT HAR HNC MDT
@@ -45,7 +45,7 @@ _SECONDS: Final = _read_names(_NAMES)
 
 
 class Calendar:
-    """What turns a date into an epoch time: `zone` (None: the one of this machine), `shift` seconds ahead of it."""
+    """Converts a date to an epoch time: `zone` (None: this machine's), `shift` seconds ahead of it."""
 
     def __init__(self, zone: tzinfo | None = None, shift: int = 0) -> None:
         self._zone: Final = zone
@@ -56,7 +56,7 @@ class Calendar:
     def epoch(self, day: date, hour: int = 0, minute: int = 0, second: int = 0) -> float:
         """Seconds since 1970-01-01 UTC; a leap second is the first of the next minute.
 
-        Raises ValueError or OverflowError if there is no such time.
+        :raises ValueError, OverflowError: if there is no such time.
         """
         found = self._minutes.get((day, hour, minute))
         if found is None:
@@ -68,7 +68,7 @@ class Calendar:
         return found + second
 
     def day(self, now: float) -> tuple[date, float, float]:
-        """The day at `now`, when it began and when it ends."""
+        """The day at `now`, its start and its end."""
         today, dawn, midnight = self._day
         if not dawn <= now < midnight:
             today = datetime.fromtimestamp(now + self._shift, self._zone).date()
@@ -79,7 +79,7 @@ class Calendar:
 
 @lru_cache(maxsize=512)
 def parse_zone(text: str) -> Calendar | None:
-    """The zone of `Z`, `+0200`, `+02:00`, `CET`, `UTC+0200`, … in any case; None if that is no zone or not known."""
+    """The zone of `Z`, `+0200`, `+02:00`, `CET`, `UTC+0200`, … in any case; None for an unknown one."""
     found = _ZONE.fullmatch(text.upper())
     if not text or found is None:
         return None
@@ -95,7 +95,9 @@ def configured_zone(text: str, default: tzinfo | None) -> Calendar:
     """The zone for dates without one: `logtimezone` if it is set, else `default` (None: the machine's).
 
     `text` is what fail2ban knows (`CET`, `UTC+0200`), a name of the zone database (`Europe/Berlin`) or a POSIX rule
-    (`CET-1CEST,M3.5.0,M10.5.0/3`). Raises `ConfigError` if `text` is no zone.
+    (`CET-1CEST,M3.5.0,M10.5.0/3`).
+
+    :raises ConfigError: if `text` is not a zone.
     """
     if not text:
         return Calendar(default)

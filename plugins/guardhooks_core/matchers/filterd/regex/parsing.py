@@ -1,4 +1,4 @@
-"""The parse trees of configured regexes, and what they tell: whether they compile, which groups a match always has.
+"""The parse trees of configured regexes: whether they compile, and which groups a match always has.
 
 Python's warnings about questionable syntax are silenced: the regexes come from the configuration, not from code.
 """

@@ -10,7 +10,7 @@ import pytest
 import guardhooks
 from guardhooks import ActionSpec
 from guardhooks.settings import load
-from guardhooks_core.actions.mail.builtin_actions import CONTENTS, is_ours
+from guardhooks_core.actions.mail.builtin_actions import CONTENTS, is_builtin
 from guardhooks_core.actions.mail.parameters import OPTIONS as JAIL_OPTIONS
 
 FAIL2BAN = Path("/etc/fail2ban")
@@ -34,7 +34,7 @@ def test_all_mail_actions_of_the_installed_fail2ban_are_served(tmp_path: Path):
     names = sorted(path.stem for path in (FAIL2BAN / "action.d").glob("*mail*.conf") if "common" not in path.stem)
     found = actions(tmp_path, "\n ".join(f'{name}[dest="a@example.org", sender=b@example.org]' for name in names))
     assert set(names) == set(CONTENTS) == set(found)
-    assert [name for name in names if not is_ours(found[name])] == []
+    assert [name for name in names if not is_builtin(found[name])] == []
 
 
 @needs_stock
@@ -43,7 +43,7 @@ def test_all_mail_actions_of_the_installed_fail2ban_are_served(tmp_path: Path):
 def test_the_shortcuts_are_served(tmp_path: Path, shortcut: str, mta: str):
     found = actions(tmp_path, f"%({shortcut})s\nmta = {mta}")
     name = f"{mta}-whois{'-lines' if shortcut.endswith('l') else ''}"
-    assert is_ours(found[name])
+    assert is_builtin(found[name])
 
 
 @pytest.mark.parametrize("shortcut", ["action_mw", "action_mwl"])
@@ -56,7 +56,7 @@ def test_our_own_configuration_has_the_shortcuts_too(tmp_path: Path, shortcut: s
     [jail] = settings.jails
     assert (jail.problems, settings.problems) == ((), ())
     [mail] = [action for action in jail.actions if action.name.startswith("sendmail-whois")]
-    assert is_ours(mail)
+    assert is_builtin(mail)
     assert not mail.file
     assert mail.get("dest") == "root"
     assert ("auth.log" in mail.get("logpath")) == (shortcut == "action_mwl")
@@ -77,7 +77,7 @@ def test_our_own_configuration_has_the_shortcuts_too(tmp_path: Path, shortcut: s
     ],
 )
 def test_what_the_site_changed_is_left_to_its_file(tmp_path: Path, file: str, text: str):
-    assert not is_ours(actions(tmp_path, "sendmail-whois", **{file: text})["sendmail-whois"])
+    assert not is_builtin(actions(tmp_path, "sendmail-whois", **{file: text})["sendmail-whois"])
 
 
 @needs_stock
@@ -90,7 +90,7 @@ def test_what_the_site_changed_is_left_to_its_file(tmp_path: Path, file: str, te
     ],
 )
 def test_other_values_for_the_same_commands_change_nothing(tmp_path: Path, file: str, text: str):
-    assert is_ours(actions(tmp_path, "sendmail-whois", **{file: text})["sendmail-whois"])
+    assert is_builtin(actions(tmp_path, "sendmail-whois", **{file: text})["sendmail-whois"])
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_other_values_for_the_same_commands_change_nothing(tmp_path: Path, file:
     [({}, True), ({"native": "no"}, False), ({"actionban": "echo <ip>"}, False), ({"actionstart": ""}, True)],
 )
 def test_brackets(options: dict[str, str], ours: bool):
-    assert is_ours(ActionSpec("mail-whois", "mail-whois", options)) is ours
+    assert is_builtin(ActionSpec("mail-whois", "mail-whois", options)) is ours
 
 
 def test_other_actions_are_not_ours():
-    assert not is_ours(ActionSpec("complain", "complain"))
-    assert not is_ours(ActionSpec("sendmail-common", "x"))
+    assert not is_builtin(ActionSpec("complain", "complain"))
+    assert not is_builtin(ActionSpec("sendmail-common", "x"))
