@@ -26,11 +26,6 @@ class Folders:
     runtime: Path
     socket: Path
 
-    @property
-    def ledger(self) -> Path:
-        """The ledger's file."""
-        return self.state / "ledger.sqlite3"
-
 
 def folders(state: Path | None = None, *, socket: Path | None = None) -> Folders:
     """The folders of the daemon that keeps its state in `state`, by default those of the running user.
