@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from guardhooks.model import SourceSpec as SourceSpec
     from guardhooks.model import Totals as Totals
     from guardhooks.net.addresses import canonical as canonical
-    from guardhooks.net.addresses import own_addresses as own_addresses
     from guardhooks.net.addresses import prefix_of as prefix_of
     from guardhooks.net.addresses import widen as widen
     from guardhooks.net.prefixes import PrefixList as PrefixList
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from guardhooks.settings.option import OptionTable as OptionTable
     from guardhooks.settings.times import parse_duration as parse_duration
     from guardhooks.system.lookups import CachedLookups as CachedLookups
+    from guardhooks.system.own_addresses import own_addresses as own_addresses
     from guardhooks.text import safe_text as safe_text
     from guardhooks.views import GuardView as GuardView
     from guardhooks.views import LedgerView as LedgerView
@@ -75,7 +75,7 @@ _HOME = {
     "guardhooks.control.arguments": ("ArgumentKind",),
     "guardhooks.control.protocol": ("RequestError",),
     "guardhooks.control.requests": ("Access", "Argument", "Request", "Requests"),
-    "guardhooks.net.addresses": ("canonical", "own_addresses", "prefix_of", "widen"),
+    "guardhooks.net.addresses": ("canonical", "prefix_of", "widen"),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
     "guardhooks.engine.guard": ("Guard",),
     "guardhooks.marker": ("hookimpl", "skip_first_time_offenders"),
@@ -93,6 +93,7 @@ _HOME = {
     "guardhooks.settings.option": ("Option", "OptionTable"),
     "guardhooks.settings.times": ("parse_duration",),
     "guardhooks.system.lookups": ("CachedLookups",),
+    "guardhooks.system.own_addresses": ("own_addresses",),
     "guardhooks.text": ("safe_text",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -9,8 +9,8 @@ from typing import Final
 
 from guardhooks.control import client
 from guardhooks.system import state_folders
+from guardhooks.system.config_directories import CONFIG_DIRECTORIES
 
-_DIRECTORIES: Final = (Path("/etc/guardhooks"), Path("/etc/fail2ban"))
 _NAMES_A_PLACE: Final = re.compile(rb"^[ \t]*(?:socket|state)[ \t]*[=:][ \t]*[^\s#;]|^\[INCLUDES\]", re.MULTILINE)
 
 
@@ -42,7 +42,7 @@ def _configured(config: Path | None) -> tuple[Path | None, Path | None]:
 
     It hardly ever names any, and reading it properly takes longer than all the rest, so it is only looked through.
     """
-    directory = config or next((each for each in _DIRECTORIES if each.is_dir()), None)
+    directory = config or next((each for each in CONFIG_DIRECTORIES if each.is_dir()), None)
     if directory is None or (directory.is_dir() and not _names_a_place(directory)):
         return None, None
     from guardhooks.settings import find_directory, read_daemon

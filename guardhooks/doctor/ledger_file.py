@@ -34,7 +34,7 @@ def look_at(file: Path | None) -> Iterator[Finding]:
     if problem := _damage(file):
         yield bad(
             f"{name} is damaged: {safe_text(problem)}",
-            "restart the daemon: it sets the file aside",
+            "restart the daemon: it moves the file aside and starts a new one",
         )
     else:
         yield good(f"{name} is whole, {size / 1e6:.1f} MB")

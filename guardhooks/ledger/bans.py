@@ -1,6 +1,6 @@
-"""The bans in force and those that are over, in memory; who is banned is answered by dictionary look-ups alone.
+"""The active bans and those that are over, in memory; who is banned is answered by dictionary look-ups alone.
 
-Matches, fields and notes of a ban stay in memory only until they are on disk, where they are read when asked for.
+Matches, fields and notes of a ban stay in memory only until they are on disk, and are read from there when needed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from copy import copy
 from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from guardhooks.ledger.details import NO_DETAILS, Details, StoredBan, decoded_details, encoded_details
-from guardhooks.ledger.store import Row, text_of
+from guardhooks.ledger.tables import BanRow, text_of
 from guardhooks.model import PERMANENT, Ban
 from guardhooks.net.prefixes import PrefixMap
 
@@ -59,19 +59,18 @@ class Entry:
         return self.start + self.terms.length < other.start + other.terms.length
 
     @classmethod
-    def from_row(cls, row: Row) -> Entry:
-        columns: Any = row  # typed by the STRICT table
-        number, jail, id_, start, length, count, failures, reason, state = columns
+    def from_row(cls, row: BanRow) -> Entry:
+        number, jail, id_, start, length, count, failures, reason, state = row
         terms = Terms(jail, PERMANENT if length is None else length, text_of(reason), state)
         return cls(number, text_of(id_), start, count, failures, terms)
 
-    def row(self) -> Row:
+    def row(self) -> BanRow:
         jail, length, reason, state = self.terms
         stored = None if length == PERMANENT else length
         return self.number, jail, self.id, self.start, stored, self.count, self.failures, reason, state
 
     def ban(self, details: Details = NO_DETAILS, *, restored: bool = False) -> Ban:
-        """The ban that crosses walls."""
+        """The ban as others see it."""
         matches, fields, notes = details
         jail, length, reason, state = self.terms
         if state == "lifted":
@@ -83,7 +82,7 @@ class Entry:
     def light(self, read: Callable[[int], Details], *, restored: bool) -> Ban:
         """The same, with details that are read when somebody asks for them."""
         jail, length, reason, _ = self.terms
-        return StoredBan.made(
+        return StoredBan.create(
             self.id, jail, self.start, length, self.count, self.failures, reason, self.number, read, restored=restored
         )
 
@@ -96,7 +95,7 @@ class BanList:
     """
 
     def __init__(self, history_age: float, read_details: Callable[[Sequence[int]], Mapping[int, str]]) -> None:
-        self.dirty: dict[int, Row | None] = {}
+        self.dirty: dict[int, BanRow | None] = {}
         self.dirty_details: dict[int, str | None] = {}
         self.history_age = history_age
         self._read_details = read_details
@@ -182,13 +181,13 @@ class BanList:
         heapq.heapify(self._ends)
         return len(ahead)
 
-    def write_anew(self) -> None:
+    def mark_all_changed(self) -> None:
         """Nothing of it is on disk any more; details that had left memory are lost."""
         for entry in chain(*(bans.values() for bans in self._active.values()), *self._over.values()):
             self.dirty[entry.number] = entry.row()
         self.dirty_details |= self._details
 
-    def on_disk(self, details: Mapping[int, str | None]) -> None:
+    def mark_written(self, details: Mapping[int, str | None]) -> None:
         """These need not stay in memory."""
         for number, packed in details.items():
             if packed is not None and self._details.get(number) is packed:

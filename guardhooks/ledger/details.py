@@ -1,4 +1,7 @@
-"""What a ban carries besides its numbers, as JSON: matches, fields and notes, bounded in size."""
+"""The details of a ban: its matches, fields and notes, packed as JSON of bounded size, and read only when needed.
+
+`StoredBan` is the ban that reads them: of 100,000 bans they would take 100 MB, and most readers need none of them.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,24 @@ from typing import Any, Final, TypeAlias
 
 from guardhooks.model import NO_FIELDS, NO_OPTIONS, Ban, Fields, FieldValue
 
+Details: TypeAlias = tuple[tuple[str, ...], Fields, Mapping[str, str]]
+"""Matches, fields, notes."""
+NO_DETAILS: Final[Details] = ((), NO_FIELDS, NO_OPTIONS)
+
 _TEXT_LIMIT: Final = 2048
+"""Characters of one line or value."""
 _LINES_LIMIT: Final = 8192
+"""Characters of all match lines."""
 _FIELDS_LIMIT: Final = 64
-"""Characters of one line or value, characters of all match lines, number of fields and of notes."""
+"""Number of fields, and of notes."""
 
 _encode: Final = json.JSONEncoder(check_circular=False).encode
+_set: Final = object.__setattr__
+"""How a frozen dataclass is filled."""
+_NAMES: Final = tuple(field.name for field in fields(Ban))
 
-Details: TypeAlias = tuple[tuple[str, ...], Fields, Mapping[str, str]]
-NO_DETAILS: Final[Details] = ((), NO_FIELDS, NO_OPTIONS)
+
+# --- packed ----------------------------------------------------------------------------------------------------------
 
 
 def encoded_details(ban: Ban) -> str:
@@ -65,14 +77,13 @@ def _cut(text: str) -> str:
     return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 1] + "…"
 
 
-_NAMES: Final = tuple(field.name for field in fields(Ban))
-_set: Final = object.__setattr__
+# --- read only when needed -------------------------------------------------------------------------------------------
 
 
 class StoredBan(Ban):
-    """Equal to the `Ban` with the same values. Details that are gone from the disk are empty.
+    """A ban whose details are read from disk when somebody asks for them; those that are gone by then are empty.
 
-    Comparing what is due with the kernel takes neither matches nor fields, and of 100,000 bans they would take 100 MB.
+    Equal to the `Ban` with the same values.
     """
 
     __slots__ = ("_details", "_number", "_read")
@@ -85,11 +96,11 @@ class StoredBan(Ban):
         return Ban(*args, **values)
 
     @staticmethod
-    def made(  # noqa: PLR0917 -- a row
+    def create(  # noqa: PLR0917 -- a row
         id: str, jail: str, start: float, length: float, count: int, failures: int, reason: str, number: int,
         read: Callable[[int], Details], *, restored: bool,
     ) -> Ban:  # fmt: skip
-        """With `read`, which gets the details of the ban of that number; it may be called in any thread."""
+        """`read` reads the details of the ban with this number; it may be called in any thread."""
         ban: StoredBan = object.__new__(StoredBan)
         _set(ban, "id", id)
         _set(ban, "jail", jail)

@@ -1,35 +1,43 @@
-"""The ledger's files as files: who holds them, which is which, moving a damaged one aside, what went wrong in words."""
+"""The ledger's files as files: the lock, which file is which, moving one aside, what went wrong in words."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from guardhooks.errors import StateError
+from guardhooks.system.lock_files import locked
+
+_SIDE_FILES: Final = ("-wal", "-shm")
+"""What SQLite keeps beside a database: the changes not yet in it, and an index of them."""
+
+
+# --- one process at a time -------------------------------------------------------------------------------------------
 
 
 def lock_path(path: Path) -> Path:
+    """The file whose lock says that the ledger is in use: locks on the database itself are SQLite's own."""
     return path.with_name(path.name + ".lock")
 
 
-def hold(path: Path) -> int:
-    """Hold the file beside the database that says "in use": locks on the database itself are SQLite's own."""
+def lock_file(path: Path) -> int:
+    """Lock the ledger at `path` for this process; the lock ends when the returned descriptor is closed.
+
+    :raises StateError: it is in use, or its folder cannot be written to.
+    """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise state_error(path, "open", error) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
+        return locked(lock_path(path))
+    except BlockingIOError as error:
         msg = f"{path}: in use by another guardhooks; stop that one, or give this one a --state folder of its own"
         raise StateError(msg) from error
-    return lock
+    except OSError as error:
+        raise state_error(path, "open", error) from error
+
+
+# --- which file, and another in its place ----------------------------------------------------------------------------
 
 
 def identity_of(path: Path) -> tuple[int, int]:
@@ -41,19 +49,34 @@ def identity_of(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def move_aside(path: Path, why: object) -> str:
+def move_aside(path: Path, label: str) -> Path:
+    """Rename the file and what SQLite keeps beside it to `NAME.LABEL-TIME`; returns the new path.
+
+    :raises OSError: the folder cannot be written to.
+    """
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(path.stat().st_mtime))
-    target, number = path.with_name(f"{path.name}.damaged-{stamp}"), 1
+    target, number = path.with_name(f"{path.name}.{label}-{stamp}"), 1
     while target.exists():
-        target, number = path.with_name(f"{path.name}.damaged-{stamp}.{number}"), number + 1
+        target, number = path.with_name(f"{path.name}.{label}-{stamp}.{number}"), number + 1
     path.rename(target)
-    for suffix in ("-wal", "-shm"):
+    for suffix in _SIDE_FILES:
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
-    return f"{path} was damaged ({why}); it is kept as {target.name} and a new ledger was begun"
+    return target
+
+
+def has_pending_changes(path: Path) -> bool:
+    """Whether changes lie beside the file that are not yet in it, without which it is not up to date."""
+    with suppress(OSError):
+        return path.with_name(path.name + "-wal").stat().st_size > 0
+    return False
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
 
 
 def state_error(path: Path, doing: str, error: Exception) -> StateError:
+    """The error as its reader needs it: which file, what failed, why, and what to do."""
     cause = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else f"{error}"
     lower = cause.lower()
     if "full" in lower or "no space" in lower:
@@ -65,39 +88,3 @@ def state_error(path: Path, doing: str, error: Exception) -> StateError:
     else:
         remedy = "make the folder and the file writable for this user, or choose another folder with --state"
     return StateError(f"{path}: cannot {doing} the ledger: {cause}; {remedy}")
-
-
-def open_sealed(path: Path, application: int, version: int) -> tuple[sqlite3.Connection, sqlite3.Connection] | None:
-    """Two connections that only read, if the disk is full and the file is a whole ledger of ours; else None."""
-    if not _disk_is_full(path) or _is_unfinished(path):
-        return None
-    connections = []
-    try:
-        for _ in range(2):
-            location = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-            connection = sqlite3.connect(location, uri=True, isolation_level=None, check_same_thread=False)
-            connections.append(connection)
-        asked = [connections[0].execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-        if asked == [application, version] and connections[0].execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
-            return connections[0], connections[1]
-    except sqlite3.Error:
-        pass
-    for connection in connections:
-        connection.close()
-    return None
-
-
-def _disk_is_full(path: Path) -> bool:
-    """Whether no page is left, or none for us."""
-    try:
-        disk = os.statvfs(path)
-    except OSError:
-        return False
-    return disk.f_bavail * disk.f_frsize < 65536
-
-
-def _is_unfinished(path: Path) -> bool:
-    """Whether a log of changes lies beside it, without which the file alone is not the truth."""
-    with suppress(OSError):
-        return path.with_name(path.name + "-wal").stat().st_size > 0
-    return False

@@ -7,20 +7,21 @@ so whatever moment the process dies at, windows, bans, positions and totals on d
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from guardhooks.errors import StateError
+from guardhooks.ledger.opening import reading
 from guardhooks.ledger.state import Changes, State
-from guardhooks.ledger.store import DamagedError, Store, read_only
+from guardhooks.ledger.store import DamagedError, Store
 from guardhooks.model import Ban, Failure, Jail, Position, Record, Totals
 
 
 class Ledger:
-    """See the module. All methods save `flush` and `close` belong to the event loop's thread."""
+    """See the module. All methods except `flush` and `close` belong to the event loop's thread."""
 
     def __init__(self, store: Store | None, clock: Callable[[], float], history_age: float) -> None:
         self.rebuilt = bool(store and store.rebuilt)
@@ -38,20 +39,25 @@ class Ledger:
         """Open the ledger file, or a ledger in memory for `path=None`.
 
         `history_age` is how many seconds a ban is remembered after its end; a ban that was longer than that is
-        remembered as long as it was. It must not be smaller than the longest findtime of a recidive jail. A damaged
-        file is moved aside and begun anew: `rebuilt`; `notes` say so.
+        remembered as long as it was. It must not be smaller than the longest findtime of a recidive jail. A file that
+        is damaged or of another layout is moved aside and a new one started: `rebuilt`; `notes` say so.
 
         :raises StateError: the file cannot be used; the message says why and what to do.
         """
-        if path is None:
-            return cls(None, clock, history_age)
-        store = Store.open(path)
+        return cls(None, clock, history_age) if path is None else cls.load(Store.open(path), clock, history_age)
+
+    @classmethod
+    def load(cls, store: Store, clock: Callable[[], float], history_age: float = 86400.0) -> Ledger:
+        """A ledger over an open store, which it closes; see `open`.
+
+        :raises StateError: as `open`.
+        """
         try:
             ledger = cls(store, clock, history_age)
             try:
-                ledger._state.load(store.rows, clock())
-            except (StateError, ValueError, TypeError, struct.error) as error:  # what no check of SQLite's had found
-                store.begin_anew(error)
+                ledger._state.load(store.tables, clock())
+            except (sqlite3.Error, ValueError, TypeError, struct.error) as error:  # what no check of SQLite's had found
+                store.replace(error)
                 ledger = cls(store, clock, history_age)
         except BaseException:
             store.close()
@@ -60,20 +66,21 @@ class Ledger:
 
     @property
     def notes(self) -> Sequence[str]:
-        """What went wrong with the file and was mended."""
+        """What went wrong with the file and was repaired, or needs to be."""
         return tuple(self._store.notes) if self._store else ()
 
     @classmethod
     def snapshot(cls, path: Path, *, clock: Callable[[], float]) -> Ledger:
         """What the file at `path` holds, in memory, for those who only look; nothing where there is no file.
 
-        The file is neither taken nor changed. Matches, fields and notes of the bans stay behind.
+        The file is neither locked nor changed. Matches, fields and notes of the bans are left out.
 
         :raises StateError: the file cannot be read.
         """
         ledger = cls(None, clock, 0.0)
-        with read_only(path) as rows:
-            ledger._state.load(rows, clock())
+        with reading(path) as tables:
+            if tables is not None:
+                ledger._state.load(tables, clock())
         ledger.expire(clock())
         return ledger
 
@@ -101,7 +108,7 @@ class Ledger:
         state.failures += 1
         self._state.dirty_jails.add(name)
         self._changes += 1
-        times = state.windows.add(jail, id, time, matches, self._clock)
+        times = state.windows.count(jail, id, time, matches, self._clock)
         entry = self._bans.entry(name, id)
         if (
             not first_time_offenders
@@ -126,7 +133,7 @@ class Ledger:
             self._changes += 1
 
     def drop_jail(self, jail: str) -> None:
-        """Drop all windows of a jail that is gone. Its bans stay until they end, its totals for ever."""
+        """Drop all windows of a jail that is gone. Its bans stay until they end; its totals are kept."""
         if jail in self._state.jails:
             self._state.jails[jail].windows.clear()
             self._changes += 1
@@ -136,9 +143,9 @@ class Ledger:
     def add(self, ban: Ban) -> Ban | None:
         """Put a ban in force; returns it as stored, None if it changes nothing.
 
-        It changes nothing where a ban of this id in this jail lasts at least as long already, or where it is over
-        before it begins. A longer one replaces the present one and keeps its count; else the count is the number of
-        remembered bans of this id in this jail, those lifted by hand left out, plus one.
+        It changes nothing where a ban of this id in this jail lasts at least as long already, or where it has ended
+        already. A longer one replaces the present one and keeps its count; else the count is the number of
+        remembered bans of this id in this jail, without those that were lifted by hand, plus one.
         """
         now = self._clock()
         former = self._bans.entry(ban.jail, ban.id)
@@ -238,7 +245,7 @@ class Ledger:
 
         Calls at the same time share one write.
 
-        :raises StateError: it could not be written (disk full, read-only); it will be tried again by the next flush.
+        :raises StateError: it could not be written (disk full, read-only); the next flush retries.
         """
         due = self._changes
         async with self._lock:
@@ -267,7 +274,7 @@ class Ledger:
                 await self._write_to(self._store)
             except DamagedError:
                 if await asyncio.get_running_loop().run_in_executor(self._writer, self._store.reopen):
-                    self._state.write_anew(self._clock())
+                    self._state.mark_all_changed(self._clock())
                 await self._write_to(self._store)
         self._flushed = covered
 
@@ -278,7 +285,7 @@ class Ledger:
         except BaseException:
             self._state.put_back(changes)
             raise
-        self._state.on_disk(changes)
+        self._state.mark_written(changes)
 
 
 def _write(store: Store, changes: Changes) -> None:

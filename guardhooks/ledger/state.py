@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from guardhooks.ledger.bans import BanList, Entry
 from guardhooks.ledger.segments import unpacked_segment
-from guardhooks.ledger.store import Batch, Row, text_of
+from guardhooks.ledger.tables import BanRow, Batch, JailRow, PositionRow, SegmentRow, Tables, text_of
 from guardhooks.ledger.windows import Budget, WindowChanges, Windows
 from guardhooks.model import Position
 
 _POSITION_AGE: Final = 90 * 86400.0
-"""Positions that were not advanced for so long (dated logs, rotated out) are forgotten when the ledger opens."""
+"""Seconds after which a position that was not advanced (a dated log, rotated out) is dropped when the ledger opens."""
 
 Place: TypeAlias = tuple[str, str]
 """Source and origin."""
@@ -34,31 +34,27 @@ class JailState:
 class Changes:
     """What changed, by key: values that no longer change, None for what is gone. Safe to hand to another thread."""
 
-    jails: dict[str, Row] = field(default_factory=dict)
+    jails: dict[str, JailRow] = field(default_factory=dict)
     windows: dict[str, WindowChanges] = field(default_factory=dict)
-    bans: dict[int, Row | None] = field(default_factory=dict)
+    bans: dict[int, BanRow | None] = field(default_factory=dict)
     details: dict[int, str | None] = field(default_factory=dict)
-    positions: dict[Place, Row | None] = field(default_factory=dict)
+    positions: dict[Place, PositionRow | None] = field(default_factory=dict)
 
     def batch(self) -> Batch:
-        """The same as rows, with much work for much that changed."""
+        """The same as rows. Takes milliseconds for thousands of changes: for the writer's thread."""
         return Batch(
-            rows={
-                "jails": list(self.jails.values()),
-                "bans": [row for row in self.bans.values() if row is not None],
-                "details": [item for item in self.details.items() if item[1]],
-                "positions": [row for row in self.positions.values() if row is not None],
-            },
-            gone={
-                "windows": [(jail,) for jail, changes in self.windows.items() if changes.whole],
-                "bans": [(number,) for number, row in self.bans.items() if row is None],
-                "details": [(number,) for number, packed in self.details.items() if not packed],
-                "positions": [place for place, row in self.positions.items() if row is None],
-            },
+            jails=list(self.jails.values()),
+            bans=[row for row in self.bans.values() if row is not None],
+            details=[(number, packed) for number, packed in self.details.items() if packed],
+            positions=[row for row in self.positions.values() if row is not None],
             segments=self._segments(),
+            emptied=[(jail,) for jail, changes in self.windows.items() if changes.whole],
+            deleted_bans=[(number,) for number, row in self.bans.items() if row is None],
+            deleted_details=[(number,) for number, packed in self.details.items() if not packed],
+            deleted_positions=[place for place, row in self.positions.items() if row is None],
         )
 
-    def _segments(self) -> Iterator[Row]:
+    def _segments(self) -> Iterator[SegmentRow]:
         for jail, changes in self.windows.items():
             yield from ((jail, segment) for segment in changes.segments())
 
@@ -71,18 +67,18 @@ class State:
         self.bans = BanList(history_age, read_details)
         self.positions: dict[str, dict[str, Position]] = {}
         self.dirty_jails: set[str] = set()
-        self._dirty_positions: dict[Place, Row | None] = {}
+        self._dirty_positions: dict[Place, PositionRow | None] = {}
         self._budget = Budget()
 
     def jail(self, name: str) -> JailState:
-        """The state of a jail, begun where there is none."""
+        """The state of a jail, created where there is none."""
         state = self.jails.get(name)
         if state is None:
             state = self.jails[name] = JailState(Windows(self._budget))
         return state
 
     def advance(self, position: Position, now: float) -> None:
-        """Put a position in the place of the former one."""
+        """Replace the former position of its source and origin."""
         self.positions.setdefault(position.source, {})[position.origin] = position
         place = (position.source, position.origin)
         self._dirty_positions[place] = (*place, position.cursor, now)
@@ -96,7 +92,7 @@ class State:
         )
 
     def take(self) -> Changes:
-        """What changed since the last call; from here on it counts as written."""
+        """What changed since the last call; from now on it counts as written."""
         changes = Changes(
             jails={name: self._jail_row(name) for name in self.dirty_jails},
             windows={name: taken for name, state in self.jails.items() if (taken := state.windows.take()) is not None},
@@ -107,22 +103,22 @@ class State:
         self.dirty_jails, self.bans.dirty, self.bans.dirty_details, self._dirty_positions = set(), {}, {}, {}
         return changes
 
-    def write_anew(self, now: float) -> None:
-        """Nothing of it is on disk any more: the next `take` gives all there is."""
+    def mark_all_changed(self, now: float) -> None:
+        """Nothing of it is on disk any more: the next `take` returns all there is."""
         self.dirty_jails |= self.jails.keys()
-        self.bans.write_anew()
+        self.bans.mark_all_changed()
         for state in self.jails.values():
-            state.windows.write_anew()
+            state.windows.mark_all_changed()
         for positions in self.positions.values():
             for position in positions.values():
                 place = (position.source, position.origin)
                 self._dirty_positions.setdefault(place, (*place, position.cursor, now))
 
-    def on_disk(self, changes: Changes) -> None:
+    def mark_written(self, changes: Changes) -> None:
         """It has been written."""
-        self.bans.on_disk(changes.details)
+        self.bans.mark_written(changes.details)
         for name, windows in changes.windows.items():
-            self.jails[name].windows.on_disk(windows)
+            self.jails[name].windows.mark_written(windows)
 
     def put_back(self, changes: Changes) -> None:
         """It was not written after all."""
@@ -133,20 +129,20 @@ class State:
         for name, windows in changes.windows.items():
             self.jails[name].windows.put_back(windows)
 
-    def load(self, rows: Callable[[str], Iterable[Row]], now: float) -> None:
-        """Take over what is on disk; `rows` gives the rows of a table."""
-        columns: Any  # typed by the STRICT tables
-        for columns in rows("jails"):
-            name, findtime, failures, bans = columns
+    def load(self, tables: Tables, now: float) -> None:
+        """Load what is on disk.
+
+        :raises sqlite3.Error: it cannot be read.
+        :raises ValueError: or TypeError, struct.error: what is there makes no sense.
+        """
+        for name, findtime, failures, bans in tables.jails():
             self.jails[name] = JailState(Windows(self._budget, findtime), failures, bans)
-        for columns in rows("windows"):
-            name, segment = columns
-            self._load_windows(self.jail(text_of(name)).windows, segment)
-        for columns in rows("bans"):
-            self.bans.restore(Entry.from_row(columns), now)
-        for columns in rows("positions"):
-            *texts, advanced = columns
-            self._load_position(Position(*map(text_of, texts)), advanced, now)
+        for jail, segment in tables.segments():
+            self._load_windows(self.jail(text_of(jail)).windows, segment)
+        for row in tables.bans():
+            self.bans.restore(Entry.from_row(row), now)
+        for source, origin, cursor, advanced in tables.positions():
+            self._load_position(Position(text_of(source), text_of(origin), text_of(cursor)), advanced, now)
 
     def _load_windows(self, windows: Windows, segment: bytes) -> None:
         for id_, packed in unpacked_segment(segment):
@@ -159,6 +155,6 @@ class State:
         else:
             self.positions.setdefault(position.source, {})[position.origin] = position
 
-    def _jail_row(self, name: str) -> Row:
+    def _jail_row(self, name: str) -> JailRow:
         state = self.jails[name]
         return name, state.windows.findtime, state.failures, state.bans

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Final
 
 from guardhooks.ledger.segments import packed_segments
-from guardhooks.model import Failure, Jail
+from guardhooks.model import Jail
 
 _LINE_LIMIT: Final = 2048
 """Characters kept of one match line."""
@@ -24,9 +24,9 @@ _LINES_LIMIT: Final = 8192
 _GRACE: Final = 60.0
 """Seconds that a window stays after its end, for lines that come late."""
 _LIMIT: Final = 250_000
-"""Ids tracked in one jail; beyond it those that failed longest ago are given up."""
+"""Ids tracked in one jail; beyond it those that failed longest ago are dropped."""
 _WASTE: Final = 1 << 20
-"""Bytes on disk that windows may take beyond twice what they need before they are written anew."""
+"""Bytes on disk that windows may take beyond twice what they need before they are all rewritten."""
 _SEPARATOR: Final = b"\0"
 _HEAD: Final = struct.Struct("=II")
 _TIME: Final = struct.Struct("=d")
@@ -44,9 +44,10 @@ class Budget:
 
 @dataclass(slots=True)
 class WindowChanges:
-    """What changed in one jail's windows: None stands for "gone". With `whole`, what was on disk before goes first.
+    """What changed in one jail's windows: None stands for "gone".
 
-    `size` is known when it has been written.
+    With `whole`, all windows of the jail, what is on disk is deleted first. `size`, the bytes on disk, is known after
+    they have been written.
     """
 
     changed: dict[str, bytes | None]
@@ -54,7 +55,7 @@ class WindowChanges:
     size: int = 0
 
     def segments(self) -> Iterator[bytes]:
-        """What is to be appended on disk."""
+        """What is to be appended on disk, made one by one."""
         ids, windows = self.whole or (tuple(self.changed), tuple(self.changed.values()))
         self.size = 0
         for segment in packed_segments(ids, windows):
@@ -65,10 +66,10 @@ class WindowChanges:
 class Windows:
     """The windows of one jail, by id.
 
-    A window is held packed, in memory as on disk, for there may be hundred thousands: the number of failures since the
-    last ban, the size of the log lines, the lines separated by NUL, the times of the latest failures, ascending.
+    A window is packed, in memory as on disk, because there may be hundreds of thousands: the number of failures since
+    the last ban, the size of the log lines, the lines separated by NUL, the times of the latest failures, ascending.
 
-    Windows stand in the order of their last failure, so that those that are over are found in front.
+    Windows stand in the order of their last failure, so that those that are over come first.
     """
 
     __slots__ = ("_budget", "_by_id", "_changed", "_is_whole_due", "_limit", "_size", "_stored", "findtime")
@@ -107,13 +108,6 @@ class Windows:
     # --- counting ----------------------------------------------------------------------------------------------------
 
     def count(
-        self, jail: Jail, failure: Failure, clock: Callable[[], float]
-    ) -> tuple[tuple[float, ...], int, tuple[str, ...]]:
-        """Count one failure; returns times, failures and matches, see `Record`."""
-        times = self.add(jail, failure.id, failure.time, failure.matches, clock)
-        return times, self.failures(failure.id), self.matches(failure.id)
-
-    def add(
         self, jail: Jail, id: str, time: float, lines: Sequence[str], clock: Callable[[], float]
     ) -> tuple[float, ...]:
         """Count one failure; returns the `times` of a `Record`."""
@@ -143,7 +137,7 @@ class Windows:
     def _begin(self, id: str, time: float, text: bytes) -> tuple[float, ...]:
         """The first failure of an id: most offenders come only once."""
         if len(self._by_id) >= self._limit:
-            self._give_up()
+            self._drop_oldest()
         packed = _HEAD.pack(1, len(text)) + text + _TIME.pack(time)
         self._size += _room(id) + len(packed)
         self._changed[id] = self._by_id[id] = packed
@@ -152,7 +146,7 @@ class Windows:
     def _insert(self, times: array[float], time: float, clock: Callable[[], float]) -> tuple[int, int]:
         """Put a late failure in its place; returns where the fullest stretch that holds it begins and ends."""
         now = clock()
-        if times[-1] > now >= time:  # the clock was set back: what lies in the future says nothing any more
+        if times[-1] > now >= time:  # the clock was set back: times in the future mean nothing
             del times[bisect_right(times, now) :]
         insort(times, time)
         starts = range(bisect_left(times, time - self.findtime), bisect_left(times, time) + 1)
@@ -177,7 +171,7 @@ class Windows:
         self._budget.left -= len(new) - len(text)
         return new
 
-    # --- forgetting --------------------------------------------------------------------------------------------------
+    # --- dropping ----------------------------------------------------------------------------------------------------
 
     def forget(self, id: str) -> None:
         if self._drop(id):
@@ -192,8 +186,8 @@ class Windows:
     def expire(self, now: float) -> None:
         """Drop the windows that are over at `now`, or lie in the future since the clock was set back.
 
-        One that failed long after its neighbours in front of it, by its own log's clock, may stay as long as those.
-        Those that are over stay on disk until windows are written anew: whoever reads them there sees their age.
+        One that stands behind a window that is newer, by the clock of its own log, may stay until that one is over.
+        Those that are over stay on disk until all windows are rewritten: whoever loads them sees their age.
         """
         over = []
         for id, packed in self._by_id.items():
@@ -216,8 +210,8 @@ class Windows:
         self._budget.left += _HEAD.unpack_from(packed)[1]
         return True
 
-    def _give_up(self) -> None:
-        """Make room, for many at once: what was taken out in front is stepped over by every look there."""
+    def _drop_oldest(self) -> None:
+        """Make room for many at once: a dict steps over what was removed at its front each time it is iterated over."""
         for id in tuple(islice(self._by_id, self._limit // 100 + 1)):
             self.forget(id)
 
@@ -225,11 +219,11 @@ class Windows:
 
     @property
     def is_dirty(self) -> bool:
-        """Whether `take` would give anything."""
+        """Whether `take` would return anything."""
         return bool(self._changed or self._is_whole_due or self._stored > 2 * self._size + _WASTE)
 
     def take(self) -> WindowChanges | None:
-        """What is to be written; from here on it counts as written."""
+        """What is to be written; from now on it counts as written."""
         if not self.is_dirty:
             return None
         changes = WindowChanges(self._changed)
@@ -238,11 +232,11 @@ class Windows:
         self._changed, self._is_whole_due = {}, False
         return changes
 
-    def write_anew(self) -> None:
+    def mark_all_changed(self) -> None:
         """Nothing of it is on disk any more."""
         self._stored, self._is_whole_due = 0, True
 
-    def on_disk(self, changes: WindowChanges) -> None:
+    def mark_written(self, changes: WindowChanges) -> None:
         """They have been written."""
         self._stored = changes.size if changes.whole else self._stored + changes.size
 
@@ -252,7 +246,7 @@ class Windows:
         self._is_whole_due = changes.whole is not None
 
     def restore(self, id: str, packed: bytes | None) -> None:
-        """Put back what was on disk, in the order in which it was written there."""
+        """Load a window from disk; to be called in the order in which they were written."""
         self._drop(id)
         if packed is not None and len(packed) >= _HEAD.size + _TIME.size:
             self._by_id[id] = packed
@@ -260,7 +254,7 @@ class Windows:
             self._budget.left -= _HEAD.unpack_from(packed)[1]
 
     def restored(self, size: int) -> None:
-        """So many bytes on disk have been put back."""
+        """So many bytes on disk have been loaded."""
         self._stored += size
 
 

@@ -24,11 +24,10 @@ from guardhooks.settings.option import OptionTable
 from guardhooks.settings.problems import SettingError, as_problem, did_you_mean
 from guardhooks.settings.sources import has_journal
 from guardhooks.settings.unknown_keys import references, unknown_in_defaults, unknown_in_jail
+from guardhooks.system.config_directories import CONFIG_DIRECTORIES
 
 DIALECT: Final = "1.1.2"
 """The release of fail2ban whose dialect is spoken; `%(fail2ban_version)s` in configuration files."""
-
-SYSTEM_DIRECTORIES: Final = (Path("/etc/guardhooks"), Path("/etc/fail2ban"))
 
 
 def find_directory(explicit: Path | None) -> Path:
@@ -40,7 +39,7 @@ def find_directory(explicit: Path | None) -> Path:
         if not explicit.is_dir():
             raise ConfigError(f"{explicit}: there is no such directory; name one that holds jail.conf or jail.local")
         return explicit
-    return next((directory for directory in SYSTEM_DIRECTORIES if directory.is_dir()), PACKAGED)
+    return next((directory for directory in CONFIG_DIRECTORIES if directory.is_dir()), PACKAGED)
 
 
 def load(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from guardhooks.errors import StateError
+from guardhooks.system.lock_files import locked
 
 SOCKET_NAME: Final = "guardhooks.sock"
 LOCK_NAME: Final = "lock"
@@ -132,23 +132,23 @@ def lock(folder: Path) -> Iterator[None]:
     private_folder(folder)
     path = folder / LOCK_NAME
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = locked(path)
+    except BlockingIOError as error:
+        raise StateError(_held(folder, path)) from error
     except OSError as error:
-        raise StateError(f"lock file {path} cannot be opened: {error.strerror}") from error
+        remedy = "remove it, or name a folder on a local disk with --state DIR"
+        raise StateError(f"lock file {path} cannot be locked: {error.strerror}; {remedy}") from error
     with os.fdopen(descriptor, "r+") as file:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StateError(_held(folder, file.read(32).strip(), error)) from error
         file.truncate()
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
 
 
-def _held(folder: Path, pid: str, error: OSError) -> str:
-    if not isinstance(error, BlockingIOError):
-        return f"state folder {folder} cannot be locked: {error.strerror}; name one on a local disk with --state DIR"
+def _held(folder: Path, lock_file: Path) -> str:
+    pid = ""
+    with suppress(OSError, ValueError):
+        pid = lock_file.read_text()[:32].strip()
     holder = f"pid {pid}" if pid.isdigit() else "another process"
     return (
         f"state folder {folder} is in use by a guardhooks daemon ({holder}); "

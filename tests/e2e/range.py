@@ -108,8 +108,12 @@ class Network:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, with the folders of system tools, plain messages and no agent of the user's."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SSH_", "LC_", "GUARDHOOKS"))}
+    """This process's environment, with the folders of system tools, plain messages and no agent of the user's.
+
+    Without Python's development mode either: what runs end to end runs as it does for users.
+    """
+    left_out = ("SSH_", "LC_", "GUARDHOOKS", "PYTHONDEVMODE")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
     return {**kept, "PATH": _search_path(), "LANG": "C.UTF-8"}
 
 

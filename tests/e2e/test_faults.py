@@ -172,7 +172,7 @@ def test_a_ledger_harmed_while_it_is_in_use_is_written_anew(
         for each in (ledger, ledger.with_name("ledger.sqlite3-wal")):
             os.truncate(each, 0)
     fails(log, "198.51.100.2")
-    wait_problem(daemon, "everything was written anew from memory")
+    wait_problem(daemon, "everything was written again from memory")
     wait_banned(daemon, "198.51.100.1", "198.51.100.2")
     daemon.kill()
     again = guard(config)
@@ -191,7 +191,7 @@ def test_a_state_folder_that_is_removed_is_made_anew(guard: Guard, config: Path,
     daemon.wait_for_log("had been removed; created it again", PATIENCE)
     fails(log, "198.51.100.2")
     wait_banned(daemon, "198.51.100.1", "198.51.100.2")
-    wait_problem(daemon, "everything was written anew from memory")
+    wait_problem(daemon, "everything was written again from memory")
     assert banned(restarted(guard, daemon, config)) == ["198.51.100.1", "198.51.100.2"]
 
 

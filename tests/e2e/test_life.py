@@ -128,7 +128,7 @@ def test_a_damaged_ledger_is_put_aside_and_that_is_said(daemon: Daemon, config: 
     [line] = [line for line in again.log.splitlines() if " was damaged " in line]
     [aside] = ledger.parent.glob("ledger.sqlite3.damaged-*[0-9]")
     assert f"{ledger} was damaged" in line
-    assert f"it is kept as {aside.name} and a new ledger was begun" in line
+    assert f"it is kept as {aside.name} and a new ledger was started" in line
     assert aside.read_bytes().startswith(b"not a ledger")
     assert [problem for problem in again.ask("status")["problems"] if aside.name in problem]
     again.command("ban", "plain", "198.51.100.8")

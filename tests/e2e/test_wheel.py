@@ -24,10 +24,7 @@ class Installation:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        source, wheels = folder / "source", folder / "wheels"
-        shutil.copytree(ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(".*", "*.pyc", "dist", "build"))
-        _pip(Path(sys.executable), "wheel", "--no-deps", "--wheel-dir", wheels, source)
-        [self.wheel] = wheels.glob("guardhooks-*.whl")
+        self.wheel = Path(os.environ["TOX_PACKAGE"]) if "TOX_PACKAGE" in os.environ else _built(folder)
         venv.create(folder / "venv", with_pip=True)
         _pip(folder / "venv" / "bin" / "python", "install", self.wheel)
         self.elsewhere = folder / "elsewhere"
@@ -52,6 +49,15 @@ class Installation:
         return {**kept, "HOME": str(self.elsewhere)}
 
 
+def _built(folder: Path) -> Path:
+    """The checkout's wheel, where tox has not built it already."""
+    source, wheels = folder / "source", folder / "wheels"
+    shutil.copytree(ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(".*", "*.pyc", "dist", "build"))
+    _pip(Path(sys.executable), "wheel", "--no-deps", "--wheel-dir", wheels, source)
+    [wheel] = wheels.glob("guardhooks-*.whl")
+    return wheel
+
+
 def _pip(python: Path, *words: str | Path) -> None:
     done = subprocess.run(
         [python, "-m", "pip", *words, "--quiet", "--disable-pip-version-check"],
@@ -65,7 +71,10 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return Installation(tmp_path_factory.mktemp("wheel"))
 
 
-pytestmark = pytest.mark.timeout(300)  # packages are fetched and built
+pytestmark = [
+    pytest.mark.timeout(300),  # packages are fetched and built
+    pytest.mark.xdist_group("wheel"),  # one installation for all
+]
 
 
 def test_it_holds_the_contract_and_the_configuration_once_and_no_tests(installation: Installation) -> None:

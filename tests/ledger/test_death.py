@@ -21,16 +21,21 @@ import asyncio, json, os, sys
 from pathlib import Path
 from guardhooks import Ban, Failure, Jail, Position
 from guardhooks.ledger import Ledger
+from guardhooks.ledger.state import State
+from guardhooks.ledger.store import Store
 
 def say(**facts):
     os.write(1, json.dumps(facts).encode() + b"\\n")
 
 async def live():
-    ledger = Ledger.open(Path(sys.argv[1]), clock=lambda: 1000.0)
+    store = Store.open(Path(sys.argv[1]))
+    state = State(86400.0, store.details)
+    state.load(store.tables, 1000.0)
+    ledger = Ledger.load(store, lambda: 1000.0)
     position = ledger.positions("s").get("o")
     number = int(position.cursor) if position else 0
     jail = Jail("j", maxretry=10**6)
-    windows, totals = ledger._state.jail("j").windows, ledger.totals("j")
+    windows, totals = state.jail("j").windows, ledger.totals("j")
     say(pid=os.getpid(), start=number, failures=totals.failures, bans=totals.bans, tracked=totals.tracked,
         counts=sum(map(windows.failures, windows)), banned=[[ban.id, *ban.matches] for ban in ledger.active()])
     while True:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from guardhooks import PERMANENT, Ban, Failure, Jail, Position, StateError
 from guardhooks.ledger import Ledger, Totals
+from guardhooks.ledger.store import Store
 from guardhooks.ledger.windows import Budget, Windows
 
 JAIL = Jail("sshd", maxretry=3, findtime=600)
@@ -139,11 +140,15 @@ def test_windows_from_before_the_clock_was_set_back_go(ledger: Ledger) -> None:
     assert ledger.totals("sshd").tracked == 1
 
 
-def test_a_flood_of_ids_gives_up_those_that_failed_longest_ago() -> None:
+def count(windows: Windows, jail: Jail, failure: Failure) -> None:
+    windows.count(jail, failure.id, failure.time, failure.matches, Clock())
+
+
+def test_a_flood_of_ids_drops_those_that_failed_longest_ago() -> None:
     windows = Windows(Budget(), limit=1000)
     for number in range(5000):
-        windows.count(JAIL, failure("steady", number), Clock())
-        windows.count(JAIL, failure(f"id {number}", number), Clock())
+        count(windows, JAIL, failure("steady", number))
+        count(windows, JAIL, failure(f"id {number}", number))
     assert 900 <= len(windows) <= 1000
     assert windows.failures("steady") == 5000
     assert windows.failures("id 4999") == 1
@@ -154,27 +159,27 @@ def test_where_lines_take_too_much_memory_the_latest_are_kept() -> None:
     jail = Jail("sshd", maxretry=100, maxmatches=10)
     windows = Windows(Budget(1000))
     for number in range(5):
-        windows.count(jail, failure("a", number, f"{number}" * 190), Clock())
+        count(windows, jail, failure("a", number, f"{number}" * 190))
     assert windows.matches("a") == tuple(f"{number}" * 190 for number in range(5))
     for number in range(5, 8):
-        windows.count(jail, failure("a", number, f"{number}" * 190), Clock())
+        count(windows, jail, failure("a", number, f"{number}" * 190))
     assert windows.matches("a") == tuple(f"{number}" * 190 for number in range(3, 8))
-    windows.count(jail, failure("b", 9, "x" * 100), Clock())
+    count(windows, jail, failure("b", 9, "x" * 100))
     assert windows.matches("b") == ()
     windows.forget("a")
-    windows.count(jail, failure("b", 10, "y" * 100), Clock())
+    count(windows, jail, failure("b", 10, "y" * 100))
     assert windows.matches("b") == ("y" * 100,)
 
 
 def test_more_lines_on_disk_than_memory_allows_stay_as_they_are() -> None:
     full, windows = Windows(Budget()), Windows(Budget(10))
     for number in range(3):
-        full.count(JAIL, failure("a", number, "x" * 100), Clock())
+        count(full, JAIL, failure("a", number, "x" * 100))
     for id, packed in full.take().changed.items():  # type: ignore[union-attr]
         windows.restore(id, packed)
-    windows.count(JAIL, failure("a", 3, "new"), Clock())
+    count(windows, JAIL, failure("a", 3, "new"))
     assert windows.matches("a")[-1] == "new"
-    windows.count(JAIL, failure("a", 4, "y" * 500), Clock())
+    count(windows, JAIL, failure("a", 4, "y" * 500))
     assert windows.matches("a")[-1] == "new"
 
 
@@ -309,15 +314,15 @@ def test_a_flush_that_fails_loses_nothing(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "ledger.sqlite"
 
     async def scenario() -> None:
-        ledger = Ledger.open(path, clock=clock)
-        assert ledger._store is not None
-        ledger._store.connection.execute("PRAGMA query_only = ON")
+        store = Store.open(path)
+        ledger = Ledger.load(store, clock)
+        store.connection.execute("PRAGMA query_only = ON")
         ledger.add(ban())
         ledger.count(JAIL, failure("a", 1))
         with pytest.raises(StateError, match="cannot write the ledger"):
             await ledger.flush()
         ledger.count(JAIL, failure("a", 2))
-        ledger._store.connection.execute("PRAGMA query_only = OFF")
+        store.connection.execute("PRAGMA query_only = OFF")
         ledger = await reopened(ledger, path, clock)
         assert ledger.totals("sshd") == Totals(failures=2, tracked=1, bans=1, banned=1)
         await ledger.close()
@@ -327,10 +332,10 @@ def test_a_flush_that_fails_loses_nothing(tmp_path: Path, clock: Clock) -> None:
 
 def test_flushes_at_the_same_time_share_one_write(tmp_path: Path, clock: Clock) -> None:
     async def scenario() -> list[str]:
-        ledger = Ledger.open(tmp_path / "ledger.sqlite", clock=clock)
-        assert ledger._store is not None
+        store = Store.open(tmp_path / "ledger.sqlite")
+        ledger = Ledger.load(store, clock)
         statements: list[str] = []
-        ledger._store.connection.set_trace_callback(statements.append)
+        store.connection.set_trace_callback(statements.append)
         ledger.add(ban())
         await asyncio.gather(*(ledger.flush() for _ in range(10)))
         await ledger.close()
@@ -341,13 +346,13 @@ def test_flushes_at_the_same_time_share_one_write(tmp_path: Path, clock: Clock) 
 
 def test_an_idle_ledger_writes_nothing(tmp_path: Path, clock: Clock) -> None:
     async def scenario() -> list[str]:
-        ledger = Ledger.open(tmp_path / "ledger.sqlite", clock=clock)
-        assert ledger._store is not None
+        store = Store.open(tmp_path / "ledger.sqlite")
+        ledger = Ledger.load(store, clock)
         ledger.add(ban())
         ledger.count(JAIL, failure("a", 10_000))
         await ledger.flush()
         statements: list[str] = []
-        ledger._store.connection.set_trace_callback(statements.append)
+        store.connection.set_trace_callback(statements.append)
         for _ in range(10):
             clock.now += 0.5
             ledger.expire(clock.now)

@@ -8,12 +8,14 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from guardhooks import Ban, Failure, Jail, Position, StateError
 from guardhooks.ledger import Ledger
+from guardhooks.ledger.store import Store
 
 
 def clock() -> float:
@@ -96,14 +98,25 @@ def test_a_foreign_database_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "l").read_bytes() == before
 
 
-@pytest.mark.parametrize(("layout", "age"), [(99, "newer"), (1, "older")])
-def test_another_layout_is_refused(tmp_path: Path, layout: int, age: str) -> None:
+@pytest.mark.parametrize(("layout", "age"), [(99, "newer"), (0, "older")])
+def test_a_file_of_another_layout_is_kept_and_a_new_one_started(tmp_path: Path, layout: int, age: str) -> None:
     written(tmp_path / "l")
-    other = sqlite3.connect(tmp_path / "l")
-    other.execute(f"PRAGMA user_version = {layout}")
-    other.close()
-    with pytest.raises(StateError, match=f"{age} guardhooks"):
-        opened(tmp_path / "l")
+    with closing(sqlite3.connect(tmp_path / "l")) as other:
+        other.execute(f"PRAGMA user_version = {layout}")
+    ledger = opened(tmp_path / "l")
+    (kept,) = tmp_path.glob(f"l.layout-{layout}-*")
+    (note,) = ledger.notes
+    assert f"was written by a{'n' * (age == 'older')} {age} guardhooks (layout {layout}, " in note
+    assert f"it is kept as {kept.name} and a new ledger was started" in note
+    assert ledger.rebuilt
+    assert ledger.active() == []
+    ledger.add(Ban("new", "j", 1000, 600))
+    closed(ledger)
+    with closing(sqlite3.connect(kept)) as other:
+        assert other.execute("SELECT id FROM bans").fetchall() == [("id 0",)]
+    ledger = opened(tmp_path / "l")
+    assert ([ban.id for ban in ledger.active()], ledger.notes) == (["new"], ())
+    closed(ledger)
 
 
 def test_a_folder_in_its_place_is_moved_aside(tmp_path: Path) -> None:
@@ -178,7 +191,7 @@ def test_a_file_that_is_harmed_while_it_is_in_use_is_written_anew(tmp_path: Path
         return ledger
 
     ledger = asyncio.run(scenario())
-    assert "everything was written anew from memory" in "".join(ledger.notes)
+    assert "everything was written again from memory" in "".join(ledger.notes)
     closed(ledger)
     ledger = opened(path)
     assert not ledger.rebuilt
@@ -200,13 +213,13 @@ def test_a_file_that_others_could_write_is_the_owners_again(tmp_path: Path) -> N
 
 def test_a_disk_that_is_read_only_for_a_while_costs_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
-        ledger = opened(tmp_path / "l")
-        assert ledger._store is not None
-        ledger._store.connection.execute("PRAGMA query_only = ON")
+        store = Store.open(tmp_path / "l")
+        ledger = Ledger.load(store, clock)
+        store.connection.execute("PRAGMA query_only = ON")
         ledger.add(Ban("id", "j", 1000, 600))
         with pytest.raises(StateError, match="make the folder and the file writable"):
             await ledger.flush()
-        ledger._store.connection.execute("PRAGMA query_only = OFF")
+        store.connection.execute("PRAGMA query_only = OFF")
         await ledger.close()
 
     asyncio.run(scenario())
@@ -217,15 +230,15 @@ def test_a_disk_that_is_read_only_for_a_while_costs_nothing(tmp_path: Path) -> N
 
 def test_a_full_disk_is_reported_and_the_changes_wait(tmp_path: Path) -> None:
     async def scenario() -> None:
-        ledger = opened(tmp_path / "l")
-        assert ledger._store is not None
-        (pages,) = ledger._store.connection.execute("PRAGMA page_count").fetchone()
-        ledger._store.connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+        store = Store.open(tmp_path / "l")
+        ledger = Ledger.load(store, clock)
+        (pages,) = store.connection.execute("PRAGMA page_count").fetchone()
+        store.connection.execute(f"PRAGMA max_page_count = {pages + 2}")
         for number in range(2000):
             ledger.add(Ban(f"id {number}", "j", 1000, 600))
         with pytest.raises(StateError, match="free some disk space"):
             await ledger.flush()
-        ledger._store.connection.execute("PRAGMA max_page_count = 1000000")
+        store.connection.execute("PRAGMA max_page_count = 1000000")
         await ledger.close()
 
     asyncio.run(scenario())

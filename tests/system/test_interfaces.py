@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from guardhooks.net.addresses import own_addresses
 from guardhooks.system.interfaces import interface_addresses
+from guardhooks.system.own_addresses import own_addresses
 
 SCRIPT = """
 ip link set lo up

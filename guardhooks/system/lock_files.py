@@ -1,0 +1,23 @@
+"""Lock files: one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+
+def locked(path: Path) -> int:
+    """Open or create (mode 0600) a lock file and lock it; closing the returned descriptor releases it, as does the
+    end of the process.
+
+    :raises BlockingIOError: another open descriptor holds the lock.
+    :raises OSError: it cannot be opened, is a symbolic link, or its file system knows no locks.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
