@@ -93,6 +93,10 @@ class OptionTable:
     def __iter__(self) -> Iterator[Option[Any]]:
         return iter(self.options)
 
+    @property
+    def option_names(self) -> frozenset[str]:
+        return frozenset(option.name for option in self.options)
+
     def applies_to(self, place: Place, name: str = "") -> bool:
         """Whether the options may stand there, in the brackets of this action or filter."""
         return self.place == place and (not self.names or name in self.names)

@@ -108,7 +108,12 @@ def number(low: float = -math.inf, high: float = math.inf) -> OptionType[float]:
     description = f"a number{limits}"
 
     def parse(text: str) -> float:
-        value = parse_number(text)
+        try:
+            value = parse_number(text)
+        except ConfigError:
+            if limits:
+                raise _refuse(text, description) from None
+            raise
         if not low <= value <= high:
             raise _refuse(text, description)
         return value

@@ -12,8 +12,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban, Finding, GuardView, Jail, Level, Op, Outcome, hookimpl, safe_text
+from guardhooks import (
+    ActionError,
+    ActionSpec,
+    Ban,
+    Finding,
+    GuardView,
+    Jail,
+    Level,
+    Op,
+    OptionTable,
+    Outcome,
+    hookimpl,
+    safe_text,
+)
 from guardhooks_core.actions.firewall.errors import PrivilegeError, ToolMissingError
+from guardhooks_core.actions.firewall.parameters import PASSING_NAMES, table_of
 
 logger = logging.getLogger("guardhooks.auto")
 
@@ -119,6 +133,12 @@ def _no_way(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+@hookimpl
+def declare_options() -> list[OptionTable]:
+    """See the contract."""
+    return [table_of(PASSING_NAMES, sets=True)]
 
 
 _plugin = AutoAction()

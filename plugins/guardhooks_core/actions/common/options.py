@@ -5,15 +5,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection
-from typing import Final
+from typing import Final, TypeVar
 
-from guardhooks import ActionSpec, ConfigError, safe_text
+from guardhooks import ActionSpec, ConfigError, Option, option_types, safe_text
+
+T = TypeVar("T")
 
 PASSED: Final = frozenset({"name", "actname", "native", "port", "protocol", "chain", "bantime"})
 """What every action may be given: `action = %(action_)s` hands `port` and the like to whatever `banaction` names."""
 
-_TRUE: Final = frozenset({"yes", "true", "on", "1"})
-_FALSE: Final = frozenset({"no", "false", "off", "0"})
 _COMMANDS: Final = frozenset({
     "actionstart", "actionstop", "actionflush", "actionreload", "actioncheck", "actionrepair", "actionban",
     "actionprolong", "actionreban", "actionunban",
@@ -43,30 +43,18 @@ def refuse_unknown(action: ActionSpec, known: Collection[str]) -> None:
         raise fault(action, f"option {safe_text(name, 40)!r} is unknown; {hint}")
 
 
-def flag(action: ActionSpec, key: str, *, default: bool) -> bool:
-    """A yes or no.
+def value(action: ActionSpec, option: Option[T], default: T | None = None) -> T:
+    """The value of a declared option; where it is not set, `default`, or else the option's own default.
 
-    :raises ConfigError: when it is neither.
+    :raises ConfigError: when it is not allowed.
     """
-    text = action.get(key).strip().lower()
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    if text:
-        raise fault(action, f"{key} = {safe_text(text, 40)!r} is neither yes nor no")
-    return default
-
-
-def number(action: ActionSpec, key: str, default: float, *, least: float, most: float) -> float:
-    """A number within limits.
-
-    :raises ConfigError: when it is none, or outside.
-    """
-    text = action.get(key).strip()
+    text = action.get(option.name).strip()
     if not text:
-        return default
-    if re.fullmatch(r"[0-9]{1,12}(?:\.[0-9]{1,6})?", text) and least <= float(text) <= most:
-        return float(text)
-    raise fault(action, f"{key} = {safe_text(text, 40)!r} is no number from {least:g} to {most:g}")
+        return option.default if default is None else default
+    try:
+        return option.parse(text)
+    except ConfigError as error:
+        raise fault(action, f"{option.name} = {safe_text(str(error), 300)}") from None
 
 
 def for_family(action: ActionSpec, key: str, version: int) -> str:
@@ -81,7 +69,10 @@ def for_family(action: ActionSpec, key: str, version: int) -> str:
 
 def is_wanted_native(action: ActionSpec) -> bool:
     """Whether the brackets leave the action to a plugin, that is, do not say `native = no`."""
-    return action.get("native", "yes").strip().lower() not in _FALSE
+    try:
+        return option_types.BOOLEAN.parse(action.get("native").strip() or "yes")
+    except ConfigError:
+        return True  # `native = rules` asks for another plugin
 
 
 def has_commands_like(action: ActionSpec, **patterns: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, Jail, Level, Op, Outcome, hookimpl
+from guardhooks import ActionSpec, Ban, Finding, Jail, Level, Op, Option, OptionTable, Outcome, hookimpl, option_types
 from guardhooks_core.actions.common.options import has_commands_like, is_wanted_native, refuse_unknown
 from guardhooks_core.actions.conntrack import table
 from guardhooks_core.actions.conntrack.delayed_cut import Afterwards
@@ -17,7 +17,15 @@ from guardhooks_core.actions.conntrack.traffic import Traffic
 from guardhooks_core.actions.firewall.entries import entries_of, parse_entry
 
 NAME: Final = "conntrack"
-_OPTIONS: Final = ("port", "protocol")
+OPTIONS: Final = OptionTable(
+    "action",
+    (
+        Option("port", option_types.TEXT, "", "only connections to these ports of this machine", default_text="all"),
+        Option("protocol", option_types.TEXT, "all", "`tcp`, `udp`, …, a list of them, or `all`"),
+    ),
+    names=(NAME,),
+    title="Action `conntrack`",
+)
 
 
 class ConntrackAction:
@@ -32,7 +40,7 @@ class ConntrackAction:
         if not _is_served(action):
             return None
         if op is Op.START:
-            refuse_unknown(action, _OPTIONS)
+            refuse_unknown(action, OPTIONS.option_names)
             Traffic.of(action)
             table.probe()
             return Outcome(note="conntrack: open connections are cut when a ban comes")
@@ -85,6 +93,12 @@ def cut(action: ActionSpec, bans: Sequence[Ban]) -> int:
     found = table.connections_of(offenders, Traffic.of(action)) if offenders else []
     table.delete(found)
     return len(found)
+
+
+@hookimpl
+def declare_options() -> list[OptionTable]:
+    """See the contract."""
+    return [OPTIONS]
 
 
 _plugin = ConntrackAction()

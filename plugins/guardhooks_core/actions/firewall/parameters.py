@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from guardhooks import ActionError, ActionSpec, safe_text
-from guardhooks_core.actions.common.options import for_family, is_wanted_native
+from guardhooks import ActionError, ActionSpec, ConfigError, Option, OptionTable, option_types, safe_text
+from guardhooks_core.actions.common.options import for_family, is_wanted_native, value
 from guardhooks_core.actions.firewall.ports import Ports, parse_ports
 from guardhooks_core.actions.firewall.verdict import Verdict, parse_verdict
 
@@ -17,6 +17,45 @@ _PROTOCOLS: Final = (*_WITH_PORTS, "icmp", "icmpv6", "esp", "ah", "gre")
 _ALIASES: Final = {"ipv6-icmp": "icmpv6", "icmp6": "icmpv6", "0": "all", "any": "all", "6": "tcp", "17": "udp"}
 _TYPES: Final = ("multiport", "allports", "oneport")
 _CHAIN: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.:-]{0,27}")
+
+_MOST_ELEMENTS: Final = (1 << 32) - 1
+_MAXELEM: Final = Option(
+    "maxelem",
+    option_types.integer(0, _MOST_ELEMENTS),
+    0,
+    "how many entries each set may hold; nftables: 0 for no limit",
+    default_text="ipset 1048576, nftables 0",
+)
+_AGGREGATE: Final = Option(
+    "aggregate", option_types.BOOLEAN, False, "when a set is full, neighbours are merged into prefixes"
+)
+_WIDEST: Final[Mapping[int, Option[int]]] = {
+    4: Option("aggregateipv4", option_types.integer(8, 32), 24, "never into IPv4 prefixes wider than this"),
+    6: Option("aggregateipv6", option_types.integer(8, 128), 56, "never into IPv6 prefixes wider than this"),
+}
+_STRANGERS: Final = Option(
+    "strangers",
+    option_types.choice("remove", "adopt"),
+    "remove",
+    "what happens to entries that somebody else put into our sets: `adopt` makes them bans of the jail",
+)
+RULE_OPTIONS: Final[tuple[Option[Any], ...]] = (
+    Option(
+        "type", option_types.TEXT, "multiport", "`multiport`, `oneport`: the ports of `port`; `allports`: every port"
+    ),
+    Option("blocktype", option_types.TEXT, "reject", "`drop` or a reject; `blocktype?family=inet6` differs for IPv6"),
+    Option("returntype", option_types.TEXT, "RETURN", "what happens to all other packets; only the file can change it"),
+)
+SET_OPTIONS: Final[tuple[Option[Any], ...]] = (_MAXELEM, _AGGREGATE, *_WIDEST.values(), _STRANGERS)
+PASSING_NAMES: Final = ("auto", "observe")
+"""Actions that take the options of whatever may stand in their place."""
+
+
+def table_of(names: Collection[str], *, sets: bool) -> OptionTable:
+    """The options of a firewall action that is served under these names."""
+    options = (*RULE_OPTIONS, *SET_OPTIONS) if sets else RULE_OPTIONS
+    title = "Firewall actions that use sets" if sets else "Firewall actions with a rule for each ban"
+    return OptionTable("action", options, names=tuple(sorted(names)), title=title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +113,13 @@ def parse_parameters(action: ActionSpec) -> Parameters:
             verdict4=parse_verdict(for_family(action, "blocktype", 4) or "REJECT"),
             verdict6=parse_verdict(for_family(action, "blocktype", 6) or "REJECT"),
             new_only=action.name.endswith("-new"),
-            max_elements=_max_elements(action.get("maxelem", "0")),
+            max_elements=value(action, _MAXELEM),
         )
         _check_reset(parameters)
     except ActionError as error:
         raise ActionError(f"action {action.actname}: {error}") from None
+    except ConfigError as error:
+        raise ActionError(str(error)) from None
     else:
         return parameters
 
@@ -137,18 +178,6 @@ def _chains(text: str) -> tuple[str, ...]:
     return chains
 
 
-def _max_elements(text: str) -> int:
-    digits = text.strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 10 and int(digits) < 1 << 32):
-        raise ActionError(f"maxelem {safe_text(text, 40)!r} is no whole number up to 4294967295")
-    return int(digits)
-
-
-_WIDEST: Final = {4: 24, 6: 56}
-_YES: Final = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
-_STRANGERS: Final = {"remove": False, "adopt": True}
-
-
 @dataclass(frozen=True, slots=True)
 class Policy:
     """`adopt`: entries that somebody put in by hand become bans, else they are removed. `widest`: the shortest prefix
@@ -162,27 +191,7 @@ class Policy:
 def parse_policy(action: ActionSpec) -> Policy:
     """Read `strangers`, `aggregate`, `aggregateipv4` and `aggregateipv6`.
 
-    :raises ActionError: naming the parameter, what was found and what is allowed.
+    :raises ConfigError: naming the parameter, what was found and what is allowed.
     """
-    try:
-        adopt = _STRANGERS[action.get("strangers", "remove").strip().lower()]
-    except KeyError:
-        raise _error(action, "strangers", "remove or adopt") from None
-    try:
-        aggregate = _YES[action.get("aggregate", "no").strip().lower()]
-    except KeyError:
-        raise _error(action, "aggregate", "yes or no") from None
-    widest = {version: _length(action, version) for version in _WIDEST}
-    return Policy(adopt, widest if aggregate else None)
-
-
-def _length(action: ActionSpec, version: int) -> int:
-    key, bits = f"aggregateipv{version}", 32 if version == 4 else 128
-    text = action.get(key, str(_WIDEST[version])).strip().removeprefix("/")
-    if not (text.isascii() and text.isdigit() and len(text) < 4 and 8 <= int(text) <= bits):
-        raise _error(action, key, f"a prefix length from 8 to {bits}")
-    return int(text)
-
-
-def _error(action: ActionSpec, key: str, allowed: str) -> ActionError:
-    return ActionError(f"action {action.actname}: {key} {safe_text(action.get(key), 40)!r} is not known: {allowed}")
+    widest = {version: value(action, option) for version, option in _WIDEST.items()}
+    return Policy(value(action, _STRANGERS) == "adopt", widest if value(action, _AGGREGATE) else None)

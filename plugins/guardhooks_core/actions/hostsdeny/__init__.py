@@ -12,8 +12,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Level, Op, Outcome, hookimpl, safe_text
-from guardhooks_core.actions.common.options import fault, for_family, is_stand_in, refuse_unknown
+from guardhooks import (
+    ActionSpec,
+    Ban,
+    Finding,
+    GuardView,
+    Jail,
+    Level,
+    Op,
+    Option,
+    OptionTable,
+    Outcome,
+    hookimpl,
+    option_types,
+    safe_text,
+)
+from guardhooks_core.actions.common.options import fault, for_family, is_stand_in, refuse_unknown, value
 from guardhooks_core.actions.firewall.entries import entries_of
 from guardhooks_core.actions.firewall.findings import missing
 from guardhooks_core.actions.firewall.names import kernel_name
@@ -23,7 +37,12 @@ from guardhooks_core.actions.hostsdeny.edit import edit, read
 from guardhooks_core.actions.hostsdeny.lines import line_for
 
 NAME: Final = "hostsdeny"
-_OPTIONS: Final = ("file", "daemon_list", "ip_value")
+_FILE: Final = Option("file", option_types.TEXT, "/etc/hosts.deny", "the file; a link is followed")
+_DAEMON_LIST: Final = Option("daemon_list", option_types.TEXT, "ALL", "programs: `sshd, vsftpd`")
+_IP_VALUE: Final = Option(
+    "ip_value", option_types.TEXT, "<ip>", "what stands for the address", default_text="`<ip>`, `[<ip>]` for IPv6"
+)
+OPTIONS: Final = OptionTable("action", (_FILE, _DAEMON_LIST, _IP_VALUE), names=(NAME,), title="Action `hostsdeny`")
 _DAEMONS: Final = re.compile(r"[A-Za-z0-9_.@*?-][A-Za-z0-9_.@*?, \t-]{0,500}")
 _VALUE: Final = re.compile(r"[^<>#\\\x00-\x1f\x7f]*<ip>[^<>#\\\x00-\x1f\x7f]*")
 
@@ -43,8 +62,8 @@ class Parameters:
 
         :raises ConfigError: when they cannot be right.
         """
-        file = Path(action.get("file") or "/etc/hosts.deny")
-        daemons = action.get("daemon_list") or "ALL"
+        file = Path(value(action, _FILE))
+        daemons = value(action, _DAEMON_LIST)
         values = {4: for_family(action, "ip_value", 4) or "<ip>", 6: for_family(action, "ip_value", 6) or "[<ip>]"}
         if not file.is_absolute() or "\0" in str(file):
             raise fault(action, f"file = {safe_text(str(file), 100)!r} is no absolute path")
@@ -52,9 +71,9 @@ class Parameters:
             raise fault(
                 action, f"daemon_list = {safe_text(daemons, 100)!r} is no list of programs such as sshd, vsftpd"
             )
-        for value in values.values():
-            if not _VALUE.fullmatch(value):
-                raise fault(action, f"ip_value = {safe_text(value, 100)!r} must be one line with <ip> in it, once")
+        for text in values.values():
+            if not _VALUE.fullmatch(text):
+                raise fault(action, f"ip_value = {safe_text(text, 100)!r} must be one line with <ip> in it, once")
         return cls(file, daemons, values, Block(kernel_name("", action.get("name"), limit=60)))
 
     def lines(self, bans: Sequence[Ban], now: float) -> list[str]:
@@ -84,7 +103,7 @@ class HostsDenyAction:
         parameters = Parameters.of(action)
         owned = [f"{parameters.block.name} of {parameters.file.resolve()}"]
         if op is Op.START:
-            refuse_unknown(action, _OPTIONS)
+            refuse_unknown(action, OPTIONS.option_names)
             self._owners.claim(jail, action, owned)
             return self._reconcile(parameters, bans)
         if op is Op.FLUSH:
@@ -149,10 +168,16 @@ def _is_served(action: ActionSpec) -> bool:
     value = re.escape(action.get("ip_value"))
     return action.name == NAME and is_stand_in(
         action,
-        _OPTIONS,
+        OPTIONS.option_names,
         actionban=rf'(?:printf %b|echo) "{daemons}: (?:<ip_value>|{value})(?:\\n)?" >> {file}',
         actionunban=r"(?:IP=.* && )?sed -i .*",
     )
+
+
+@hookimpl
+def declare_options() -> list[OptionTable]:
+    """See the contract."""
+    return [OPTIONS]
 
 
 _plugin = HostsDenyAction()

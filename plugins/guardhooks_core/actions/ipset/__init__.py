@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, Outcome, hookimpl
+from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
 from guardhooks_core.actions.firewall import iptables
 from guardhooks_core.actions.firewall.change_watch import Vigil
 from guardhooks_core.actions.firewall.entries import entries_of
@@ -20,7 +20,7 @@ from guardhooks_core.actions.firewall.errors import ToolMissingError
 from guardhooks_core.actions.firewall.names import kernel_name
 from guardhooks_core.actions.firewall.nftables_monitor import REMOVALS, TABLE_REMOVED, Change, ChangeListener
 from guardhooks_core.actions.firewall.ownership import Ownership
-from guardhooks_core.actions.firewall.parameters import Parameters, is_native, parse_parameters, parse_policy
+from guardhooks_core.actions.firewall.parameters import Parameters, is_native, parse_parameters, parse_policy, table_of
 from guardhooks_core.actions.firewall.reconcile import Plan, Result, Upkeep, outcome, reasons
 from guardhooks_core.actions.ipset import diagnosis, rules, sets
 from guardhooks_core.actions.ipset.holder import FamilySet
@@ -211,6 +211,12 @@ def diagnose(guard: GuardView, action: ActionSpec, bans: Sequence[Ban], address:
     if address:
         return list(diagnosis.examine_address(parameters, policy, names, bans, now, address))
     return list(diagnosis.examine_action(parameters, policy, names, bans, now))
+
+
+@hookimpl
+def declare_options() -> list[OptionTable]:
+    """See the contract."""
+    return [table_of(NAMES, sets=True)]
 
 
 _plugin = IpsetAction()

@@ -11,14 +11,21 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, Outcome, hookimpl
+from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
 from guardhooks_core.actions.common.options import fault, has_commands_like, is_wanted_native, refuse_unknown
 from guardhooks_core.actions.firewall import iptables
 from guardhooks_core.actions.firewall.entries import entries_of
 from guardhooks_core.actions.firewall.errors import ToolMissingError
 from guardhooks_core.actions.firewall.names import kernel_name
 from guardhooks_core.actions.firewall.ownership import Ownership
-from guardhooks_core.actions.firewall.parameters import Parameters, is_inverted, parse_parameters, wants_rules
+from guardhooks_core.actions.firewall.parameters import (
+    SET_OPTIONS,
+    Parameters,
+    is_inverted,
+    parse_parameters,
+    table_of,
+    wants_rules,
+)
 from guardhooks_core.actions.iptables import diagnosis
 from guardhooks_core.actions.iptables.chain import Chain
 
@@ -26,9 +33,9 @@ OWN_NAMES: Final = frozenset({
     "iptables-rules", "iptables-rules-multiport", "iptables-rules-allports", "iptables-rules-new",
 })  # fmt: skip
 STOCK_NAMES: Final = frozenset({"iptables", "iptables-multiport", "iptables-allports", "iptables-new"})
-_OPTIONS: Final = ("type", "blocktype", "returntype")
-_OF_SETS: Final = ("maxelem", "aggregate", "aggregateipv4", "aggregateipv6", "strangers")
-"""Of no meaning here; `auto` may have been given them."""
+OPTIONS: Final = table_of(OWN_NAMES | STOCK_NAMES, sets=False)
+_KNOWN: Final = OPTIONS.option_names | {option.name for option in SET_OPTIONS}
+"""Those of sets have no effect here; `auto` may have been given them."""
 _LONGEST_NAME: Final = 28
 """Characters that iptables lets a chain's name have."""
 
@@ -54,7 +61,7 @@ class IptablesAction:
                 return self._flush(jail, action, name)
             parameters = _parameters(action)
             if op is Op.START:
-                refuse_unknown(action, _OPTIONS + _OF_SETS)
+                refuse_unknown(action, _KNOWN)
                 self._owners.claim(jail, action, [name])
                 return self._reconcile(parameters, name, bans)
             self._owners.require(jail, action, [name])
@@ -121,6 +128,12 @@ def _parameters(action: ActionSpec) -> Parameters:
     if is_inverted(action):
         raise fault(action, "blocktype and returntype must keep the banned out; native = no runs the file")
     return parse_parameters(action)
+
+
+@hookimpl
+def declare_options() -> list[OptionTable]:
+    """See the contract."""
+    return [OPTIONS]
 
 
 _plugin = IptablesAction()

@@ -20,6 +20,7 @@ from guardhooks import (
     Jail,
     Level,
     Op,
+    OptionTable,
     Outcome,
     hookimpl,
     safe_text,
@@ -28,7 +29,7 @@ from guardhooks_core.actions.common.hostnames import Hostnames
 from guardhooks_core.actions.mail.builtin_actions import is_ours
 from guardhooks_core.actions.mail.enrichment import Researcher
 from guardhooks_core.actions.mail.mailer import Correspondence
-from guardhooks_core.actions.mail.parameters import Parameters, in_jail, parse_parameters
+from guardhooks_core.actions.mail.parameters import TABLES, Parameters, in_jail, parse_parameters
 from guardhooks_core.actions.mail.whois import Whois
 
 logger = logging.getLogger("guardhooks.mail")
@@ -118,6 +119,12 @@ def diagnose(jail: Jail, action: ActionSpec, address: str) -> list[Finding] | No
     except GuardhooksError as error:
         return [Finding(f"no mail goes out: {safe_text(str(error))}", Level.BAD)]
     return [Finding(f"mail goes to {', '.join(parameters.dest)} by {parameters.transport}", Level.GOOD)]
+
+
+@hookimpl
+def declare_options() -> list[OptionTable]:
+    """See the contract."""
+    return [*TABLES]
 
 
 _plugin = MailAction()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from guardhooks import ActionSpec, ConfigError, Jail, safe_text
-from guardhooks_core.actions.common.options import fault, flag, number, unknown_options
+from guardhooks import ActionSpec, ConfigError, Jail, Option, OptionTable, option_types, safe_text
+from guardhooks_core.actions.common.options import fault, unknown_options, value
 from guardhooks_core.actions.mail.addresses import parse_mailbox, parse_mailboxes
 from guardhooks_core.actions.mail.builtin_actions import CONTENTS, Content
 from guardhooks_core.actions.mail.transport import SENDMAILS, Local, Sendmail, Smtp, Transport
@@ -18,13 +18,60 @@ from guardhooks_core.actions.mail.transport import SENDMAILS, Local, Sendmail, S
 T = TypeVar("T")
 
 _JAIL_OPTIONS: Final = "mail."
-OPTIONS: Final = frozenset({
-    "dest", "sender", "sendername", "logpath", "grepmax", "lines", "norestored", "smtp", "tls", "user", "password-file",
-    "sendmail", "digest", "limit", "whois", "whois-server", "log-lines", "matches", "hostname", "start-stop", "unban",
-})  # fmt: skip
+_TEXT: Final = option_types.TEXT
+_YES_OR_NO: Final = option_types.BOOLEAN
+_AS_NAMED: Final = "as the name says"
+_GREPMAX: Final = Option("grepmax", option_types.integer(0, 100_000), 1000, "lines of the log that are quoted at most")
+_LINES: Final = Option("lines", option_types.integer(1, 1000), 5, "of the `-buffered` ones: bans that make a message")
+_LIMIT: Final = Option("limit", option_types.integer(0, 1000), 60, "messages in an hour; 0 for any number")
+_NORESTORED: Final = Option("norestored", _YES_OR_NO, True, "whether bans put back after a restart are left out")
+_START_STOP: Final = Option("start-stop", _YES_OR_NO, False, "whether the start and end of the jail are reported")
+_UNBAN: Final = Option("unban", _YES_OR_NO, False, "whether unbans are reported")
+_WHOIS: Final = Option("whois", _YES_OR_NO, False, "whether whois is quoted", default_text=_AS_NAMED)
+_LOG_LINES: Final = Option("log-lines", _YES_OR_NO, False, "whether the log is quoted", default_text=_AS_NAMED)
+_MATCHES: Final = Option("matches", _YES_OR_NO, False, "whether the counted lines are quoted", default_text=_AS_NAMED)
+_HOSTNAME: Final = Option("hostname", _YES_OR_NO, False, "whether the host name is shown", default_text=_AS_NAMED)
+_OPTIONS: Final = (
+    Option("dest", _TEXT, "root", "the recipients; `<fq-hostname>` is the name of this machine"),
+    Option("sender", _TEXT, "root", "the sender's address"),
+    Option("sendername", _TEXT, "guardhooks", "the sender's name", default_text="`Fail2Ban` or `guardhooks`"),
+    Option("smtp", _TEXT, "", "`HOST` or `HOST:PORT` of a server", default_text="the local sendmail"),
+    Option("tls", _TEXT, "", "`no`, `starttls` or `yes`", default_text="by port; `starttls` with a user"),
+    Option("user", _TEXT, "", "the user at the server"),
+    Option("password-file", _TEXT, "", "a file that holds the password and nothing else"),
+    Option("sendmail", _TEXT, "", "a program with the options of sendmail", default_text="`/usr/sbin/sendmail`"),
+    Option("digest", _TEXT, "30s", "bans within this time after a message make one message"),
+    _LIMIT,
+    _LINES,
+    _WHOIS,
+    _LOG_LINES,
+    _MATCHES,
+    _HOSTNAME,
+    Option("logpath", _TEXT, "", "the log that is quoted", default_text="the jail's"),
+    _GREPMAX,
+    Option("whois-server", _TEXT, "", "`HOST` or `HOST:PORT`", default_text="IANA's, and where it refers to"),
+    _UNBAN,
+    _START_STOP,
+    _NORESTORED,
+)
+OPTIONS: Final = frozenset(option.name for option in _OPTIONS)
 """What may stand in the brackets, and behind `mail.` in a jail."""
 _MEANINGLESS: Final = frozenset({"mailcmd", "mailargs", "grepopts", "greplimit", "tmpfile", "charset", "_whois"})
 """fail2ban's parameters about how its commands work."""
+TABLES: Final = (
+    OptionTable(
+        "jail",
+        tuple(replace(option, name=f"{_JAIL_OPTIONS}{option.name}") for option in _OPTIONS),
+        title="Jails: for all mail actions",
+    ),
+    OptionTable("action", _OPTIONS, names=tuple(CONTENTS), title="Actions `mail*` and `sendmail*`"),
+    OptionTable(
+        "action",
+        tuple(Option(name, _TEXT, "", "used by the commands of the file alone") for name in sorted(_MEANINGLESS)),
+        names=tuple(CONTENTS),
+        title="Actions `mail*` and `sendmail*`: accepted without effect",
+    ),
+)
 _TAG: Final = re.compile(r"<([a-z.-]+)>")
 _TIME: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*(s|sec|m|min|h|hour|d)?")
 _UNITS: Final = {None: 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600, "d": 86400}
@@ -83,14 +130,14 @@ def parse_parameters(jail: Jail, action: ActionSpec, hostnames: Mapping[str, str
         content=_content(spec),
         transport=_transport(spec),
         logpath=text("logpath"),
-        grepmax=int(number(spec, "grepmax", 1000, least=0, most=100_000)),
-        at_least=int(number(spec, "lines", 5, least=1, most=1000)) if CONTENTS[action.name].buffered else 1,
+        grepmax=value(spec, _GREPMAX),
+        at_least=value(spec, _LINES) if CONTENTS[action.name].buffered else 1,
         digest=_seconds(spec, "digest", 30.0),
-        limit=int(number(spec, "limit", 60, least=0, most=1000)),
+        limit=value(spec, _LIMIT),
         whois_server=_server(spec, "whois-server", 43) if text("whois-server") else None,
-        norestored=flag(spec, "norestored", default=True),
-        start_stop=flag(spec, "start-stop", default=False),
-        unban=flag(spec, "unban", default=False),
+        norestored=value(spec, _NORESTORED),
+        start_stop=value(spec, _START_STOP),
+        unban=value(spec, _UNBAN),
         remarks=_remarks(jail, action),
     )
 
@@ -122,10 +169,10 @@ def _content(spec: ActionSpec) -> Content:
     usual = CONTENTS[spec.name]
     return replace(
         usual,
-        whois=flag(spec, "whois", default=usual.whois),
-        lines=flag(spec, "log-lines", default=usual.lines),
-        matches=flag(spec, "matches", default=usual.matches),
-        hostname=flag(spec, "hostname", default=usual.hostname),
+        whois=value(spec, _WHOIS, usual.whois),
+        lines=value(spec, _LOG_LINES, usual.lines),
+        matches=value(spec, _MATCHES, usual.matches),
+        hostname=value(spec, _HOSTNAME, usual.hostname),
     )
 
 

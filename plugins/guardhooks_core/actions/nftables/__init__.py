@@ -11,12 +11,19 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, Outcome, hookimpl
+from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
 from guardhooks_core.actions.firewall.change_watch import Vigil
 from guardhooks_core.actions.firewall.entries import Entries, entries_of
 from guardhooks_core.actions.firewall.nftables_monitor import Change, ChangeListener
 from guardhooks_core.actions.firewall.ownership import Ownership
-from guardhooks_core.actions.firewall.parameters import Parameters, Policy, is_native, parse_parameters, parse_policy
+from guardhooks_core.actions.firewall.parameters import (
+    Parameters,
+    Policy,
+    is_native,
+    parse_parameters,
+    parse_policy,
+    table_of,
+)
 from guardhooks_core.actions.firewall.reconcile import Upkeep, outcome, reasons
 from guardhooks_core.actions.nftables import diagnosis, ruleset
 from guardhooks_core.actions.nftables.builder import Structure
@@ -142,6 +149,12 @@ def diagnose(guard: GuardView, action: ActionSpec, bans: Sequence[Ban], address:
     if address:
         return list(diagnosis.examine_address(parameters, policy, chain, bans, now, address))
     return list(diagnosis.examine_action(parameters, policy, chain, bans, now))
+
+
+@hookimpl
+def declare_options() -> list[OptionTable]:
+    """See the contract."""
+    return [table_of(NAMES, sets=True)]
 
 
 _plugin = NftablesAction()

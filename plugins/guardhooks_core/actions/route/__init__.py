@@ -16,8 +16,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Level, Op, Outcome, hookimpl, safe_text
-from guardhooks_core.actions.common.options import fault, is_stand_in, refuse_unknown
+from guardhooks import (
+    ActionSpec,
+    Ban,
+    Finding,
+    GuardView,
+    Jail,
+    Level,
+    Op,
+    Option,
+    OptionTable,
+    Outcome,
+    hookimpl,
+    option_types,
+)
+from guardhooks_core.actions.common.options import is_stand_in, refuse_unknown, value
 from guardhooks_core.actions.firewall.entries import Entry, entries_of, entry_text
 from guardhooks_core.actions.firewall.errors import ToolMissingError
 from guardhooks_core.actions.firewall.findings import absent, covering, differences
@@ -26,7 +39,10 @@ from guardhooks_core.actions.firewall.parameters import Policy
 from guardhooks_core.actions.route import kernel
 
 NAME: Final = "route"
-_OPTIONS: Final = ("blocktype",)
+_BLOCKTYPE: Final = Option(
+    "blocktype", option_types.choice(*kernel.KINDS), "unreachable", "what happens to packets that take the route"
+)
+OPTIONS: Final = OptionTable("action", (_BLOCKTYPE,), names=(NAME,), title="Action `route`")
 _METRICS: Final = 0x46000000
 """Metrics of ours begin here; the lower three bytes are a hash of the name."""
 
@@ -47,7 +63,7 @@ class RouteAction:
         metric = metric_of(action)
         with self._lock:
             if op is Op.START:
-                refuse_unknown(action, _OPTIONS)
+                refuse_unknown(action, OPTIONS.option_names)
                 self._owners.claim(jail, action, [str(metric)])
                 return self._reconcile(action, metric, bans)
             if op is Op.STOP:
@@ -122,15 +138,12 @@ def metric_of(action: ActionSpec) -> int:
 def _is_served(action: ActionSpec) -> bool:
     kind = re.escape(action.get("blocktype"))
     return action.name == NAME and is_stand_in(
-        action, _OPTIONS, actionban=f"ip route add {kind} <ip>", actionunban=f"ip route del {kind} <ip>"
+        action, OPTIONS.option_names, actionban=f"ip route add {kind} <ip>", actionunban=f"ip route del {kind} <ip>"
     )
 
 
 def _kind(action: ActionSpec) -> str:
-    kind = action.get("blocktype").strip().lower() or "unreachable"
-    if kind not in kernel.KINDS:
-        raise fault(action, f"blocktype {safe_text(kind, 40)!r} is unknown: {', '.join(kernel.KINDS)}")
-    return kind
+    return value(action, _BLOCKTYPE)
 
 
 def _reconcile_family(version: int, metric: int, kind: str, wanted: Mapping[Entry, float]) -> tuple[int, int]:
@@ -141,6 +154,12 @@ def _reconcile_family(version: int, metric: int, kind: str, wanted: Mapping[Entr
     kernel.remove(metric, [*strangers, *wrong])
     kernel.add(metric, kind, missing)
     return len(missing), len(strangers)
+
+
+@hookimpl
+def declare_options() -> list[OptionTable]:
+    """See the contract."""
+    return [OPTIONS]
 
 
 _plugin = RouteAction()

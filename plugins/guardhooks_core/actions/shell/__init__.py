@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban, Finding, GuardView, Jail, LedgerView, Op, Outcome, hookimpl
+from guardhooks import ActionError, ActionSpec, Ban, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
 from guardhooks_core.actions.common.hostnames import Hostnames
 from guardhooks_core.actions.shell.ban_commands import Enforcement
-from guardhooks_core.actions.shell.commands import Commands, is_served
+from guardhooks_core.actions.shell.commands import OPTIONS, Commands, is_served
 from guardhooks_core.actions.shell.diagnosis import examine
 from guardhooks_core.actions.shell.invocation import Invoker
 from guardhooks_core.actions.shell.journal import Receipts, boot_id
@@ -145,6 +145,12 @@ def _has_ipv6() -> bool:
         return _IPV6_OFF.read_text().strip() != "1"
     except OSError:
         return False
+
+
+@hookimpl
+def declare_options() -> list[OptionTable]:
+    """See the contract."""
+    return [OPTIONS]
 
 
 _plugin = ShellAction()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec
+from guardhooks import ActionError, ActionSpec, ConfigError, Option, OptionTable, option_types
 
 COMMANDS: Final = (
     "actionstart", "actionstop", "actionflush", "actionreload", "actioncheck", "actionrepair", "actionban",
@@ -22,7 +22,15 @@ DEFAULT_TIMEOUT: Final = 60.0
 
 _TAG: Final = re.compile(r"<([^ <>]+)>")
 _CONDITIONAL: Final = re.compile(r"\w+\?family=.*")
-_TRUE: Final = frozenset({"1", "on", "true", "yes"})
+OPTIONS: Final = OptionTable(
+    "action",
+    (
+        Option("native", option_types.TEXT, "yes", "`no` runs the commands of the file in place of a native plugin"),
+        Option("timeout", option_types.TEXT, "60s", "the time that a command may take"),
+        Option("families", option_types.TEXT, "", "`inet4`, `inet6` or both", default_text="as the commands differ"),
+    ),
+    title="Brackets of every action: how its commands are run",
+)
 _ROUNDS: Final = 25
 _LONGEST: Final = 120_000
 """Characters of a command; the kernel takes no argument of more than 128 KiB."""
@@ -98,8 +106,11 @@ class Commands:
 
     def flag(self, key: str, *, default: bool = False) -> bool:
         """A yes/no parameter, `1 on true yes` in any case being yes."""
-        text = self.action.get(key).strip().lower()
-        return text in _TRUE if text else default
+        text = self.action.get(key).strip()
+        try:
+            return option_types.BOOLEAN.parse(text) if text else default
+        except ConfigError:
+            return False  # as fail2ban reads any other word
 
     @cached_property
     def timeout(self) -> float:

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban, Finding, Jail, Level, Op, Outcome, hookimpl
+from guardhooks import ActionError, ActionSpec, Ban, Finding, Jail, Level, Op, OptionTable, Outcome, hookimpl
 from guardhooks_core.actions.common.options import has_commands_like, is_wanted_native
-from guardhooks_core.actions.webhook.parameters import Parameters
+from guardhooks_core.actions.webhook.parameters import OPTIONS, Parameters
 from guardhooks_core.actions.webhook.payload import event
 from guardhooks_core.actions.webhook.queue import PAUSES, Courier
 
@@ -97,6 +97,12 @@ class WebhookAction:
 def _is_served(action: ActionSpec) -> bool:
     """A site's own `action.d/webhook.conf` is run as it is written."""
     return action.name == NAME and is_wanted_native(action) and has_commands_like(action)
+
+
+@hookimpl
+def declare_options() -> list[OptionTable]:
+    """See the contract."""
+    return [OPTIONS]
 
 
 _plugin = WebhookAction()

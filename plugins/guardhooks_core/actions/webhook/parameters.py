@@ -10,13 +10,39 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from guardhooks import ActionSpec, ConfigError, safe_text
-from guardhooks_core.actions.common.options import fault, flag, number, refuse_unknown
+from guardhooks import ActionSpec, ConfigError, Option, OptionTable, option_types, safe_text
+from guardhooks_core.actions.common.options import fault, refuse_unknown, value
 
-OPTIONS: Final = (
-    "url", "token-file", "header", "events", "restored", "matches", "timeout", "batch", "queue", "ca", "insecure",
-)  # fmt: skip
 EVENTS: Final = ("ban", "unban")
+
+_URL_OPTION: Final = Option(
+    "url", option_types.TEXT, "", "`https://…`; plain `http://` only for this machine, unless `insecure`", secret=True
+)
+_INSECURE: Final = Option("insecure", option_types.BOOLEAN, False, "whether plain http is allowed to other machines")
+_TOKEN_FILE: Final = Option(
+    "token-file", option_types.PATH, None, "a file whose one word is sent as `Authorization: Bearer …`"
+)
+_HEADER_OPTION: Final = Option("header", option_types.TEXT, "", "one more header: `X-Api-Key: 123`", secret=True)
+_EVENTS: Final = Option("events", option_types.WORDS, EVENTS, "which are sent: `ban`, `unban`")
+_RESTORED: Final = Option("restored", option_types.BOOLEAN, False, "whether bans put back after a restart are sent")
+_MATCHES: Final = Option("matches", option_types.BOOLEAN, False, "whether the matched log lines are sent as well")
+_TIMEOUT: Final = Option("timeout", option_types.number(1, 120), 10.0, "time for a delivery as a whole", "seconds")
+_BATCH: Final = Option("batch", option_types.integer(1, 10_000), 100, "events in one delivery")
+_QUEUE: Final = Option(
+    "queue", option_types.integer(1, 1_000_000), 10_000, "events that may wait; more drop the oldest"
+)
+_CA: Final = Option(
+    "ca", option_types.TEXT, "", "a file of certificates that alone are trusted", default_text="the system's"
+)
+OPTIONS: Final = OptionTable(
+    "action",
+    (
+        _URL_OPTION, _INSECURE, _TOKEN_FILE, _HEADER_OPTION, _EVENTS, _RESTORED, _MATCHES, _TIMEOUT, _BATCH, _QUEUE,
+        _CA,
+    ),
+    names=("webhook",),
+    title="Action `webhook`",
+)  # fmt: skip
 _URL: Final = re.compile(r"[!-~]{1,2000}")
 _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([ -~]*)")
 _OURS: Final = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
@@ -45,18 +71,18 @@ class Parameters:
 
         :raises ConfigError: when they cannot be right.
         """
-        refuse_unknown(action, OPTIONS)
+        refuse_unknown(action, OPTIONS.option_names)
         url = _url(action)
         return cls(
             url=url,
-            token_file=_token_file(action),
+            token_file=value(action, _TOKEN_FILE),
             header=_header(action),
             events=_events(action),
-            restored=flag(action, "restored", default=False),
-            matches=flag(action, "matches", default=False),
-            timeout=number(action, "timeout", 10, least=1, most=120),
-            batch=int(number(action, "batch", 100, least=1, most=10_000)),
-            queue=int(number(action, "queue", 10_000, least=1, most=1_000_000)),
+            restored=value(action, _RESTORED),
+            matches=value(action, _MATCHES),
+            timeout=value(action, _TIMEOUT),
+            batch=value(action, _BATCH),
+            queue=value(action, _QUEUE),
             tls=_tls(action) if url.scheme == "https" else None,
         )
 
@@ -94,7 +120,7 @@ def _url(action: ActionSpec) -> SplitResult:
         raise fault(action, f"url = {safe_text(text, 60)!r} is no address such as https://host/path")
     if "@" in url.netloc:
         raise fault(action, "url must hold no user and password: use token-file= or header=")
-    if url.scheme == "http" and not _is_loopback(url.hostname or "") and not flag(action, "insecure", default=False):
+    if url.scheme == "http" and not _is_loopback(url.hostname or "") and not value(action, _INSECURE):
         raise fault(action, "url is plain http, which anybody on the way can read: use https, or insecure = yes")
     return url
 
@@ -104,13 +130,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _token_file(action: ActionSpec) -> Path | None:
-    text = action.get("token-file").strip()
-    if text and not Path(text).is_absolute():
-        raise fault(action, f"token-file = {safe_text(text, 100)!r} is no absolute path")
-    return Path(text) if text else None
 
 
 def _header(action: ActionSpec) -> tuple[str, str] | None:
@@ -124,7 +143,7 @@ def _header(action: ActionSpec) -> tuple[str, str] | None:
 
 
 def _events(action: ActionSpec) -> tuple[str, ...]:
-    words = (action.get("events") or ", ".join(EVENTS)).replace(",", " ").split()
+    words = value(action, _EVENTS)
     for word in words:
         if word not in EVENTS:
             raise fault(action, f"events = {safe_text(word, 40)!r} is unknown: {', '.join(EVENTS)}")

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from guardhooks import Jail, LogSource, SourceSpec, hookimpl
+from guardhooks import Jail, LogSource, OptionTable, SourceSpec, hookimpl
+from guardhooks_core.sources.journal.backend import OPTIONS
 from guardhooks_core.sources.journal.selection import Selection
 from guardhooks_core.sources.journal.source import JournalSource
+
+
+@hookimpl
+def declare_options() -> list[OptionTable]:
+    """See the contract."""
+    return [OPTIONS]
 
 
 @hookimpl(trylast=True)

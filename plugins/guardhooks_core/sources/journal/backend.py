@@ -6,9 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from guardhooks import ConfigError, safe_text
+from guardhooks import ConfigError, Option, OptionTable, option_types, parse_brackets, safe_text
 
-OPTIONS: Final = ("journalpath", "journalfiles", "journalflags", "namespace", "rotated")
+OPTIONS: Final = OptionTable(
+    "backend",
+    (
+        Option("journalpath", option_types.TEXT, "", "a directory with journal files", default_text="the system's"),
+        Option("journalfiles", option_types.TEXT, "", "journal files, as patterns; in place of `journalpath`"),
+        Option("journalflags", option_types.integer(0, 127), 4, "a sum of the flags of sd_journal_open(3)"),
+        Option("namespace", option_types.TEXT, "", "the journal of this namespace"),
+        Option("rotated", option_types.BOOLEAN, False, "accepted; rotated files are always read as far as needed"),
+    ),
+    title="Brackets of `backend = systemd`",
+)
 
 # The bits of `journalflags` are those of sd_journal_open(3).
 LOCAL_ONLY: Final = 1
@@ -22,9 +32,6 @@ _DEFAULT_FLAGS: Final = _SYSTEM
 """Users' own journals are left out: they may write there what they like."""
 _RUNTIME_JOURNAL: Final = "/run/log/journal"
 
-_WHOLE: Final = re.compile(r"[^\[]*(?:\[(.*)\])?\s*", re.DOTALL)
-_OPTION: Final = re.compile(r"""\s*([\w.-]+)=("[^"]*"|'[^']*'|[^,\]"']*)\s*(?:,|\]\s*\[|$)\s*""")
-_SWITCH: Final = re.compile(r"on|off|yes|no|true|false|1|0", re.IGNORECASE)
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9:_.-]+")
 
 
@@ -36,8 +43,10 @@ def options_of(jail: str, backend: str) -> tuple[tuple[str, ...], tuple[str, ...
     :raises ConfigError: an unknown option or a value that cannot be right.
     """
     options = _parse(jail, backend)
-    if not _SWITCH.fullmatch(options.get("rotated", "off")):
-        raise _wrong(jail, "rotated", options["rotated"], "allowed: on, off")
+    try:
+        option_types.BOOLEAN.parse(options.get("rotated", "off"))
+    except ConfigError:
+        raise _wrong(jail, "rotated", options["rotated"], "allowed: on, off") from None
     if sum(name in options for name in ("journalpath", "journalfiles", "namespace")) > 1:
         raise ConfigError(f"[{jail}] backend: only one of journalpath, journalfiles and namespace can be given")
     flags = _flags(jail, options)
@@ -48,21 +57,16 @@ def options_of(jail: str, backend: str) -> tuple[tuple[str, ...], tuple[str, ...
 
 
 def _parse(jail: str, backend: str) -> dict[str, str]:
-    whole = _WHOLE.fullmatch(backend)
-    if whole is None:
-        raise ConfigError(f"[{jail}] backend: {safe_text(backend)!r} is not of the form systemd[option=value, …]")
-    options: dict[str, str] = {}
-    text, position = (whole[1] or "").strip(), 0
-    while position < len(text):
-        option = _OPTION.match(text, position)
-        if option is None:
-            raise ConfigError(f"[{jail}] backend: expected option=value at {safe_text(text[position:])!r}")
-        name, value = option[1], option[2].strip("\"'").strip()
-        if name not in OPTIONS:
-            raise ConfigError(f"[{jail}] backend: unknown option {name!r}; allowed: {', '.join(OPTIONS)}")
+    try:
+        _, options = parse_brackets(backend)
+    except ConfigError as error:
+        raise ConfigError(f"[{jail}] backend: {safe_text(str(error))}") from None
+    for name, value in options.items():
+        if name not in OPTIONS.option_names:
+            allowed = ", ".join(option.name for option in OPTIONS)
+            raise ConfigError(f"[{jail}] backend: unknown option {name!r}; allowed: {allowed}")
         if not value or "\0" in value:
-            raise _wrong(jail, name, value, "a value is wanted")
-        options[name], position = value, option.end()
+            raise _wrong(jail, name, value, "the value is missing")
     return options
 
 

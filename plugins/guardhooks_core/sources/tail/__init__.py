@@ -4,15 +4,35 @@ from __future__ import annotations
 
 from typing import Final
 
-from guardhooks import ConfigError, Jail, LogSource, SourceSpec, hookimpl, safe_text
+from guardhooks import (
+    ConfigError,
+    Jail,
+    LogSource,
+    Option,
+    OptionTable,
+    SourceSpec,
+    hookimpl,
+    option_types,
+    safe_text,
+)
 from guardhooks_core.sources.tail.collector import Options
 from guardhooks_core.sources.tail.paths import is_path, normalised
 from guardhooks_core.sources.tail.reader import LINE_LIMIT
 from guardhooks_core.sources.tail.source import FileSource
 
-OPTION: Final = "tail.linelimit"
-LEAST_LINE_LIMIT: Final = 1024
-MOST_LINE_LIMIT: Final = 1024 * 1024
+LINELIMIT: Final = Option(
+    "tail.linelimit",
+    option_types.integer(1024, 1024 * 1024),
+    LINE_LIMIT,
+    "how much of a longer line is matched; the rest is skipped",
+    "bytes",
+)
+
+
+@hookimpl
+def declare_options() -> list[OptionTable]:
+    """See the contract."""
+    return [OptionTable("jail", (LINELIMIT,), title="Jails that read files")]
 
 
 @hookimpl(trylast=True)
@@ -40,8 +60,8 @@ def log_source(jail: Jail, spec: SourceSpec) -> LogSource | None:
 
 def _line_limit(jail: Jail) -> int:
     """The jail's option `tail.linelimit`: how many bytes of a line are matched, at least 1 KiB and at most 1 MiB."""
-    text = jail.options.get(OPTION, str(LINE_LIMIT))
-    if not text.isdecimal() or not LEAST_LINE_LIMIT <= int(text) <= MOST_LINE_LIMIT:
-        allowed = f"a number of bytes from {LEAST_LINE_LIMIT} to {MOST_LINE_LIMIT}"
-        raise ConfigError(f"[{jail.name}] {OPTION}: {safe_text(text, 40)!r} is not {allowed}")
-    return int(text)
+    text = jail.options.get(LINELIMIT.name)
+    try:
+        return LINELIMIT.default if text is None else LINELIMIT.parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"[{jail.name}] {LINELIMIT.name}: {safe_text(str(error))} (bytes)") from None

@@ -84,9 +84,9 @@ def test_ways_out(options: dict[str, str], transport: object):
         ({"smtp": "mx", "tls": "maybe"}, "tls = 'maybe' is none of"),
         ({"sendmail": "sendmail"}, "sendmail = 'sendmail' is no absolute path"),
         ({"digest": "soon"}, "digest = 'soon' is no time"),
-        ({"limit": "many"}, "limit = 'many' is no number from 0 to 1000"),
-        ({"grepmax": "-1"}, "grepmax = '-1' is no number"),
-        ({"unban": "perhaps"}, "unban = 'perhaps' is neither yes nor no"),
+        ({"limit": "many"}, "limit = 'many' is not a whole number from 0 to 1000"),
+        ({"grepmax": "-1"}, "grepmax = '-1' is not a whole number"),
+        ({"unban": "perhaps"}, "unban = 'perhaps' is neither true nor false"),
         ({"whois_server": "a b"}, "whois-server = 'a b' is no server"),
     ],
 )

@@ -245,8 +245,8 @@ def test_the_file_in_the_box_only_tells_of_parameters() -> None:
     ("options", "message"),
     [
         ({"blocktyp": "blackhole"}, r"option 'blocktyp' is unknown; did you mean blocktype\?"),
-        ({"blocktype": "throw"}, "blocktype 'throw' is unknown: blackhole, unreachable, prohibit"),
-        ({"blocktype": "via 192.0.2.1\n"}, "blocktype 'via 192.0.2.1' is unknown"),
+        ({"blocktype": "throw"}, "blocktype = 'throw' is none of blackhole, unreachable, prohibit"),
+        ({"blocktype": "via 192.0.2.1\n"}, "blocktype = 'via 192.0.2.1' is none of"),
     ],
 )
 def test_options_that_cannot_be_right_are_refused(options: dict[str, str], message: str) -> None:

@@ -69,7 +69,7 @@ def test_backend_options_choose_the_journal(backend: str, where: tuple[str, ...]
         ("systemd[journalpaht=/x]", "unknown option 'journalpaht'.*journalpath"),
         ("systemd[journalpath=x]", "journalpath: 'x': an absolute path"),
         ("systemd[journalfiles=x.journal]", "journalfiles: 'x.journal': an absolute path"),
-        ("systemd[journalpath=]", "journalpath: '': a value"),
+        ("systemd[journalpath=]", "journalpath: '': the value is missing"),
         ("systemd[journalflags=all]", "journalflags: 'all'"),
         ("systemd[journalflags=128]", "journalflags: '128'"),
         ("systemd[journalflags=16]", "journalflags: '16'.*journalpath"),

@@ -68,7 +68,7 @@ def test_a_jail_may_set_how_much_of_a_line_is_matched() -> None:
     assert usual.key != longer.key
     assert usual.key == log_source(Jail("sshd"), SourceSpec("/x")).key  # type: ignore[union-attr]
     for wrong in ("1", "64k", "", "10000000"):
-        with pytest.raises(ConfigError, match=r"\[sshd\] tail.linelimit: .* bytes from 1024 to 1048576"):
+        with pytest.raises(ConfigError, match=r"\[sshd\] tail.linelimit: .* from 1024 to 1048576 \(bytes\)"):
             source(wrong)
 
 
