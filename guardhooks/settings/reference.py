@@ -16,8 +16,8 @@ action does is told in [actions.md](actions.md), how filters work in [filters.md
 
 Files are read in the order `NAME.conf`, `NAME.d/*.conf`, `NAME.local`, `NAME.d/*.local`; later values win, key by key.
 Times are seconds, or `90s`, `10m`, `2h`, `1d`, `1w`, `1mo`, `1y` and sums of them. `true`, `yes`, `on`, `1` and
-`false`, `no`, `off`, `0` mean the same. A key that nobody reads is reported with its file, its line and the nearest known
-name, by `guardhooks run`, a reload and `guardhooks status`.
+`false`, `no`, `off`, `0` mean the same. A key that nobody reads is reported with its file, its line and the nearest
+known name, by `guardhooks run`, a reload and `guardhooks status`.
 """
 
 _PLACES: Final[dict[Place, str]] = {
@@ -45,11 +45,11 @@ def render_page(plugin_tables: Iterable[OptionTable]) -> str:
 
 def _merge(tables: Iterable[OptionTable]) -> list[OptionTable]:
     """Tables of one title and the same options as one, for all their names."""
-    merged: dict[tuple[str, tuple[Option[Any], ...]], OptionTable] = {}
+    merged: dict[tuple[str, frozenset[str]], OptionTable] = {}
     for table in tables:
-        same = merged.get((table.title, table.options))
+        same = merged.get((table.title, table.option_names))
         names = (*same.names, *table.names) if same else table.names
-        merged[table.title, table.options] = replace(table, names=names)
+        merged[table.title, table.option_names] = replace(table, names=names)
     return list(merged.values())
 
 
