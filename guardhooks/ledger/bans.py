@@ -165,6 +165,14 @@ class BanList:
             self._forget(heapq.heappop(self._forget_at)[2])
         return bans
 
+    def set_history_age(self, seconds: float) -> None:
+        """Remember bans for so long after their end, those that are over included."""
+        if seconds == self.history_age:
+            return
+        self.history_age = seconds
+        self._forget_at = [(self._forget_time(entry), number, entry) for _, number, entry in self._forget_at]
+        heapq.heapify(self._forget_at)
+
     def set_back(self, now: float) -> int:
         """Let bans that would begin later begin now; how many these are."""
         ahead = [entry for bans in self._active.values() for entry in bans.values() if entry.start > now]
@@ -319,7 +327,10 @@ class BanList:
 
     def _remember(self, entry: Entry) -> None:
         self._over[entry.id] = (*self._over.get(entry.id, ()), entry)
-        heapq.heappush(self._forget_at, (entry.end + max(self.history_age, entry.terms.length), entry.number, entry))
+        heapq.heappush(self._forget_at, (self._forget_time(entry), entry.number, entry))
+
+    def _forget_time(self, entry: Entry) -> float:
+        return entry.end + max(self.history_age, entry.terms.length)
 
     def _forget(self, entry: Entry) -> None:
         left = tuple(other for other in self._over[entry.id] if other is not entry)

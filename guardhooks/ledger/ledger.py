@@ -207,7 +207,7 @@ class Ledger:
 
     def remember(self, history_age: float) -> None:
         """From now on remember bans for so many seconds after their end; see `open`."""
-        self._state.bans.history_age = history_age
+        self._state.bans.set_history_age(history_age)
 
     # --- positions and totals ----------------------------------------------------------------------------------------
 

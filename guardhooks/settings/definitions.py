@@ -40,7 +40,7 @@ class Definition:
         self.options = options
         init = Scope(config, "Init")
         self.init = {key: init.text(value) for key, value in config.sections.get("Init", {}).items()}
-        for name in options:  # a plain bracket option speaks for every family
+        for name in options:  # a plain bracket option applies to every address family
             self._drop_variants(name)
         self._scope = Scope(config, "Definition", {**visible, **{key.lower(): text for key, text in options.items()}})
         self._conditional = {key.partition("?")[0] for key in (*self.init, *options) if "?" in key}
@@ -116,7 +116,7 @@ class Library:
         self._filters = filters
 
     def find(self, kind: str, name: str) -> MergedConfig | None:
-        """The files of `kind` (`filter.d`, `action.d`) and name; None where nobody has any. Raises ConfigError."""
+        """The files of `kind` (`filter.d`, `action.d`) and name; None where there are none. Raises ConfigError."""
         if not _is_file_name(name):
             return None
         for folder in self._folders(kind):
@@ -142,5 +142,5 @@ class Library:
 
 
 def _is_file_name(name: str) -> bool:
-    """Whether a file can be called so; a value of several lines, for example, is no name."""
+    """Whether a file can have this name; a value of several lines, for example, cannot be one."""
     return name.isprintable() and len(name) <= _LONGEST_NAME and bool(Path(name).name)

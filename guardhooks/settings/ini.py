@@ -1,6 +1,6 @@
 """Reads one file of the INI dialect (that of Python's `configparser`), and keeps file and line of every key.
 
-What is wrong in one line costs that line: it is left out (of a duplicate the last one counts) and reported. Only a file
+A wrong line is left out and reported; of a duplicate key the last one counts. Only a file
 that cannot be read as text at all is refused.
 """
 
@@ -15,7 +15,7 @@ from guardhooks.errors import ConfigError
 from guardhooks.model import Problem
 
 MAX_FILE = 4 * 1024 * 1024
-"""Bytes; a bigger file is no configuration."""
+"""Bytes; a bigger file is refused."""
 
 _COMMENT = re.compile(r"^\s*[#;].*|(?:^|(?<=\s));.*")
 _SECTION = re.compile(r"\[(?P<name>.+)\]")

@@ -277,4 +277,4 @@ VARIABLES_TABLE: Final = OptionTable(
     ),
     title="Jails: variables that `action` and `filter` refer to",
 )
-"""Names that configurations set by custom, used or not; they are not typing errors."""
+"""Names that configurations usually set, used or not; they are not typing errors."""

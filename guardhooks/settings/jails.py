@@ -34,7 +34,7 @@ _LIKE_ADDRESS: Final = re.compile(
 
 
 def is_enabled(files: JailFiles, name: str) -> bool:
-    """Whether the jail is switched on. Raises ConfigError if that cannot be told."""
+    """Whether the jail is switched on. Raises ConfigError if the value is wrong."""
     scope = Scope(files.config, name)
     return _at(scope, option.ENABLED, lambda: OptionReader(scope, []).essential(option.ENABLED))
 

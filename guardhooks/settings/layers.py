@@ -75,7 +75,7 @@ class Reader:
             self._include_target(config, target, chain)
 
     def _targets(self, file: IniFile, key: str, problems: list[Problem]) -> Iterator[Path]:
-        """The files that `before` or `after` names; a missing one is reported unless optional by custom."""
+        """The files that `before` or `after` names; a missing one is reported unless it is optional."""
         value = file.sections.get("INCLUDES", {}).get(key)
         for name in _included(file, value, problems) if value else ():
             target = self._or_fallback(file.path.parent / name, name)

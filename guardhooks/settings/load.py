@@ -1,4 +1,4 @@
-"""From a configuration directory to `Settings`; the way in for everybody else."""
+"""Reads a configuration directory into `Settings`; the entry point of this package."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SYSTEM_DIRECTORIES: Final = (Path("/etc/guardhooks"), Path("/etc/fail2ban"))
 def find_directory(explicit: Path | None) -> Path:
     """The configuration directory: the one that was asked for, else the system's, else the packaged one.
 
-    Raises ConfigError if the one that was asked for is none.
+    Raises ConfigError if the one that was asked for is not a directory.
     """
     if explicit is not None:
         if not explicit.is_dir():

@@ -30,7 +30,10 @@ class Substitution:
         self._composed: set[str] = set()
 
     def __call__(self, text: str) -> str:
-        """The text with all tags replaced that can be. Raises ConfigError for one that leads to itself or grows mad."""
+        """The text with all tags replaced that can be.
+
+        Raises ConfigError for a tag that refers to itself or makes the text larger than `MAX_SIZE`.
+        """
         self._as_written.update(_TAG.findall(text))
         for _ in range(MAX_DEPTH):
             if "<" not in text:

@@ -32,7 +32,7 @@ def references(config: MergedConfig) -> frozenset[str]:
 def unknown_in_jail(
     section: Mapping[str, Value], referred: frozenset[str], declared: DeclaredOptions
 ) -> Iterator[Problem]:
-    """A problem for each key of a jail that is no option and that nothing refers to.
+    """A problem for each key of a jail that is not an option and that nothing refers to.
 
     `prefix.key` belongs to a plugin. It is reported where the plugins that own the prefix do not declare it, and where
     it looks like another option that has a dot, too.

@@ -11,7 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from guardhooks import ActionError, ActionSpec, Ban, Failure, Ignore, Jail, Op, Outcome, PluginError, Record, hookimpl
+from guardhooks import (
+    ActionError,
+    ActionSpec,
+    Ban,
+    Failure,
+    Ignore,
+    Jail,
+    Op,
+    Option,
+    OptionTable,
+    Outcome,
+    PluginError,
+    Record,
+    hookimpl,
+    option_types,
+)
 from guardhooks.plugins import Plugins
 
 JAIL = Jail("sshd")
@@ -354,3 +369,27 @@ def test_importing_the_package_loads_no_pluggy() -> None:
     code = "import sys, guardhooks; guardhooks.__version__; print('pluggy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_options_of_all_plugins_are_collected_and_what_is_none_is_the_plugins_fault(plugins: Plugins) -> None:
+    table = OptionTable("action", (Option("zone", option_types.TEXT, "dmz", "the zone"),), names=("edge",))
+
+    class Good:
+        @hookimpl
+        def declare_options(self) -> list[OptionTable]:
+            return [table]
+
+    class Bad:
+        @hookimpl
+        def declare_options(self) -> list[object]:
+            return ["zone"]
+
+    class Worse:
+        @hookimpl
+        def declare_options(self) -> list[OptionTable]:
+            raise RuntimeError("boom")
+
+    for number, plugin in enumerate((Good(), Bad(), Worse())):
+        plugins.register(plugin, f"p{number}")
+    assert plugins.declared_options() == [table]
+    assert {name for name, _ in plugins.faults.total} == {"p1", "p2"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardhooks import ConfigError, Jail, Option, OptionTable, option_types
@@ -38,6 +38,7 @@ def test_every_default_can_be_written_and_read_back(table: OptionTable, option: 
         assert option.parse(text) == option.default
 
 
+@settings(deadline=None)
 @given(st.one_of(st.integers(0, 10**12), st.floats(0.001, 1e9)))
 def test_a_time_is_read_back_as_it_was_written(seconds: float) -> None:
     assert parse_duration(render_duration(seconds)) == seconds

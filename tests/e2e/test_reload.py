@@ -1,0 +1,128 @@
+"""Every option of the daemon that a reload applies changes the running value; the others are said to need a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from guardhooks.settings.daemon_options import SECTIONS
+from tests.e2e.daemon import Daemon
+from tests.e2e.here import plain_config
+from tests.e2e.range import wait_for
+from tests.e2e.unprivileged import Unprivileged
+
+SPY = """import logging, guardhooks
+@guardhooks.hookimpl
+def execute_action(action, op, bans):
+    if op is guardhooks.Op.CHECK:
+        logging.getLogger("guardhooks.spy").info("the spy compares")
+    logging.getLogger("guardhooks.spy").debug("the spy does %s", op)
+    return True
+"""
+ADDRESS = "198.51.100.7"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """It never compares by itself, remembers bans for long, and logs no debug lines."""
+    (tmp_path / "log").touch()
+    config = plain_config(tmp_path / "config", tmp_path / "log")
+    (config / "jail.local").write_text("[plain]\nfindtime = 1s\n")
+    (config / "hooks.d").mkdir()
+    (config / "hooks.d" / "spy.py").write_text(SPY)
+    (config / "guardhooks.conf").write_text("[Guardhooks]\nhistory_age = 30d\nreconcile = 1d\n")
+    daemon = Daemon(Unprivileged(), config, tmp_path / "state")
+    yield daemon
+    daemon.kill()
+
+
+def reload(daemon: Daemon, section: str, line: str) -> None:
+    (daemon.config / "guardhooks.local").write_text(f"[{section}]\n{line}\n")
+    daemon.command("reload")
+
+
+def count_of_a_ban(daemon: Daemon, *options: str) -> int:
+    """The how-manieth ban the ledger makes of it."""
+    daemon.command("ban", "plain", ADDRESS, *options)
+    [ban] = daemon.ask("status", "plain")["banned"]
+    return int(ban["count"])
+
+
+def loglevel(daemon: Daemon) -> None:
+    daemon.command("ban", "plain", ADDRESS)
+    wait_for(lambda: "Ban 198" in daemon.log, "the ban")
+    assert "the spy does" not in daemon.log
+    reload(daemon, "Guardhooks", "loglevel = DEBUG")
+    daemon.command("unban", ADDRESS)
+    daemon.wait_for_log("the spy does unban")
+
+
+def reconcile(daemon: Daemon) -> None:
+    daemon.command("ban", "plain", ADDRESS)
+    wait_for(lambda: "Ban 198" in daemon.log, "the ban")
+    assert "the spy compares" not in daemon.log
+    reload(daemon, "Guardhooks", "reconcile = 1s")
+    daemon.wait_for_log("the spy compares")
+
+
+def history_age(daemon: Daemon) -> None:
+    assert count_of_a_ban(daemon, "--for", "1s") == 1
+    wait_for(lambda: not daemon.ask("status", "plain")["banned"], "the end of the ban")
+    assert count_of_a_ban(daemon) == 2
+    daemon.command("unban", ADDRESS)
+    reload(daemon, "Guardhooks", "history_age = 1s")
+
+    def forgotten() -> bool:
+        found = count_of_a_ban(daemon) == 1
+        daemon.command("unban", ADDRESS)  # what is lifted by hand does not count
+        return found
+
+    wait_for(forgotten, "the first ban to be forgotten")
+
+
+def disable(daemon: Daemon) -> None:
+    def asked() -> set[str]:
+        return {plugin["name"] for row in daemon.ask("plugins") for plugin in row["plugins"]}
+
+    assert {"spy", "recidive"} <= asked()
+    reload(daemon, "Plugins", "disable = spy recidive")
+    assert not {"spy", "recidive"} & asked()
+
+
+CHECKS: dict[str, Callable[[Daemon], None]] = {
+    "loglevel": loglevel, "history_age": history_age, "reconcile": reconcile, "disable": disable,
+}  # fmt: skip
+
+
+def test_every_option_that_a_reload_applies_is_tried_here() -> None:
+    assert CHECKS.keys() == {option.name for table in SECTIONS.values() for option in table if option.reload}
+
+
+@pytest.mark.parametrize("option", CHECKS)
+def test_a_reload_applies(daemon: Daemon, option: str) -> None:
+    CHECKS[option](daemon)
+
+
+@pytest.mark.parametrize("option", [o.name for table in SECTIONS.values() for o in table if not o.reload])
+def test_what_needs_a_restart_is_said_by_a_reload(daemon: Daemon, option: str) -> None:
+    reload(daemon, "Guardhooks", "loglevel = INFO")
+    assert "restart the daemon" not in daemon.log
+    (daemon.config / "guardhooks.local").write_text(f"[Guardhooks]\n{option} = /run/elsewhere\n")
+    daemon.host.run("kill", "-HUP", str(daemon.pid))
+    daemon.wait_for_log(f"[Guardhooks] {option}: was changed; restart the daemon to apply it")
+
+
+def test_what_nobody_reads_is_logged_and_shown_by_status(daemon: Daemon) -> None:
+    (daemon.config / "jail.local").write_text(
+        "[plain]\nreconcile = 5\naction = auto[maxelm=5]\nfilter = plain[lgtype=x]\n"
+    )
+    assert "degraded" in daemon.command("reload").stdout
+    for says in (
+        "jail.local:2: [plain] reconcile: is an option of the daemon",
+        "jail.local:3: [plain] action: action auto has no option 'maxelm'; did you mean 'maxelem'?",
+        "jail.local:4: [plain] filter: filter plain has no option 'lgtype'; did you mean 'logtype'?",
+    ):
+        assert says in daemon.log
+        assert says in str(daemon.ask("status", "plain")["problems"])
