@@ -127,7 +127,7 @@ class Plugins:
             declared: Sequence[object] = self._call(implementation, call) or ()
             tables += (table for table in declared if isinstance(table, OptionTable))
             for wrong in (table for table in declared if not isinstance(table, OptionTable)):
-                self._fault(implementation, call, wrong_type(wrong, OptionTable))
+                self._fault(implementation.plugin, call, wrong_type(wrong, OptionTable))
         return tables
 
     def on_start(self, guard: GuardView) -> None:

@@ -52,9 +52,7 @@ class Option(Generic[T]):
         return self.type.parse(text.strip())
 
     def render(self, value: T) -> str:
-        """The text that `parse` turns into this value; the default in words where there is no such text."""
-        if value == self.default and self.default_text:
-            return self.default_text
+        """The text that `parse` turns into this value."""
         return self.type.render(value)
 
 
@@ -73,7 +71,9 @@ class Setting(Generic[T]):
 
     @property
     def text(self) -> str:
-        """The value as it would be written in a file, unless it is secret."""
+        """The value as it would be written in a file; a secret is hidden, and a default may be described in words."""
+        if self.place is None and self.option.default_text:
+            return self.option.default_text
         return _HIDDEN if self.option.secret and self.place else self.option.render(self.value)
 
 

@@ -51,8 +51,10 @@ class OptionReader:
             return Setting(option, option.parse(self.scope.text(place)), place)
         except ConfigError as error:
             problem = as_problem(error, place, fatal=False)
-            instead = option.render(default) or "the default"
-            self.problems.append(replace(problem, message=f"{problem.message}; {instead} is used instead"))
+            instead = option.render(default) if not option.default_text else ""
+            self.problems.append(
+                replace(problem, message=f"{problem.message}; {instead or 'the default'} is used instead")
+            )
             return Setting(option, default)
 
     def value(self, option: Option[T], default: T | None = None) -> T:

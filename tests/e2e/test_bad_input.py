@@ -81,7 +81,7 @@ FAULTS: Final = (
     option("enabled", "perhaps", "'perhaps' is neither true nor false; use one of", state="broken"),
     option("usedns", "perhaps", "'perhaps' is none of yes, warn, no, raw", USED),
     option("ipv6prefix", "129", "'129' is not a whole number from 0 to 128", USED),
-    option("ignoreip", "300.1.1.1/24", "'300.1.1.1/24' is no address, network, host name", "nobody is spared"),
+    option("ignoreip", "300.1.1.1/24", "'300.1.1.1/24' is not an address, network, host name", "it exempts nobody"),
     option("backend", "telepathy", "'telepathy' is none of auto, polling", USED),
     option("logencoding", "klingon", "'klingon' is not a text encoding", USED),
     option("filter", "plian", "there is no filter 'plian' in filter.d; did you mean 'plain'?", state="broken"),

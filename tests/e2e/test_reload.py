@@ -45,8 +45,7 @@ def reload(daemon: Daemon, section: str, line: str) -> None:
 
 def count_of_a_ban(daemon: Daemon, *options: str) -> int:
     """The how-manieth ban the ledger makes of it."""
-    daemon.command("ban", "plain", ADDRESS, *options)
-    [ban] = daemon.ask("status", "plain")["banned"]
+    [ban] = daemon.ask("ban", "plain", ADDRESS, *options)["banned"]
     return int(ban["count"])
 
 

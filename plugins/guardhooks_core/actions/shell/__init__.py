@@ -14,7 +14,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
+from guardhooks import (
+    ActionError,
+    ActionSpec,
+    Ban,
+    Finding,
+    GuardView,
+    Jail,
+    LedgerView,
+    Op,
+    OptionTable,
+    Outcome,
+    hookimpl,
+)
 from guardhooks_core.actions.common.hostnames import Hostnames
 from guardhooks_core.actions.shell.ban_commands import Enforcement
 from guardhooks_core.actions.shell.commands import OPTIONS, Commands, is_served
