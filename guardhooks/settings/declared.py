@@ -31,6 +31,7 @@ class DeclaredOptions:
     def __init__(self, plugin_tables: Iterable[OptionTable] | None = None) -> None:
         self.knows_plugins = plugin_tables is not None
         self._plugin_tables = tuple(plugin_tables or ())
+        self._names: dict[tuple[Place, str], frozenset[str]] = {}
         self.tables = (*HOST_TABLES, *self._plugin_tables)
         self.jail_names = self.names("jail")
         self.variables = frozenset(option.name for option in jail_options.VARIABLES_TABLE)
@@ -40,7 +41,11 @@ class DeclaredOptions:
 
     def names(self, place: Place, of: str = "") -> frozenset[str]:
         """The options that may stand in a place, in the brackets of this action or filter."""
-        return frozenset(option.name for table in self.tables if table.applies_to(place, of) for option in table)
+        known = self._names.get((place, of))
+        if known is None:
+            tables = [table for table in self.tables if table.applies_to(place, of)]
+            known = self._names[place, of] = frozenset(option.name for table in tables for option in table)
+        return known
 
     def is_served(self, action: str) -> bool:
         """Whether a plugin declares options for this very action."""
