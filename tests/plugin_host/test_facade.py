@@ -13,14 +13,11 @@ import pytest
 
 from guardhooks import ActionError, ActionSpec, Ban, Failure, Ignore, Jail, Op, Outcome, PluginError, Record, hookimpl
 from guardhooks.plugins import Plugins
+from tests.kit.bans import ban
 
 JAIL = Jail("sshd")
 FAILURE = Failure("sshd", "192.0.2.1", 1000.0, address="192.0.2.1")
 RECORD = Record("192.0.2.1", (1000.0,))
-
-
-def ban(length: float = 600.0) -> Ban:
-    return Ban("192.0.2.1", "sshd", 1000.0, length)
 
 
 class Core:
