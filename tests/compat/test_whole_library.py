@@ -53,7 +53,7 @@ def test_the_prefilter_asks_every_regex_that_matches(name: str, library: Chunk, 
     traces = list(FilterMatcher([jail]).trace(library))
 
     asked: dict[int, set[int] | None] = {}
-    for start, _, calls in FilterMatcher([jail])._plan.lines(library.data):
+    for start, _, calls in FilterMatcher([jail]).plan.lines(library.data):
         for _, _, candidates in calls:
             asked[start] = None if candidates is None else {rule.index for rule in candidates.rules}
     start = 0

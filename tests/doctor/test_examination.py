@@ -17,7 +17,7 @@ from guardhooks.doctor.diagnosis import Diagnosis
 from guardhooks.doctor.examination import examine
 from guardhooks.doctor.ledger_file import look_at
 from guardhooks.plugins import Plugins
-from guardhooks.settings.model import Settings
+from tests.kit.guards import make_guard
 
 ADDRESS = "203.0.113.9"
 KEPT = Finding("the wall drops it", Level.GOOD, blocks=True)
@@ -76,7 +76,7 @@ def play(state: Path, builder: Builder, story: Callable[[Guard], Awaitable[None]
     async def act() -> None:
         plugins = Plugins(lambda: 1000.0)
         plugins.register(builder, "builder")
-        guard = Guard(Settings(state, (SSHD,)), plugins, ledger_file=state / "ledger.db", clock=lambda: 1000.0)
+        guard = make_guard(plugins, SSHD, state=state)
         await guard.start()
         try:
             await story(guard)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.daemon import Daemon
-from tests.e2e.range import Host, wait_for
+from tests.e2e.range import Host
+from tests.kit.waiting import wait_for
 
 PATIENCE = 60.0
 """Seconds for what a healthy machine does in one or two."""

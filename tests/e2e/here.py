@@ -26,14 +26,3 @@ class Here:
         if check and done.returncode:
             raise AssertionError(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
-
-
-def plain_config(folder: Path, log: str | Path, *, maxretry: int = 3, action: str = "observe") -> Path:
-    """A configuration with one jail `plain` whose filter knows `login failed from ADDRESS`."""
-    (folder / "filter.d").mkdir(parents=True)
-    (folder / "filter.d" / "plain.conf").write_text("[Definition]\nfailregex = ^\\s*login failed from <ADDR>$\n")
-    (folder / "jail.conf").write_text(
-        "[plain]\nenabled = true\nfilter = plain\nbantime = 1h\nignoreself = false\n"
-        f"maxretry = {maxretry}\nlogpath = {log}\naction = {action}\n"
-    )
-    return folder

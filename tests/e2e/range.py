@@ -10,8 +10,7 @@ import itertools
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -39,15 +38,6 @@ def missing() -> str:
         return "network namespaces cannot be made here"
     subprocess.run(["ip", "netns", "delete", probe], check=True)
     return ""
-
-
-def wait_for(condition: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
-    """Ask until `condition` holds; fail with `what` if it does not within `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout:g} s: {what}")
-        time.sleep(0.02)  # between two looks at another process, which has no event to give us
 
 
 class Host:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.e2e.range import SERVER, SSH_PORT, Network, end, environment, wait_for
+from tests.e2e.range import SERVER, SSH_PORT, Network, end, environment
+from tests.kit.waiting import wait_for
 
 _RSYSLOG: Final = """\
 module(load="imuxsock" SysSock.Name="{folder}/log" SysSock.RateLimit.Interval="0")

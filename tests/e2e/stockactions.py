@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.e2e.range import Host, end, environment, wait_for
+from tests.e2e.range import Host, end, environment
+from tests.kit.waiting import wait_for
 
 FAIL2BAN: Final = Path("/etc/fail2ban")
 _FAKES: Final = (

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemon import Daemon
-from tests.e2e.here import plain_config
 from tests.e2e.prober import Prober
-from tests.e2e.range import ATTACKER, NEIGHBOUR, SERVER, Network, end, environment, wait_for
+from tests.e2e.range import ATTACKER, NEIGHBOUR, SERVER, Network, end, environment
 from tests.e2e.stockactions import FAIL2BAN
+from tests.kit.guards import plain_config
+from tests.kit.waiting import wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 

@@ -12,9 +12,10 @@ from typing import Any, Final
 import pytest
 
 from tests.e2e.daemon import Daemon
-from tests.e2e.here import Here, plain_config
-from tests.e2e.range import wait_for
+from tests.e2e.here import Here
 from tests.e2e.unprivileged import Unprivileged, the_one_line
+from tests.kit.guards import plain_config
+from tests.kit.waiting import wait_for
 
 PLAIN: Final = {"enabled": "true", "filter": "plain", "logpath": "{folder}/plain.log", "action": "observe"}
 

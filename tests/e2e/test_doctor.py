@@ -14,10 +14,11 @@ from typing import Any, Final
 import pytest
 
 from tests.e2e.daemon import Daemon
-from tests.e2e.here import plain_config
 from tests.e2e.prober import Prober
-from tests.e2e.range import ATTACKER, NEIGHBOUR, SERVER, Host, Network, end, wait_for
+from tests.e2e.range import ATTACKER, NEIGHBOUR, SERVER, Host, Network, end
 from tests.e2e.sshserver import SshServer
+from tests.kit.guards import plain_config
+from tests.kit.waiting import wait_for
 
 PORT: Final = 2200
 FIREWALLS: Final = ("nftables", "ipset")

@@ -17,8 +17,9 @@ import pytest
 
 from tests.e2e.daemon import Daemon
 from tests.e2e.faults import PATIENCE, SmallDisk, limit, table, wait_status
-from tests.e2e.here import plain_config
-from tests.e2e.range import Network, wait_for
+from tests.e2e.range import Network
+from tests.kit.guards import plain_config
+from tests.kit.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(300)
 Guard = Callable[..., Daemon]

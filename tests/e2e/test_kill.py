@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemon import Daemon
-from tests.e2e.here import Here, plain_config
-from tests.e2e.range import wait_for
+from tests.e2e.here import Here
+from tests.kit.guards import plain_config
+from tests.kit.waiting import wait_for
 
 KILLS = 200 if os.environ.get("CI") else 15
 RETRIES = 3

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemon import Daemon
-from tests.e2e.here import plain_config
-from tests.e2e.range import wait_for
 from tests.e2e.unprivileged import Unprivileged, the_one_line
+from tests.kit.guards import plain_config
+from tests.kit.waiting import wait_for
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="changes owners: needs root")

@@ -21,8 +21,9 @@ import pytest
 
 from tests.e2e import postoffice
 from tests.e2e.daemon import Daemon
-from tests.e2e.range import Host, end, environment, missing, wait_for
+from tests.e2e.range import Host, end, environment, missing
 from tests.e2e.stockactions import FAIL2BAN
+from tests.kit.waiting import wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.prober import Prober
-from tests.e2e.range import ATTACKER, NEIGHBOUR, SERVER, SSH_PORT, Network, wait_for
+from tests.e2e.range import ATTACKER, NEIGHBOUR, SERVER, SSH_PORT, Network
 from tests.e2e.sshserver import SshServer
+from tests.kit.waiting import wait_for
 
 
 @pytest.mark.parametrize("family", [4, 6])

@@ -11,8 +11,9 @@ from typing import Final
 import pytest
 
 from tests.e2e.daemon import Daemon
-from tests.e2e.range import missing, wait_for
+from tests.e2e.range import missing
 from tests.e2e.stockactions import FAIL2BAN, Side, Stock, configure
+from tests.kit.waiting import wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
 

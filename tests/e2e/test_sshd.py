@@ -11,8 +11,9 @@ import pytest
 from tests.e2e.configuration import write_config
 from tests.e2e.daemon import Daemon
 from tests.e2e.prober import Prober
-from tests.e2e.range import ATTACKER, NEIGHBOUR, SERVER, SSH_PORT, wait_for
+from tests.e2e.range import ATTACKER, NEIGHBOUR, SERVER, SSH_PORT
 from tests.e2e.sshserver import SshServer
+from tests.kit.waiting import wait_for
 
 MAXRETRY = 3
 BANNED_ID = {4: ATTACKER[4], 6: "2001:db8:0:66::/64"}

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.daemon import Daemon
-from tests.e2e.here import Here, plain_config
+from tests.e2e.here import Here
+from tests.kit.guards import plain_config
 
 OFFENDER = "198.51.100.7"
 BYSTANDER = "198.51.100.8"

@@ -14,9 +14,10 @@ from typing import Final
 import pytest
 
 from tests.e2e.daemon import Daemon
-from tests.e2e.here import plain_config
 from tests.e2e.prober import Prober
-from tests.e2e.range import ATTACKER, NEIGHBOUR, SERVER, SSH_PORT, Network, end, wait_for
+from tests.e2e.range import ATTACKER, NEIGHBOUR, SERVER, SSH_PORT, Network, end
+from tests.kit.guards import plain_config
+from tests.kit.waiting import wait_for
 
 pytestmark = pytest.mark.root
 

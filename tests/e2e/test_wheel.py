@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.range import environment, wait_for
+from tests.e2e.range import environment
+from tests.kit.waiting import wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 FAILED = "sshd[7]: Failed password for root from 198.51.100.9 port 4022 ssh2"

@@ -12,8 +12,9 @@ import pytest
 from guardhooks import ActionError, Ban, Failure, Guard, Ignore, Jail, hookimpl
 from guardhooks.engine.ban_guard import BanGuard
 from guardhooks.plugins import Plugins
-from guardhooks.settings.model import Settings
 from guardhooks.system.gateways import default_gateways
+from tests.kit.clock import Clock
+from tests.kit.guards import make_guard
 
 SSHD = Jail("sshd")
 ROUTES = """\
@@ -28,14 +29,6 @@ ROUTES6 = """\
 {0} 00 {0} 00 20010db8000000000000000000000001 00000400 00000003 00000000 00000003     eth0
 {0} 00 {0} 00 {0} ffffffff 00000001 00000000 00200200       lo
 """.format("0" * 32)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def opened(allowlist_reason: Callable[[Jail, str], str] = lambda jail, id: "", clock: Clock | None = None) -> BanGuard:
@@ -134,7 +127,7 @@ class Friends:
 def guard(state: Path) -> Guard:
     plugins = Plugins(lambda: 1000.0)
     plugins.register(Friends(), "friends")
-    return Guard(Settings(Path("/nowhere"), (SSHD,)), plugins, ledger_file=state / "ledger.db", clock=lambda: 1000.0)
+    return make_guard(plugins, SSHD, state=state)
 
 
 def play(state: Path, story: Callable[[Guard], Awaitable[None]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,13 +11,11 @@ import pytest
 from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome
 from guardhooks.engine.enforcer import ActionState, Enforcer
 from guardhooks.engine.supervisor import Supervisor
+from tests.kit.bans import ban
+from tests.kit.waiting import until
 
 WALL = ActionSpec("wall", "wall", {"name": "sshd"})
 MAIL = ActionSpec("mail", "mail")
-
-
-def ban(id: str) -> Ban:
-    return Ban(id, "sshd", 1000.0, 600.0)
 
 
 @dataclass
@@ -83,12 +81,6 @@ class Range:
     def decide(self, enforcer: Enforcer, jail: Jail, id: str) -> None:
         self.desired[id] = ban(id)
         enforcer.ban(jail, self.desired[id])
-
-
-async def until(predicate: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not predicate():
-            await asyncio.sleep(0.001)
 
 
 def test_what_is_due_at_the_start_goes_in_one_batch_and_is_told_when_done() -> None:

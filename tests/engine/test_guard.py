@@ -38,6 +38,8 @@ from guardhooks.model import PERMANENT
 from guardhooks.plugins import Plugins
 from guardhooks.settings.model import Settings
 from guardhooks.status import BanCounts, FailureCounts
+from tests.kit.guards import settings
+from tests.kit.waiting import until
 
 WALL = ActionSpec("wall", "wall", {"name": "sshd"})
 SSHD = Jail("sshd", FilterSpec("sshd"), (SourceSpec("memory"),), (WALL,), maxretry=3)
@@ -163,9 +165,10 @@ class World:
         return plugins
 
     def guard(self, *jails: Jail, observe: bool = False) -> Guard:
-        settings = Settings(Path("/nowhere"), jails or (SSHD,))
         file = self.state / "ledger.sqlite3"
-        return Guard(settings, self.plugins(), ledger_file=file, observe=observe, clock=lambda: self.now)
+        return Guard(
+            settings(*(jails or (SSHD,))), self.plugins(), ledger_file=file, observe=observe, clock=lambda: self.now
+        )
 
     def log(self, *lines: str) -> None:
         self.lines.extend(lines)
@@ -175,12 +178,6 @@ class World:
 
     async def failures(self, guard: Guard, number: int) -> None:
         await until(lambda: guard.ledger.totals("sshd").failures == number)
-
-
-async def until(predicate: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not predicate():
-            await asyncio.sleep(0.001)
 
 
 @pytest.fixture
@@ -373,7 +370,7 @@ def test_a_reload_applies_the_difference_and_keeps_every_ban(world: World) -> No
         await until(lambda: len(world.banned) == 2)
         new = dataclasses.replace(SSHD, name="new", sources=(), actions=())
         stricter = dataclasses.replace(SSHD, maxretry=1)
-        await guard.reload(Settings(Path("/nowhere"), (stricter, new)), world.plugins())
+        await guard.reload(settings(stricter, new), world.plugins())
         assert world.kernel == {"wall sshd": {"198.51.100.1"}, "wall gone": set()}
         assert not guard.is_banned("198.51.100.2")
         world.log(*failed("198.51.100.3", 1))

@@ -31,6 +31,8 @@ from guardhooks import (
 )
 from guardhooks.plugins import Plugins
 from guardhooks.settings.model import Settings
+from tests.kit.guards import settings
+from tests.kit.waiting import until
 
 WALL = ActionSpec("wall", "wall", {"name": "sshd"})
 SSHD = Jail("sshd", FilterSpec("sshd"), (SourceSpec("memory"),), (WALL,), maxretry=1)
@@ -122,7 +124,7 @@ class Scene:
 
     def __init__(self, *extra: object, jails: Sequence[Jail] = (SSHD,), base: Base | None = None) -> None:
         self.base = base or Base()
-        self.settings = Settings(Path("/nowhere"), tuple(jails))
+        self.settings = settings(*jails)
         self.guard = Guard(self.settings, self.plugins(*extra), clock=lambda: 1000.0)
 
     def plugins(self, *extra: object) -> Plugins:
@@ -133,7 +135,7 @@ class Scene:
         return plugins
 
     async def reload(self, *extra: object, jails: Sequence[Jail] = (SSHD,)) -> None:
-        await self.guard.reload(Settings(Path("/nowhere"), tuple(jails)), self.plugins(*extra))
+        await self.guard.reload(settings(*jails), self.plugins(*extra))
 
     @property
     def source(self) -> Memory:
@@ -280,19 +282,14 @@ def test_on_ban_and_on_unban_report_to_the_plugins_of_the_last_reload() -> None:
         def on_unban(self, ban: Ban) -> None:
             self.heard.append(("unban", ban.id))
 
-    async def until_heard(plugin: Reporting, news: tuple[str, str]) -> None:
-        async with asyncio.timeout(10):
-            while news not in plugin.heard:
-                await asyncio.sleep(0.001)
-
     async def story(scene: Scene) -> None:
         added, changed = Reporting(), Reporting()
         await scene.reload(added)
         await scene.read(OFFENDER)
-        await until_heard(added, ("ban", OFFENDER))
+        await until(lambda: ("ban", OFFENDER) in added.heard)
         await scene.reload(changed)
         await scene.guard.unban(OFFENDER)
-        await until_heard(changed, ("unban", OFFENDER))
+        await until(lambda: ("unban", OFFENDER) in changed.heard)
         await scene.reload()
         await scene.read("198.51.100.2")
         await scene.banned("198.51.100.2")
@@ -318,12 +315,6 @@ class Building:
         ids = {ban.id for ban in bans}
         self.held = ids if op is Op.START else self.held - ids if op in {Op.UNBAN, Op.FLUSH} else self.held | ids
         return Outcome()
-
-
-async def until(predicate: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not predicate():
-            await asyncio.sleep(0.001)
 
 
 def test_an_action_is_started_by_the_plugin_that_a_reload_brings_for_it() -> None:

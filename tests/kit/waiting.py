@@ -10,23 +10,22 @@ PATIENCE = 20.0
 """Seconds after which a test fails."""
 
 
-async def until(condition: Callable[[], bool], what: str = "", patience: float = PATIENCE) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     """Let other tasks run until `condition` holds.
 
-    :raises AssertionError: with `what`, if it does not within `patience` seconds.
+    :raises TimeoutError: if it does not within `PATIENCE`.
     """
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {patience:g} s: {what or condition}"
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.001)
 
 
-def wait_for(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+def wait_for(condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
     """Ask until `condition` holds, for what another thread or process does.
 
-    :raises AssertionError: with `what`, if it does not within `patience` seconds.
+    :raises AssertionError: with `what`, if it does not within `timeout` seconds.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"not within {patience:g} s: {what}"
+        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
         time.sleep(0.02)  # between two looks at another process, which has no event to give us

@@ -6,31 +6,28 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardhooks import PERMANENT, Ban, Failure, Jail, Position, StateError
+from guardhooks import PERMANENT, Failure, Jail, Position, StateError
 from guardhooks.ledger import Ledger, Totals
 from guardhooks.ledger.store import Store
 from guardhooks.ledger.windows import Budget, Windows
+from tests.kit.bans import ban as any_ban
+from tests.kit.clock import Clock
 
 JAIL = Jail("sshd", maxretry=3, findtime=600)
 
-
-class Clock:
-    def __init__(self, now: float = 10_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
+ban = partial(any_ban, start=10_000.0)
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(10_000.0)
 
 
 @pytest.fixture
@@ -40,10 +37,6 @@ def ledger(clock: Clock) -> Ledger:
 
 def failure(id: str, time: float, *lines: str) -> Failure:
     return Failure("sshd", id, time, matches=lines)
-
-
-def ban(id: str = "192.0.2.1", start: float = 10_000, length: float = 600, jail: str = "sshd", **more: object) -> Ban:
-    return Ban(id, jail, start, length, **more)  # type: ignore[arg-type]
 
 
 async def reopened(ledger: Ledger, path: Path, clock: Clock) -> Ledger:
@@ -77,7 +70,7 @@ def test_forgetting_begins_anew(ledger: Ledger) -> None:
 )
 def test_a_late_failure_counts_where_it_belongs(maxretry: int, times: Sequence[int]) -> None:
     """Ban-or-not equals the definition, for arrivals in any order within findtime of each other."""
-    ledger = Ledger.open(None, clock=Clock())
+    ledger = Ledger.open(None, clock=Clock(10_000.0))
     jail = Jail("sshd", maxretry=maxretry, findtime=100)
     seen: list[int] = []
     for time in times:
@@ -91,7 +84,7 @@ def test_a_late_failure_counts_where_it_belongs(maxretry: int, times: Sequence[i
 
 @given(st.lists(st.integers(0, 90), min_size=1, max_size=60), st.integers(1, 5))
 def test_failures_in_order_are_counted_exactly(gaps: list[int], maxretry: int) -> None:
-    ledger = Ledger.open(None, clock=Clock())
+    ledger = Ledger.open(None, clock=Clock(10_000.0))
     jail = Jail("sshd", maxretry=maxretry, findtime=100)
     times = list(itertools.accumulate(gaps))
     for number, time in enumerate(times):
@@ -141,7 +134,7 @@ def test_windows_from_before_the_clock_was_set_back_go(ledger: Ledger) -> None:
 
 
 def count(windows: Windows, jail: Jail, failure: Failure) -> None:
-    windows.count(jail, failure.id, failure.time, failure.matches, Clock())
+    windows.count(jail, failure.id, failure.time, failure.matches, Clock(10_000.0))
 
 
 def test_a_flood_of_ids_drops_those_that_failed_longest_ago() -> None:

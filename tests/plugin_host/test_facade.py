@@ -28,14 +28,11 @@ from guardhooks import (
     option_types,
 )
 from guardhooks.plugins import Plugins
+from tests.kit.bans import ban
 
 JAIL = Jail("sshd")
 FAILURE = Failure("sshd", "192.0.2.1", 1000.0, address="192.0.2.1")
 RECORD = Record("192.0.2.1", (1000.0,))
-
-
-def ban(length: float = 600.0) -> Ban:
-    return Ban("192.0.2.1", "sshd", 1000.0, length)
 
 
 class Core:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Generator
-from pathlib import Path
 
 import pytest
 
-from guardhooks import Ban, Failure, Guard, Ignore, Jail, PluginError, Record, hookimpl, skip_first_time_offenders
+from guardhooks import Ban, Failure, Ignore, Jail, PluginError, Record, hookimpl, skip_first_time_offenders
 from guardhooks.plugins import Plugins
-from guardhooks.settings.model import Settings
+from tests.kit.guards import make_guard
 
 JAIL = Jail("sshd", maxretry=3)
 FAILURE = Failure("sshd", "198.51.100.1", 1000.0, address="198.51.100.1")
@@ -64,7 +63,7 @@ def decided(plugins: Plugins, failures: int) -> list[Ban]:
     """The bans that so many failures of one id lead to, in a guard of their own."""
 
     async def story() -> list[Ban]:
-        guard = Guard(Settings(Path("/nowhere"), (JAIL,)), plugins, clock=lambda: 1000.0)
+        guard = make_guard(plugins, JAIL)
         await guard.start()
         bans = [ban for _ in range(failures) for ban in await guard.failure("sshd", FAILURE.id, time=1000.0)]
         await guard.stop()

@@ -99,7 +99,7 @@ class FilterMatcher:
         live = chunk.live
         data = chunk.data if chunk.data.endswith(b"\n") else chunk.data + b"\n"
         number = counted = 0
-        for start, end, calls in self._plan.lines(data):
+        for start, end, calls in self.plan.lines(data):
             known = None
             if chunk.times:
                 number += data.count(b"\n", counted, start)
@@ -112,8 +112,8 @@ class FilterMatcher:
                 yield from jail_matcher.feed(text, known, now, live=live, only=only)
 
     @cached_property
-    def _plan(self) -> Plan:
-        """Made at the first chunk: traces and bisecting do not need it."""
+    def plan(self) -> Plan:
+        """Which regexes are tried on which lines. Made at the first chunk: traces and bisecting do not need it."""
         plan = Plan(self._jail_matchers, plain=not self._prefilter, entry=self._entry)
         for jail, reasons in plan.unfiltered.items():
             for reason in reasons:
@@ -123,7 +123,7 @@ class FilterMatcher:
     @cached_property
     def unfiltered(self) -> Mapping[str, Sequence[str]]:
         """By jail, why the prefilter cannot be used for some regexes, so that they are tried on every line."""
-        return self._plan.unfiltered if "_plan" in vars(self) else lay_out(self._jail_matchers).unfiltered
+        return self.plan.unfiltered if "plan" in vars(self) else lay_out(self._jail_matchers).unfiltered
 
     def time_of(self, line: bytes) -> float | None:
         """The time written in the line, as read by the first jail that finds a date."""

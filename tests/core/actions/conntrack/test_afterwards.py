@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from guardhooks import ActionError, ActionSpec, Ban
 from guardhooks_core.actions.conntrack.delayed_cut import Afterwards
+from tests.kit.bans import ban
 
 ACTION = ActionSpec("conntrack", "conntrack")
 
@@ -32,10 +33,6 @@ class Cuts:
     def wait_for(self, number: int) -> None:
         with self.news:
             assert self.news.wait_for(lambda: len(self.made) >= number, 30), self.made
-
-
-def ban(id: str) -> Ban:
-    return Ban(id, "sshd", 0, 600)
 
 
 def test_what_comes_during_a_cut_is_cut_together_and_each_round_comes() -> None:

@@ -15,18 +15,9 @@ from guardhooks_core.sources.tail.collector import Options
 from guardhooks_core.sources.tail.source import FileSource
 from guardhooks_core.sources.tail.watch import SHARED, Watcher
 from tests.core.sources.following import Following
+from tests.kit.clock import Clock
 
 _DESCRIPTORS = Path("/proc/self/fd")
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def undated(line: bytes) -> float | None:
