@@ -16,10 +16,11 @@ from guardhooks_core.matchers.filterd.matcher import FilterMatcher
 
 HERE: Final = Path(__file__).parent
 CONFIG: Final = HERE.parent.parent / "config"
-SAMPLES: Final = HERE.parent.parent.parent / "shared" / "samples"
+SAMPLES: Final = next(
+    (place for up in HERE.parents if (place := up / "shared" / "samples").is_dir()),
+    HERE.parent.parent.parent / "shared" / "samples",
+)
 NOW: Final = 1_795_362_015.0  # 2026-11-22 15:40:15 UTC
-_OPTIONS: Final = {"mode", "logtype", "publickey", "pam", "_jailname"}
-_DEFAULT_MODE: Final = {"postfix": "more"}
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,32 @@ def cases(path: Path) -> Iterator[Case]:
         sign, heading, lines = block[1], shlex.split(block[2]), tuple(block[3].rstrip("\n").split("\n"))
         address = heading.pop(0) if sign == "+" else ""
         words = dict(word.split("=", 1) for word in heading)
-        options = {key: value for key, value in words.items() if key in _OPTIONS}
-        fields = {key: value for key, value in words.items() if key not in _OPTIONS}
-        modes = options.pop("mode", _DEFAULT_MODE.get(path.stem, "normal"))
+        known = options_of(path.stem)
+        options = {key: value for key, value in words.items() if key in known}
+        fields = {key: value for key, value in words.items() if key not in known}
+        modes = options.pop("mode", default_mode(path.stem))
         for mode in modes.split(","):
             place = f"{path.stem}:{mode}: {lines[-1]}"
-            yield Case(place, address, {"mode": mode, **options}, lines, fields)
+            yield Case(place, address, {"mode": mode, **options} if mode else options, lines, fields)
+
+
+def _filter_text(name: str) -> str:
+    return (CONFIG / "filter.d" / f"{name}.conf").read_text(encoding="utf-8")
+
+
+@cache
+def options_of(name: str) -> frozenset[str]:
+    """What may stand in brackets behind the filter's name: every key of its file and of those that it includes."""
+    text = _filter_text(name)
+    included = re.findall(r"^(?:before|after) *= *([\w\-]+)\.conf", text, re.MULTILINE)
+    keys = re.findall(r"^([\w\-]+) *=", text, re.MULTILINE)
+    return frozenset({"logtype", *keys}.union(*map(options_of, included)))
+
+
+def default_mode(name: str) -> str:
+    """The mode of a jail that names none; empty for filters without modes."""
+    found = re.search(r"^mode *= *(\w+)", _filter_text(name), re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _jail(name: str, options: tuple[tuple[str, str], ...], usedns: str) -> Jail:
@@ -66,9 +87,11 @@ def _matcher(name: str, options: tuple[tuple[str, str], ...], usedns: str) -> Li
     return made
 
 
-def in_new_process(lines: Iterable[str], number: int) -> list[str]:
+def in_new_process(name: str, lines: Iterable[str], number: int) -> list[str]:
     """The lines as if another process had written them, so that cases share a matcher but no session."""
-    return [re.sub(r"(?<=sshd)(-\w+)?\[\d+\]", rf"\1[{number}]", line) for line in lines]
+    if "<F-MLFID>" not in _filter_text(name):
+        return list(lines)
+    return [re.sub(r"(?<=[\w)])\[\d+\](?=:)", f"[{number}]", line) for line in lines]
 
 
 def failures(matcher: LineMatcher, lines: Iterable[str | bytes]) -> list[Failure]:
@@ -79,6 +102,11 @@ def failures(matcher: LineMatcher, lines: Iterable[str | bytes]) -> list[Failure
 
 
 def modes(name: str) -> list[str]:
-    """All modes that the filter file documents, in its order."""
-    text = (CONFIG / "filter.d" / f"{name}.conf").read_text(encoding="utf-8")
-    return re.findall(r"^mode-(\w+) *=", text, re.MULTILINE) or ["normal"]
+    """All modes that the filter file documents, in its order; one empty one for filters without modes."""
+    return re.findall(r"^mode-(\w+) *=", _filter_text(name), re.MULTILINE) or [default_mode(name)]
+
+
+def shipped() -> list[str]:
+    """All filters that jails can name, without the files that those only include."""
+    paths = (CONFIG / "filter.d").glob("*.conf")
+    return sorted(path.stem for path in paths if re.search(r"^failregex *=", path.read_text("utf-8"), re.MULTILINE))

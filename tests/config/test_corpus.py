@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from tests.config.corpora import CONFIG, HERE, Case, cases, failures, in_new_process, matcher
+from tests.config.corpora import HERE, Case, cases, failures, in_new_process, matcher, shipped
 
 PROCESSES = itertools.count(100_000)
 FILES = sorted((HERE / "corpus").glob("*.txt"))
@@ -14,8 +14,9 @@ FILES = sorted((HERE / "corpus").glob("*.txt"))
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.place) for path in FILES for case in cases(path)])
 def test_a_line_is_taken_for_what_it_is(case: Case) -> None:
-    judge = matcher(case.place.split(":")[0], case.options)
-    lines = in_new_process(case.lines, next(PROCESSES))
+    name = case.place.split(":")[0]
+    judge = matcher(name, case.options)
+    lines = in_new_process(name, case.lines, next(PROCESSES))
     failures(judge, lines[:-1])
     found = failures(judge, lines[-1:])
     assert [failure.id for failure in found] == ([case.address] if case.address else [])
@@ -23,6 +24,10 @@ def test_a_line_is_taken_for_what_it_is(case: Case) -> None:
         assert {key: failure.fields.get(key) or "" for key in case.fields} == case.fields
 
 
-def test_every_filter_has_a_corpus() -> None:
-    shipped = {path.stem for path in (CONFIG / "filter.d").glob("*.conf")} - {"common"}
-    assert shipped == {path.stem for path in FILES}
+@pytest.mark.parametrize("name", shipped())
+def test_a_corpus_holds_bad_lines_and_good_ones(name: str) -> None:
+    assert {bool(case.address) for case in cases(HERE / "corpus" / f"{name}.txt")} == {True, False}
+
+
+def test_every_corpus_is_of_a_filter() -> None:
+    assert {path.stem for path in FILES} == set(shipped())
