@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 FILTERS: Final[dict[str, str]] = {
+    "exim": "exim[mode=aggressive]",
+    "exim-syslog": "exim[mode=aggressive]",
     "sshd": "sshd[mode=aggressive, pam=any]",
     "sshd-success": "sshd[mode=aggressive, pam=any]",
 }
