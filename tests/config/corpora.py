@@ -108,5 +108,5 @@ def modes(name: str) -> list[str]:
 
 def shipped() -> list[str]:
     """All filters that jails can name, without the files that those only include."""
-    paths = (CONFIG / "filter.d").glob("*.conf")
-    return sorted(path.stem for path in paths if re.search(r"^failregex *=", path.read_text("utf-8"), re.MULTILINE))
+    names = (path.stem for path in (CONFIG / "filter.d").glob("*.conf"))
+    return sorted(name for name in names if not name.endswith("common"))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from guardhooks import Jail
-from guardhooks.settings import load, load_filter
+from guardhooks.settings import jail_names, load, load_filter
 from guardhooks_core.matchers.filterd.matcher import FilterMatcher
 from tests.config.corpora import CONFIG, modes, shipped
 
-JAILLESS = frozenset({"apache-pass"})
+JAILLESS: Final = frozenset({"apache-pass"})
 """Filters for jails that each user has to write."""
+FAIL2BAN: Final = Path("/etc/fail2ban")
+needs_fail2ban = pytest.mark.skipif(not FAIL2BAN.is_dir(), reason=f"no fail2ban in {FAIL2BAN}")
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +59,47 @@ def test_the_prefilter_serves_every_mode_of_a_filter(name: str) -> None:
 @pytest.mark.parametrize("name", shipped())
 def test_a_filter_says_in_its_head_what_it_is_for(name: str) -> None:
     assert (CONFIG / "filter.d" / f"{name}.conf").read_text(encoding="utf-8").startswith(f"# {name}.conf: ")
+
+
+@needs_fail2ban
+def test_every_filter_of_fail2ban_has_its_name_here() -> None:
+    theirs = {path.stem for path in (FAIL2BAN / "filter.d").glob("*.conf")}
+    assert not theirs - {path.stem for path in (CONFIG / "filter.d").glob("*.conf")}
+
+
+@needs_fail2ban
+def test_every_jail_of_fail2ban_has_its_name_here() -> None:
+    text = (FAIL2BAN / "jail.conf").read_text(encoding="utf-8")
+    theirs = set(re.findall(r"^\[([\w\-]+)\]", text, re.MULTILINE)) - {"DEFAULT", "INCLUDES"}
+    assert theirs - set(jail_names(CONFIG)) <= {"pass2allow-ftp"}
+
+
+def test_a_jail_local_written_for_fail2ban_loads_without_a_finding(tmp_path: Path) -> None:
+    directory = tmp_path / "guardhooks"
+    shutil.copytree(CONFIG, directory)
+    (directory / "jail.local").write_text(
+        "[DEFAULT]\nbackend = auto\n"
+        "[sshd]\nenabled = true\nport = ssh\nlogpath = %(sshd_log)s\nbackend = %(sshd_backend)s\n"
+        '[nginx-limit-req]\nenabled = true\nfilter = nginx-limit-req[ngx_limit_req_zones="login"]\n'
+        "logpath = %(nginx_error_log)s\n"
+        "[apache-auth]\nenabled = true\nmode = aggressive\nlogpath = %(apache_error_log)s\n"
+        '[exim-spam]\nenabled = true\nfilter = exim-spam[honeypot="bait@example.org"]\n'
+        "[proftpd]\nenabled = true\nbackend = %(proftpd_backend)s\nlogpath = %(proftpd_log)s\n"
+    )
+    settings = load(directory, journal=False)
+    assert not settings.problems
+    assert not settings.broken
+    assert not {jail.name: jail.problems for jail in settings.jails if jail.problems}
+    assert {jail.name for jail in settings.jails if jail.sources} == {
+        "apache-auth",
+        "exim-spam",
+        "nginx-limit-req",
+        "proftpd",
+        "sshd",
+    }
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "", "-h", "127.0.0.1;true", "localhost"])
+def test_nobody_is_taken_for_google_who_is_not(address: str) -> None:
+    script = CONFIG / "filter.d" / "ignorecommands" / "apache-fakegooglebot"
+    assert subprocess.run(["sh", script, address], capture_output=True, check=False).returncode == 1
