@@ -33,7 +33,6 @@ FILTERS: Final[dict[str, str]] = {
     "gotify": "gotify",
     "grafana": "grafana",
     "haproxy": "haproxy",
-    "haproxy": "haproxy-http-auth[mode=aggressive]",
     "harbor": "harbor",
     "hestiacp": "hestiacp",
     "immich": "immich",
