@@ -105,6 +105,7 @@ def test_ctrl_c_reports_on_the_lines_until_then(site: Site) -> None:
         [sys.executable, "-m", "guardhooks", "test", "-", "app", "--print-matched", *site.place()],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever tests in the background ignores it
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
