@@ -102,10 +102,11 @@ def test_the_journal_is_read_up_to_now_by_the_filters_own_match(site: Site, jour
 
 def test_ctrl_c_reports_on_the_lines_until_then(site: Site) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "guardhooks", "test", "-", "app", "--print-matched", *site.place()],
+        # What is started in the background ignores SIGINT, and its children inherit that.
+        ["env", "--default-signal=INT", sys.executable, "-m", "guardhooks",
+         "test", "-", "app", "--print-matched", *site.place()],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever tests in the background ignores it
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None

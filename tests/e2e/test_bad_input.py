@@ -199,7 +199,7 @@ def twins(config: Path) -> None:
     ("spoil", "says"),
     [
         (nothing, ("{config}: holds neither jail.conf nor jail.local",)),
-        (all_broken, ("none of the enabled jails in {config} can run", "the reasons stand above")),
+        (all_broken, ("none of the enabled jails in {config} can run", "see the reasons above")),
         (unreadable, ("{config}/jail.conf: is not a regular file",)),
         (twins, ("two plugins are called 'threshold': ", "{config}/hooks.d/threshold.py", "rename one of them")),
     ],

@@ -76,7 +76,7 @@ def file_for_a_socket(state: Path) -> None:
         (open_to_all, ("state folder {state} is writable by others (mode 0777); chmod 0700 {state}",)),
         pytest.param(of_another_user, ("state folder {state} belongs to uid 65534", "chown it or"), marks=needs_root),
         (a_file, ("state folder {state} is not a folder; move it away or name another one",)),
-        (file_for_a_socket, ("socket {state}/guardhooks.sock cannot be made", "is no socket", "move it away")),
+        (file_for_a_socket, ("socket {state}/guardhooks.sock cannot be made", "is not a socket", "move it away")),
     ],
 )
 def test_a_state_folder_that_cannot_be_used_starts_nothing(
