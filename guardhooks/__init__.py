@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from guardhooks.net.addresses import widen as widen
     from guardhooks.net.prefixes import PrefixList as PrefixList
     from guardhooks.net.prefixes import PrefixMap as PrefixMap
+    from guardhooks.system.light_pyroute2 import prepare_pyroute2 as prepare_pyroute2
     from guardhooks.text import safe_text as safe_text
     from guardhooks.views import GuardView as GuardView
     from guardhooks.views import LedgerView as LedgerView
@@ -83,6 +84,7 @@ _HOME = {
         "LineMatcher", "LineTrace", "LogSource", "MissedLines", "SourceStatus", "StartAt", "SurveyingMatcher",
     ),
     "guardhooks.net.prefixes": ("PrefixList", "PrefixMap"),
+    "guardhooks.system.light_pyroute2": ("prepare_pyroute2",),
     "guardhooks.text": ("safe_text",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -6,8 +6,6 @@ import ipaddress
 import socket
 from functools import lru_cache
 
-from guardhooks.system.interfaces import interface_addresses
-
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
 
@@ -101,6 +99,8 @@ def _mask_length(text: str) -> int | None:
 
 def own_addresses() -> frozenset[str]:
     """All addresses of this machine's interfaces, in canonical spelling; loopback included. Takes milliseconds."""
+    from guardhooks.system.interfaces import interface_addresses  # loads asyncio, which client commands do not pay for
+
     try:
         found = set(map(canonical, interface_addresses()))
     except OSError:
