@@ -48,9 +48,9 @@ def wants_rules(action: ActionSpec) -> bool:
 
 
 def is_inverted(action: ActionSpec) -> bool:
-    """Whether the action turns the meaning round, which only its file can do.
+    """Whether the action inverts its meaning, which only its file can do.
 
-    `blocktype=RETURN` with `returntype=DROP` lets the "banned" in and keeps all others out (jail `pass2allow-ftp`).
+    `blocktype=RETURN` with `returntype=DROP` admits the "banned" and blocks all others (jail `pass2allow-ftp`).
     """
     inverted = for_family(action, "returntype", 4).strip().upper() not in {"", "RETURN"}
     return inverted or for_family(action, "blocktype", 4).strip().upper() in {"RETURN", "ACCEPT"}
@@ -131,7 +131,7 @@ def _chains(text: str) -> tuple[str, ...]:
     chains = tuple(dict.fromkeys(text.replace(",", " ").split()))
     for chain in chains:
         if not _CHAIN.fullmatch(chain):
-            raise ActionError(f"chain {safe_text(chain, 60)!r} is no chain name")
+            raise ActionError(f"chain {safe_text(chain, 60)!r} is not a chain name")
     if not chains:
         raise ActionError("chain= is empty: INPUT, or a list such as INPUT, DOCKER-USER")
     return chains
@@ -140,19 +140,20 @@ def _chains(text: str) -> tuple[str, ...]:
 def _max_elements(text: str) -> int:
     digits = text.strip()
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 10 and int(digits) < 1 << 32):
-        raise ActionError(f"maxelem {safe_text(text, 40)!r} is no whole number up to 4294967295")
+        raise ActionError(f"maxelem {safe_text(text, 40)!r} is not a whole number up to 4294967295")
     return int(digits)
 
 
 _WIDEST: Final = {4: 24, 6: 56}
 _YES: Final = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
-_STRANGERS: Final = {"remove": False, "adopt": True}
+_ADOPT: Final = {"remove": False, "adopt": True}
+"""Values of `strangers`: what happens to entries in our sets that are not bans."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`adopt`: entries that somebody put in by hand become bans, else they are removed. `widest`: the shortest prefix
-    that neighbours may be merged into when a set is full, by IP version; None where they may not.
+    """`adopt`: unexpected entries, which somebody added by hand, become bans, else they are removed. `widest`: the
+    shortest prefix that neighbours may be merged into when a set is full, by IP version; None where they must not.
     """
 
     adopt: bool = False
@@ -165,7 +166,7 @@ def parse_policy(action: ActionSpec) -> Policy:
     :raises ActionError: naming the parameter, what was found and what is allowed.
     """
     try:
-        adopt = _STRANGERS[action.get("strangers", "remove").strip().lower()]
+        adopt = _ADOPT[action.get("strangers", "remove").strip().lower()]
     except KeyError:
         raise _error(action, "strangers", "remove or adopt") from None
     try:
@@ -185,4 +186,4 @@ def _length(action: ActionSpec, version: int) -> int:
 
 
 def _error(action: ActionSpec, key: str, allowed: str) -> ActionError:
-    return ActionError(f"action {action.actname}: {key} {safe_text(action.get(key), 40)!r} is not known: {allowed}")
+    return ActionError(f"action {action.actname}: {key} {safe_text(action.get(key), 40)!r} is unknown: {allowed}")
