@@ -4,8 +4,8 @@ Format: `linux/netfilter/nfnetlink_conntrack.h`. What is compared is the first p
 before any address translation. Its sender may be this side: when an entry has been removed, a packet that the server
 retransmits creates one in the other direction. So both ends are compared; the port is always that of this side.
 
-A ban is cut three times, and the table of a busy server has 100,000 entries: pyroute2 decodes one in 0.3 ms and needs
-as long to delete it, this module 5 µs and 30 µs.
+Connections are cut three times for each ban, and the table of a busy server has 100,000 entries: pyroute2 decodes one
+in 120 µs and deletes it in 1.6 ms, this module in 27 and 50 µs.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ _FLAGS: Final = 6
 _HEADER_ONLY: Final = 1 << 2
 _MAX_ELEMENTS, _ELEMENTS, _REFERENCES = 19, 24, 25
 _NETWORK_ORDER: Final = 0x4000
-_PROTOCOL: Final = attribute(1, b"\6")
+_PROTOCOL_VERSION: Final = 6
+_PROTOCOL: Final = attribute(1, bytes([_PROTOCOL_VERSION]))
 _FAMILIES: Final = {4: 2, 6: 10}  # NFPROTO_IPV4, NFPROTO_IPV6
 
 _TYPE_UNKNOWN: Final = 4098
@@ -182,8 +183,9 @@ def _manage(work: Callable[[AsyncIPSet], Awaitable[object]]) -> None:
     from pyroute2.netlink.exceptions import NetlinkError as Pyroute2Error
 
     async def run() -> None:
-        with contextlib.closing(AsyncIPSet(attr_revision=0)) as ipset:
-            await ipset.setup_endpoint()
+        with contextlib.closing(AsyncIPSet(version=_PROTOCOL_VERSION, attr_revision=0)) as ipset:
+            # That of its base class: its own asks the kernel for the version of the protocol, which is known.
+            await super(AsyncIPSet, ipset).setup_endpoint()
             await work(ipset)
 
     try:
