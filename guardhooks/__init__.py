@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     from guardhooks.model import SourceSpec as SourceSpec
     from guardhooks.model import Totals as Totals
     from guardhooks.net.addresses import canonical as canonical
-    from guardhooks.net.addresses import own_addresses as own_addresses
     from guardhooks.net.addresses import prefix_of as prefix_of
     from guardhooks.net.addresses import widen as widen
     from guardhooks.net.prefixes import PrefixList as PrefixList
     from guardhooks.net.prefixes import PrefixMap as PrefixMap
+    from guardhooks.system.interfaces import own_addresses as own_addresses
     from guardhooks.system.light_pyroute2 import prepare_pyroute2 as prepare_pyroute2
     from guardhooks.text import safe_text as safe_text
     from guardhooks.views import GuardView as GuardView
@@ -70,7 +70,8 @@ _HOME = {
     "guardhooks.control.arguments": ("ArgumentKind",),
     "guardhooks.control.protocol": ("RequestError",),
     "guardhooks.control.requests": ("Access", "Argument", "Request", "Requests"),
-    "guardhooks.net.addresses": ("canonical", "own_addresses", "prefix_of", "widen"),
+    "guardhooks.net.addresses": ("canonical", "prefix_of", "widen"),
+    "guardhooks.system.interfaces": ("own_addresses",),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
     "guardhooks.engine.guard": ("Guard",),
     "guardhooks.marker": ("hookimpl", "skip_first_time_offenders"),

@@ -1,4 +1,4 @@
-"""Addresses as ids: canonical spelling, prefixes, and which addresses are this machine's own."""
+"""Addresses as ids: canonical spelling and prefixes. Pure."""
 
 from __future__ import annotations
 
@@ -95,24 +95,3 @@ def _mask_length(text: str) -> int | None:
     mask, bits = int.from_bytes(packed), 8 * len(packed)
     hosts = (1 << bits) - 1 - mask
     return bits - hosts.bit_length() if hosts & (hosts + 1) == 0 else None
-
-
-def own_addresses() -> frozenset[str]:
-    """All addresses of this machine's interfaces, in canonical spelling; loopback included. Takes milliseconds."""
-    from guardhooks.system.interfaces import interface_addresses  # loads asyncio, which client commands do not pay for
-
-    try:
-        found = set(map(canonical, interface_addresses()))
-    except OSError:
-        found = _resolved_host_names()
-    return frozenset((found | {"127.0.0.1", "::1"}) - {""})
-
-
-def _resolved_host_names() -> set[str]:
-    names: set[str] = set()
-    for host in (socket.gethostname(), "localhost"):
-        try:
-            names.update(canonical(str(info[4][0])) for info in socket.getaddrinfo(host, None))
-        except OSError:
-            continue
-    return names

@@ -8,6 +8,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
+from guardhooks.net.addresses import canonical
 from guardhooks.system.light_pyroute2 import prepare_pyroute2
 
 if TYPE_CHECKING:
@@ -17,6 +18,25 @@ _FAMILIES: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 _TIMEOUT: Final = 5.0
 """Seconds to wait for the kernel's answer, which normally takes milliseconds."""
 _TRIES: Final = 8
+
+
+def own_addresses() -> frozenset[str]:
+    """All addresses of this machine's interfaces, in canonical spelling; loopback included. Takes milliseconds."""
+    try:
+        found = set(map(canonical, interface_addresses()))
+    except OSError:
+        found = _resolved_host_names()
+    return frozenset((found | {"127.0.0.1", "::1"}) - {""})
+
+
+def _resolved_host_names() -> set[str]:
+    names: set[str] = set()
+    for host in (socket.gethostname(), "localhost"):
+        try:
+            names.update(canonical(str(info[4][0])) for info in socket.getaddrinfo(host, None))
+        except OSError:
+            continue
+    return names
 
 
 def interface_addresses() -> frozenset[str]:

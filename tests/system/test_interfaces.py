@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from guardhooks.net.addresses import own_addresses
-from guardhooks.system.interfaces import interface_addresses
+from guardhooks.system.interfaces import interface_addresses, own_addresses
 
 SCRIPT = """
 ip link set lo up
