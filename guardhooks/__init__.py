@@ -56,8 +56,9 @@ if TYPE_CHECKING:
     from guardhooks.settings.option import Option as Option
     from guardhooks.settings.option import OptionTable as OptionTable
     from guardhooks.settings.times import parse_duration as parse_duration
+    from guardhooks.system.interfaces import own_addresses as own_addresses
+    from guardhooks.system.light_pyroute2 import prepare_pyroute2 as prepare_pyroute2
     from guardhooks.system.lookups import CachedLookups as CachedLookups
-    from guardhooks.system.own_addresses import own_addresses as own_addresses
     from guardhooks.text import safe_text as safe_text
     from guardhooks.views import GuardView as GuardView
     from guardhooks.views import LedgerView as LedgerView
@@ -76,6 +77,7 @@ _HOME = {
     "guardhooks.control.protocol": ("RequestError",),
     "guardhooks.control.requests": ("Access", "Argument", "Request", "Requests"),
     "guardhooks.net.addresses": ("canonical", "prefix_of", "widen"),
+    "guardhooks.system.interfaces": ("own_addresses",),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
     "guardhooks.engine.guard": ("Guard",),
     "guardhooks.marker": ("hookimpl", "skip_first_time_offenders"),
@@ -93,7 +95,7 @@ _HOME = {
     "guardhooks.settings.option": ("Option", "OptionTable"),
     "guardhooks.settings.times": ("parse_duration",),
     "guardhooks.system.lookups": ("CachedLookups",),
-    "guardhooks.system.own_addresses": ("own_addresses",),
+    "guardhooks.system.light_pyroute2": ("prepare_pyroute2",),
     "guardhooks.text": ("safe_text",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -17,7 +17,7 @@ from guardhooks.errors import ActionError
 from guardhooks.model import Ban, Jail
 from guardhooks.net.prefixes import PrefixMap, key_of
 from guardhooks.system.gateways import default_gateways
-from guardhooks.system.own_addresses import own_addresses
+from guardhooks.system.interfaces import own_addresses
 from guardhooks.system.ssh_sessions import Session, claims_of, sessions_of
 from guardhooks.text import safe_text
 

@@ -1,32 +1,42 @@
-"""The addresses of this machine's interfaces, asked of the kernel by netlink.
-
-Format: `linux/netlink.h`, `linux/rtnetlink.h` and `linux/if_addr.h`; numbers are in the byte order of the machine.
-"""
+"""The addresses of this machine's interfaces, which pyroute2 asks the kernel for."""
 
 from __future__ import annotations
 
-import os
+import asyncio
+import contextlib
 import socket
-import struct
-from collections.abc import Iterator
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
 
-_ROUTE: Final = 0  # NETLINK_ROUTE
-_GET_ADDRESSES: Final = 22  # RTM_GETADDR
-_NEW_ADDRESS: Final = 20  # RTM_NEWADDR
-_REQUEST_DUMP: Final = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
-_INTERRUPTED: Final = 0x10  # NLM_F_DUMP_INTR
-_ERROR: Final = 2
-_DONE: Final = 3
-_HEADER: Final = struct.Struct("=IHHII")
-_PREAMBLE: Final = struct.Struct("=BBBBI")
-_ATTRIBUTE: Final = struct.Struct("=HH")
-_ADDRESS, _LOCAL = 1, 2
+from guardhooks.net.addresses import canonical
+from guardhooks.system.light_pyroute2 import prepare_pyroute2
+
+if TYPE_CHECKING:
+    from pyroute2.netlink.nlsocket import AsyncNetlinkSocket
+
 _FAMILIES: Final = frozenset({socket.AF_INET, socket.AF_INET6})
-_PATIENCE: Final = 5.0
-"""Seconds to wait for the kernel's answer, which normally takes microseconds."""
+_TIMEOUT: Final = 5.0
+"""Seconds to wait for the kernel's answer, which normally takes milliseconds."""
 _TRIES: Final = 8
-_BUFFER: Final = 1 << 16
+
+
+def own_addresses() -> frozenset[str]:
+    """All addresses of this machine's interfaces, in canonical spelling; loopback included. Takes milliseconds."""
+    try:
+        found = set(map(canonical, interface_addresses()))
+    except OSError:
+        found = _resolved_host_names()
+    return frozenset((found | {"127.0.0.1", "::1"}) - {""})
+
+
+def _resolved_host_names() -> set[str]:
+    names: set[str] = set()
+    for host in (socket.gethostname(), "localhost"):
+        try:
+            names.update(canonical(str(info[4][0])) for info in socket.getaddrinfo(host, None))
+        except OSError:
+            continue
+    return names
 
 
 def interface_addresses() -> frozenset[str]:
@@ -36,50 +46,45 @@ def interface_addresses() -> frozenset[str]:
     """
     if not hasattr(socket, "AF_NETLINK"):
         raise OSError("there is no netlink on this system")
-    for _ in range(_TRIES):
-        found = _dump()
-        if found is not None:
-            return frozenset(found)
-    raise OSError("the addresses change all the time")
+    # pyroute2 runs an event loop, which cannot be in a thread that has one already.
+    with ThreadPoolExecutor(1, thread_name_prefix="interfaces") as executor:
+        return executor.submit(lambda: asyncio.run(_read_addresses())).result()
 
 
-def _dump() -> list[str] | None:
-    """One reading; None where they changed meanwhile, so that some may be missing."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _ROUTE) as netlink:
-        netlink.settimeout(_PATIENCE)
-        size = _HEADER.size + _PREAMBLE.size
-        netlink.sendto(_HEADER.pack(size, _GET_ADDRESSES, _REQUEST_DUMP, 1, 0) + bytes(_PREAMBLE.size), (0, 0))
-        found: list[str] = []
-        while True:
-            for kind, flags, payload in _messages(netlink.recv(_BUFFER)):
-                if flags & _INTERRUPTED:
-                    return None
-                if kind == _DONE:
-                    return found
-                if kind == _ERROR:
-                    number = -struct.unpack_from("=i", payload)[0]
-                    raise OSError(number, os.strerror(number))
-                if kind == _NEW_ADDRESS:
-                    found += _address(payload)
+async def _read_addresses() -> frozenset[str]:
+    prepare_pyroute2()
+    from pyroute2.netlink import NETLINK_ROUTE
+    from pyroute2.netlink.exceptions import NetlinkError
+    from pyroute2.netlink.nlsocket import AsyncNetlinkSocket
+
+    with contextlib.closing(AsyncNetlinkSocket(family=NETLINK_ROUTE)) as netlink:
+        for _ in range(_TRIES):
+            try:
+                found = await asyncio.wait_for(_dump(netlink), _TIMEOUT)
+            except NetlinkError as error:
+                raise OSError(error.code, str(error.args[1])) from None
+            if found is not None:
+                return found
+    raise OSError(f"the addresses of the interfaces changed during each of {_TRIES} readings")
 
 
-def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    offset = 0
-    while offset + _HEADER.size <= len(data):
-        length, kind, flags, _, _ = _HEADER.unpack_from(data, offset)
-        yield kind, flags, data[offset + _HEADER.size : offset + length]
-        offset += max((length + 3) & ~3, _HEADER.size)
+async def _dump(netlink: AsyncNetlinkSocket) -> frozenset[str] | None:
+    """One reading; None where the addresses changed meanwhile, so that some may be missing: pyroute2 ignores that."""
+    from pyroute2.netlink import NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST
+    from pyroute2.netlink.rtnl import RTM_GETADDR, RTM_NEWADDR
+    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 
+    interrupted = False
 
-def _address(payload: bytes) -> Iterator[str]:
-    """The interface's own address: of a point-to-point link, `IFA_ADDRESS` is the other end's."""
-    family = payload[0]
-    found: dict[int, bytes] = {}
-    offset = _PREAMBLE.size
-    while offset + _ATTRIBUTE.size <= len(payload):
-        length, kind = _ATTRIBUTE.unpack_from(payload, offset)
-        found[kind] = payload[offset + _ATTRIBUTE.size : offset + length]
-        offset += max((length + 3) & ~3, _ATTRIBUTE.size)
-    packed = found.get(_LOCAL) or found.get(_ADDRESS)
-    if family in _FAMILIES and packed:
-        yield socket.inet_ntop(family, packed)
+    def note_interruption(message: Any) -> None:  # noqa: ANN401 -- pyroute2 has no types
+        nonlocal interrupted
+        interrupted = interrupted or bool(message["header"]["flags"] & NLM_F_DUMP_INTR)
+
+    netlink.register_policy(RTM_NEWADDR, ifaddrmsg)
+    answers = await netlink.nlm_request(
+        ifaddrmsg(), RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, callback=note_interruption
+    )
+    messages = [message async for message in answers if message["family"] in _FAMILIES]
+    # Of a point-to-point link, IFA_ADDRESS is the other end's.
+    found = {message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS") for message in messages}
+    return None if interrupted else frozenset(found - {None})

@@ -160,7 +160,7 @@ def test_a_rule_in_front_that_lets_pass_is_named(scene: Scene, firewall: str, ru
     assert scene.gets_through(ATTACKER[4])
     assert report["kept_out"] is False
     assert f"{ATTACKER[4]} is banned and gets through: " in report["verdict"]
-    assert "stands in front of our" in report["verdict"]
+    assert "comes before our" in report["verdict"]
     assert f"accepts the packets of {ATTACKER[4]}" in report["verdict"]
 
 
@@ -172,7 +172,7 @@ def test_a_rule_in_front_that_lets_pass_is_named(scene: Scene, firewall: str, ru
     ],
     ids=FIREWALLS,
 )
-def test_rules_in_front_that_concern_others_are_no_excuse(
+def test_rules_before_ours_that_concern_others_change_nothing(
     scene: Scene, firewall: str, rule: str, matches: list[str]
 ) -> None:
     daemon = scene.daemon(firewall)
@@ -183,7 +183,7 @@ def test_rules_in_front_that_concern_others_are_no_excuse(
     report = examined(daemon, ATTACKER[4], code=0)
 
     assert report["kept_out"] is True
-    assert "in front" not in json.dumps(report)
+    assert "before our" not in json.dumps(report)
     assert not scene.gets_through(ATTACKER[4])
 
 
@@ -197,7 +197,7 @@ def test_established_connections_that_pass_are_told(scene: Scene) -> None:
 
     notes = said(report, "note")
     assert f"connections: 1 established: tcp/{PORT} (from port " in notes
-    assert "lets pass what belongs to an established connection" in notes
+    assert "accepts the packets of established connections" in notes
     assert report["kept_out"] is True
 
 
@@ -207,7 +207,7 @@ def test_established_connections_that_pass_are_told(scene: Scene) -> None:
         (
             "nftables",
             {
-                "nft flush chain inet guardhooks f2b-plain": "the rule for set f2b-plain-4-32 is not there",
+                "nft flush chain inet guardhooks f2b-plain": "the rule for set f2b-plain-4-32 is missing",
                 "nft add table inet guardhooks { flags dormant ; }": "table inet guardhooks is switched off",
                 "nft flush ruleset": "table inet guardhooks is not in the kernel",
             },
@@ -215,7 +215,7 @@ def test_established_connections_that_pass_are_told(scene: Scene) -> None:
         (
             "ipset",
             {
-                "iptables -F INPUT": "iptables: the rule in chain INPUT is not there",
+                "iptables -F INPUT": "iptables: the rule in chain INPUT is missing",
                 "ipset flush f2b-plain": f"{ATTACKER[4]} is not in f2b-plain",
             },
         ),

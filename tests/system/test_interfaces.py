@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
-from guardhooks.system.interfaces import interface_addresses
-from guardhooks.system.own_addresses import own_addresses
+from guardhooks.system.interfaces import interface_addresses, own_addresses
 
 SCRIPT = """
 ip link set lo up
@@ -29,6 +31,17 @@ exec "$0" -c 'import json; from guardhooks.system.interfaces import interface_ad
 def test_loopback_is_always_among_them() -> None:
     assert {"127.0.0.1", "::1"} <= own_addresses()
     assert interface_addresses() <= own_addresses()
+
+
+async def _read_in_a_coroutine() -> frozenset[str]:
+    return interface_addresses()
+
+
+def test_a_thread_with_an_event_loop_may_ask_and_nothing_is_left_open() -> None:
+    before = set(Path("/proc/self/fd").iterdir())
+    assert "127.0.0.1" in asyncio.run(_read_in_a_coroutine())
+    assert set(Path("/proc/self/fd").iterdir()) == before
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("interfaces")] == []
 
 
 def test_every_address_of_every_interface_and_none_of_the_other_end() -> None:

@@ -1,4 +1,4 @@
-"""Cutting again, in a thread: when a ban is in force everywhere, and when retransmissions have come and gone."""
+"""Cuts connections again, in a thread: when a ban is in force everywhere, and after retransmissions."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from guardhooks import ActionSpec, Ban, GuardhooksError, safe_text
 logger = logging.getLogger("guardhooks.conntrack")
 
 ROUNDS: Final = (0.0, 1.0, 5.0)
-"""Seconds after a ban at which its connections are cut: what the server sends once more has opened them again."""
+"""Seconds after a ban at which its connections are cut: retransmissions of the server open them again."""
 
 
-class Afterwards:
-    """All bans that are due at a time are cut together; the thread lives as long as something is due."""
+class DelayedCuts:
+    """Cuts together what is due at the same time; the thread lives as long as something is scheduled."""
 
     def __init__(self, cut: Callable[[ActionSpec, Sequence[Ban]], int], rounds: Sequence[float] = ROUNDS) -> None:
         self._cut, self._rounds = cut, rounds
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._due: list[tuple[float, ActionSpec, Ban]] = []
         self._closing = False
         self._thread: threading.Thread | None = None
 
     def add(self, action: ActionSpec, ban: Ban) -> None:
-        """Have the ban's connections cut at once and at each round."""
+        """Schedule cuts of the ban's connections for each round."""
         now = time.monotonic()
-        with self._news:
+        with self._changed:
             self._due += [(now + pause, action, ban) for pause in self._rounds]
             if self._thread is None:
                 self._closing = False
                 self._thread = threading.Thread(target=self._work, name="conntrack", daemon=True)
                 self._thread.start()
-            self._news.notify()
+            self._changed.notify()
 
     def close(self) -> None:
-        """Do what is due by now, leave out what is due later, and end the thread."""
-        with self._news:
+        """Do what is due now, drop what is due later, and end the thread."""
+        with self._changed:
             thread, self._closing = self._thread, True
-            self._news.notify()
+            self._changed.notify()
         if thread is not None:
             thread.join()
 
@@ -54,8 +54,8 @@ class Afterwards:
                     logger.error("[%s] action %s: %s", bans[0].jail, action.actname, safe_text(str(error)))
 
     def _wait(self) -> list[tuple[ActionSpec, Ban]]:
-        """What has become due; nothing when there is no more."""
-        with self._news:
+        """What has become due; empty when nothing is scheduled."""
+        with self._changed:
             while self._due:
                 now = time.monotonic()
                 ready = [(action, ban) for due, action, ban in self._due if due <= now]
@@ -64,7 +64,7 @@ class Afterwards:
                     return ready
                 if not self._due:
                     break
-                self._news.wait(min(due for due, _, _ in self._due) - now)
+                self._changed.wait(min(due for due, _, _ in self._due) - now)
             self._thread = None
             return []
 

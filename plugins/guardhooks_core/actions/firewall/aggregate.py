@@ -1,5 +1,5 @@
-"""Makes entries fit into sets that are too small for them: neighbours become prefixes, and what still does not fit is
-left out. Pure: knows neither kernel nor clock.
+"""Makes entries fit into sets that are too small for them: merges neighbours into prefixes, and leaves out what still
+does not fit. Pure: knows neither kernel nor clock.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _LEVELS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What goes into the sets. `merged` holds, for each prefix that stands for several, its members and their time
-    left; `left_out` is what there is no room for.
+    """What goes into the sets. `merged` holds, for each prefix that replaces several entries, these and the seconds
+    that each has left; `left_out` is what there is no room for.
     """
 
     entries: Entries
@@ -52,8 +52,8 @@ def fit(wanted: Entries, held: Iterable[Entry], limit: int, set_of: SetOf, mergi
     if not limit or not _overfull(counts, limit):
         return Fit(wanted)
     merged = _merge(wanted, counts, limit, set_of, merging) if merging else {}
-    standing = {member for members in merged.values() for member in members}
-    entries = {entry: left for entry, left in wanted.items() if entry not in standing}
+    replaced = {member for members in merged.values() for member in members}
+    entries = {entry: left for entry, left in wanted.items() if entry not in replaced}
     entries |= {prefix: max(members.values()) for prefix, members in merged.items()}
     return _cut(entries, merged, held, limit, set_of)
 
@@ -65,14 +65,14 @@ def _overfull(counts: Counter[object], limit: int) -> bool:
 def _merge(
     wanted: Entries, counts: Counter[object], limit: int, set_of: SetOf, merging: Merging
 ) -> dict[Entry, Entries]:
-    """The prefixes that take the place of their members; `counts` is kept up to date."""
+    """The prefixes that replace their members, with these; `counts` is kept up to date."""
     version = next(iter(wanted)).version
     merged: dict[Entry, Entries] = {}
     present: Entries = dict(wanted)
     for level in _LEVELS[version]:
         if level < merging.widest[version] or not _overfull(counts, limit):
             break
-        for prefix, children in _families(present, level):
+        for prefix, children in _siblings(present, level):
             # A set may have become small enough by what was merged before.
             if not any(counts[set_of(child)] > limit for child in children) or merging.refused(prefix):
                 continue
@@ -87,14 +87,14 @@ def _merge(
     return merged
 
 
-def _families(present: Entries, level: int) -> Iterator[tuple[Entry, Sequence[Entry]]]:
+def _siblings(present: Entries, level: int) -> Iterator[tuple[Entry, Sequence[Entry]]]:
     """The prefixes of this length that hold at least two entries, with these; the fullest first."""
-    families: dict[Entry, list[Entry]] = {}
+    groups: dict[Entry, list[Entry]] = {}
     for entry in present:
         if entry.prefix >= level:
-            families.setdefault(parent_of(entry, level), []).append(entry)
-    full = [family for family in families.items() if len(family[1]) > 1]
-    return iter(sorted(full, key=lambda family: (-len(family[1]), family[0])))
+            groups.setdefault(parent_of(entry, level), []).append(entry)
+    full = [group for group in groups.items() if len(group[1]) > 1]
+    return iter(sorted(full, key=lambda group: (-len(group[1]), group[0])))
 
 
 def parent_of(entry: Entry, level: int) -> Entry:

@@ -16,7 +16,7 @@ from guardhooks import Ban, canonical, safe_text
 logger = logging.getLogger("guardhooks.firewall")
 
 _TOLERANCE: Final = 2.0
-"""Seconds by which a kernel timeout may differ from the ban before it is put right."""
+"""Seconds by which a kernel timeout may differ from the ban before it is corrected."""
 
 
 class Entry(NamedTuple):
@@ -32,29 +32,29 @@ class Entry(NamedTuple):
 
 
 Entries: TypeAlias = dict[Entry, float]
-"""What a set holds, or should hold: entry → seconds left, `math.inf` for one that does not end."""
+"""What a set holds, or should hold: entry → seconds left, `math.inf` for one that never ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What makes a set hold what it should: `wrong` entries are there, but end too early or too late."""
+    """What to change in a set: `wrong` entries end too early or too late; `unexpected` ones are no bans."""
 
     missing: Entries
     wrong: Entries
-    strangers: Entries
+    unexpected: Entries
 
     @property
     def empty(self) -> bool:
-        """Nothing to do."""
-        return not (self.missing or self.wrong or self.strangers)
+        """Whether there is nothing to do."""
+        return not (self.missing or self.wrong or self.unexpected)
 
 
 _make_entry: Final[Callable[[tuple[bytes, int]], Entry]] = partial(tuple.__new__, Entry)
-"""As `Entry`, in half the time: a restart makes a hundred thousand."""
+"""As `Entry`, in half the time: a restart makes 100,000."""
 
 
 def parse_entry(text: str) -> Entry | None:
-    """The entry for an address or prefix; None for other text, and for a prefix that is everybody (`/0`)."""
+    """The entry for an address or prefix; None for other text, and for a whole address family (`/0`)."""
     address, slash, length = text.partition("/")
     family, bits = (socket.AF_INET6, 128) if ":" in address else (socket.AF_INET, 32)
     try:
@@ -75,16 +75,18 @@ def entry_text(entry: Entry) -> str:
 
 
 def entries_of(bans: Iterable[Ban], now: float) -> dict[int, Entries]:
-    """The entries of `bans`, by IP version; bans that are over are left out, of two for one id the longer counts.
+    """The entries of `bans`, by IP version; bans that have ended are left out, of two for one id the longer counts.
 
-    An id that is no address cannot be banned by a firewall: it is logged and left out, so that the others hold.
+    An id that is not an address cannot be banned by a firewall: it is logged and left out, so that the others are.
     """
     four: Entries = {}
     six: Entries = {}
     for ban in bans:
         entry = parse_entry(ban.id)
         if entry is None:
-            logger.error("[%s] %s is no address or prefix: a firewall cannot ban it", ban.jail, safe_text(ban.id, 80))
+            logger.error(
+                "[%s] %s is not an address or prefix: a firewall cannot ban it", ban.jail, safe_text(ban.id, 80)
+            )
             continue
         left = ban.start + ban.length - now
         entries = four if len(entry[0]) == 4 else six
@@ -100,11 +102,11 @@ def compare(
 
     :param limit: the longest timeout in seconds that the kernel can hold; a ban with more left is refreshed only when
         a day of it has passed.
-    :param lag: seconds that passed between the moments that the two are about: great sets take a while to read.
+    :param lag: seconds that passed between the moments that the two are about: large sets take a while to read.
     """
     if not have:
         return Difference(dict(want), {}, {})
-    strangers = {entry: left for entry, left in have.items() if entry not in want}
+    unexpected = {entry: left for entry, left in have.items() if entry not in want}
     missing: Entries = {}
     wrong: Entries = {}
     for entry, left in want.items():
@@ -113,7 +115,7 @@ def compare(
             missing[entry] = left
         elif held != left and not _close(held, left, limit, lag):
             wrong[entry] = left
-    return Difference(missing, wrong, strangers)
+    return Difference(missing, wrong, unexpected)
 
 
 def _close(held: float, left: float, limit: float, lag: float) -> bool:

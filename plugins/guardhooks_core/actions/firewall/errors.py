@@ -1,4 +1,4 @@
-"""What the kernel's refusals mean to the person who has to do something about them."""
+"""What the kernel's refusals mean, and what to do about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PrivilegeError(ActionError):
 
 
 class ToolMissingError(ActionError):
-    """A program, library or kernel module that the action needs is not there."""
+    """A program, library or kernel module that the action needs is missing."""
 
 
 def explain(error: NetlinkError, what: str, *, missing: str = "") -> ActionError:

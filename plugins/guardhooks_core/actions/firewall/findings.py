@@ -1,4 +1,4 @@
-"""What a firewall plugin tells the doctor about a set: how full it is, what it lacks, whether an address is in it."""
+"""What a firewall plugin reports to the doctor about a set: how full it is, what is missing, has it an address."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from guardhooks_core.actions.firewall.parameters import Parameters, Policy
 
 _NEARLY_FULL: Final = 0.8
 _TOLERANCE: Final = 5.0
+"""Seconds by which a timeout may fall short."""
 _DAY: Final = 86400.0
-"""Seconds by which a timeout may fall short; one that cannot be as long as the ban is refreshed once a day."""
+"""Seconds; a timeout that cannot be as long as the ban is refreshed once a day."""
 _SHOWN: Final = 3
 _REPAIRED: Final = "a running daemon repairs that at its next check; `guardhooks reload` where it does not"
 
 
 def missing(text: str) -> Finding:
-    """Something of ours that should be in the kernel is not."""
+    """Something of ours that should be in the kernel is missing."""
     return Finding(text, Level.BAD, _REPAIRED)
 
 
@@ -35,17 +36,19 @@ def fill(name: str, number: int, limit: int) -> Finding:
 
 
 def differences(bans: Sequence[Ban], held: Mapping[Entry, float], now: float, policy: Policy) -> Iterator[Finding]:
-    """Bans that no entry enforces, and entries that no ban is due for."""
-    due: Entries = {}
+    """Bans that no entry enforces, and entries without a ban."""
+    desired: Entries = {}
     for entries in entries_of(bans, now).values():
-        due |= entries
+        desired |= entries
     lengths = sorted({entry.prefix for entry in held})
-    lacking = [entry for entry in due if not any(within(entry, length) in held for length in lengths)]
+    lacking = [entry for entry in desired if not any(within(entry, length) in held for length in lengths)]
     if lacking:
-        yield missing(f"{len(lacking)} of {len(due)} bans are not in the kernel: {_some(lacking)}")
-    strangers = [entry for entry in held if entry not in due]
-    if strangers:
-        text = f"{len(strangers)} entries belong to no ban: {_some(strangers)}"
+        verb = "is" if len(lacking) == 1 else "are"
+        yield missing(f"{len(lacking)} of {len(desired)} bans {verb} not in the kernel: {_some(lacking)}")
+    unexpected = [entry for entry in held if entry not in desired]
+    if unexpected:
+        what = "1 unexpected entry belongs" if len(unexpected) == 1 else f"{len(unexpected)} unexpected entries belong"
+        text = f"{what} to no ban: {_some(unexpected)}"
         if policy.widest:
             yield Finding(f"{text}; merged from neighbours, as aggregate = yes allows", Level.NOTE)
         else:
@@ -79,13 +82,13 @@ def element(  # noqa: PLR0917 -- an entry, what it should be, and how that is ju
     set_name: str, entry: Entry, left: float, bans: Sequence[Ban], now: float, policy: Policy, longest: float = math.inf
 ) -> Finding:
     """An entry of a set that holds the address which is asked about; `longest` is what a timeout there can be."""
-    rest = "for ever" if math.isinf(left) else f"for another {left:.0f} s"
+    rest = "permanently" if math.isinf(left) else f"for another {left:.0f} s"
     text = f"set {set_name} holds {entry_text(entry)} {rest}"
-    due = [ban.remaining(now) for ban in bans if ban.id == entry_text(entry) or policy.widest]
-    if not due:
-        return Finding(f"{text}, although no ban of it is due", Level.BAD, _REPAIRED)
-    if left < min(max(due), longest - _DAY) - _TOLERANCE:
-        return Finding(f"{text}, but the ban is due for {max(due):.0f} s", Level.BAD, _REPAIRED)
+    wanted = [ban.remaining(now) for ban in bans if ban.id == entry_text(entry) or policy.widest]
+    if not wanted:
+        return Finding(f"{text}, although it has no ban", Level.BAD, _REPAIRED)
+    if left < min(max(wanted), longest - _DAY) - _TOLERANCE:
+        return Finding(f"{text}, but the ban lasts another {max(wanted):.0f} s", Level.BAD, _REPAIRED)
     return Finding(text, Level.GOOD)
 
 

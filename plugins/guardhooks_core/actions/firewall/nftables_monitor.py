@@ -1,8 +1,11 @@
-"""Hears from the kernel, by netlink's multicast, when somebody else changes what stands in nftables.
+"""Learns from the kernel, by netlink's multicast, when somebody else changes something in nftables.
 
-While this process changes something itself it leaves the group: the kernel would have to tell of each element, which
-makes a great batch several times slower. Nothing is lost by that: every transaction of nftables has a number
-(generation), so that afterwards it is known whether others had one meanwhile. Format: `linux/netfilter/nf_tables.h`.
+While this process changes something itself it leaves the multicast group: else the kernel would report each element,
+which makes a large batch several times slower. Nothing is missed by that: every transaction of nftables has a number
+(generation), so that it is known afterwards whether others had one meanwhile. Format: `linux/netfilter/nf_tables.h`.
+
+pyroute2's sockets cannot do that: one belongs to the thread that opened it, and ours leaves and joins the group in
+worker threads; and their queue has no bound, where another program may cause a hundred thousand events at a time.
 """
 
 from __future__ import annotations
@@ -12,38 +15,35 @@ import contextlib
 import errno
 import logging
 import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, TypeAlias
 
 from guardhooks import safe_text
 from guardhooks_core.actions.firewall import netlink
-from guardhooks_core.actions.firewall.netlink import NetlinkError, attributes
+from guardhooks_core.actions.firewall.netlink import NETFILTER, NFTABLES, SOL_NETLINK, NetlinkError, attributes, text
 
-_NFTABLES: Final = 10
-_NETFILTER: Final = 12
 _GROUP: Final = 7  # NFNLGRP_NFTABLES
-_SOL_NETLINK: Final = 270
 _JOIN: Final = 1
 _LEAVE: Final = 2
 _SO_RCVBUFFORCE: Final = 33
 _BUFFER: Final = 1 << 20
-_HEADER: Final = struct.Struct("=IHHIIB3x")  # nlmsghdr, then the family of nfgenmsg
+_NETFILTER_HEADER: Final = 4
+"""Bytes of nfgenmsg, of which the first is the family."""
 _NEW_CHAIN, _DELETE_CHAIN, _NEW_GENERATION, _GET_GENERATION = 3, 5, 15, 16
 TABLE_REMOVED: Final = 2
 REMOVALS: Final = frozenset({TABLE_REMOVED, 5, 8})
 """Kinds of changes that remove a table, a chain or a rule."""
 _TABLE, _NAME, _CHAIN_NAME = 1, 2, 3
 _GENERATION: Final = 1
-_READ_AT_ONCE: Final = 64
-"""Messages taken in one turn of the event loop; each is at most some KiB."""
+_MESSAGES_AT_A_TIME: Final = 64
+"""Messages read in one turn of the event loop; each is at most some KiB."""
 
 logger = logging.getLogger("guardhooks.firewall")
 
 
 class Change(NamedTuple):
-    """One thing in nftables that was made or removed: `kind` is the NFT_MSG number, `family` NFPROTO's.
+    """One thing in nftables that was added or removed: `kind` is the NFT_MSG number, `family` NFPROTO's.
 
     `name` is the chain of a chain or rule, the set of a set or element, else unspecified.
     """
@@ -55,11 +55,11 @@ class Change(NamedTuple):
 
 
 Changed: TypeAlias = Callable[[Change | None], None]
-"""Is told of each change; None when changes were missed, so that anything may have changed. Any thread may call it."""
+"""Called with each change; with None when changes were missed, so that anything may have changed. In any thread."""
 
 
 class ChangeListener:
-    """One socket on the news of nftables. Opened by `open` when first needed, closed by `close`."""
+    """One socket that receives the changes of nftables. Opened by `open` when first needed, closed by `close`."""
 
     def __init__(self, changed: Changed) -> None:
         self._changed = changed
@@ -72,7 +72,7 @@ class ChangeListener:
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Listen from now on, in `loop`; a no-op when open already. For any thread.
 
-        Where the kernel refuses, that is said once, and changes are noticed at intervals only.
+        Where the kernel refuses, that is logged once, and changes are noticed at intervals only.
         """
         with self._lock:
             if self._socket is not None or self._refused:
@@ -106,22 +106,22 @@ class ChangeListener:
         with self._lock:
             channel = self._socket
             if channel is not None:
-                channel.setsockopt(_SOL_NETLINK, _LEAVE, _GROUP)
+                channel.setsockopt(SOL_NETLINK, _LEAVE, _GROUP)
                 self._drain(channel)
         before = transactions()
         try:
             yield
         finally:
             if channel is not None:
-                self._back(transactions() - before)
+                self._rejoin(transactions() - before)
 
-    def _back(self, own: int) -> None:
-        """Join again. Transactions that were nobody's of ours are others': what they changed is not known."""
+    def _rejoin(self, own: int) -> None:
+        """Join again. Where others had transactions meanwhile, what they changed is not known."""
         with self._lock:
             if self._socket is None:
                 return
             try:
-                self._socket.setsockopt(_SOL_NETLINK, _JOIN, _GROUP)
+                self._socket.setsockopt(SOL_NETLINK, _JOIN, _GROUP)
                 now = generation()
             except OSError:
                 others = True
@@ -139,7 +139,7 @@ class ChangeListener:
     def _read(self) -> None:
         with self._lock:
             if self._socket is not None:
-                self._drain(self._socket, _READ_AT_ONCE)
+                self._drain(self._socket, _MESSAGES_AT_A_TIME)
 
     def _drain(self, channel: socket.socket, limit: int | None = None) -> None:
         while limit is None or limit > 0:
@@ -148,21 +148,21 @@ class ChangeListener:
             except OSError as error:
                 if error.errno == errno.EAGAIN:
                     return
-                # ENOBUFS: more was told than we heard.
+                # ENOBUFS: the kernel dropped some, since the socket was full.
                 self._changed(None)
                 if error.errno != errno.ENOBUFS:
                     return
             else:
-                self._hear(data)
+                self._report(data)
             limit = None if limit is None else limit - 1
 
-    def _hear(self, data: bytes) -> None:
-        told: set[Change] = set()
+    def _report(self, data: bytes) -> None:
+        reported: set[Change] = set()
         for kind, family, body in _messages(data):
             if kind == _NEW_GENERATION:
                 self._generation = _number(body)
-            elif (change := _change(kind, family, body)) not in told:
-                told.add(change)
+            elif (change := _change(kind, family, body)) not in reported:
+                reported.add(change)
                 self._changed(change)
 
 
@@ -171,22 +171,22 @@ def generation() -> int:
 
     :raises NetlinkError: when the kernel refuses.
     """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as channel:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETFILTER) as channel:
         channel.settimeout(1.0)
-        channel.send(netlink.message(_NFTABLES << 8 | _GET_GENERATION, 0, b""))
+        channel.send(netlink.message(NFTABLES << 8 | _GET_GENERATION, 0, b""))
         for kind, _, body in _messages(channel.recv(1 << 12)):
             if kind == _NEW_GENERATION:
                 return _number(body)
-    raise NetlinkError(errno.EPROTO, "nftables does not tell its generation")
+    raise NetlinkError(errno.EPROTO, "nftables did not answer with its generation")
 
 
 def _joined() -> socket.socket:
-    channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
+    channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETFILTER)
     try:
         channel.bind((0, 0))
         with contextlib.suppress(PermissionError):
             channel.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-        channel.setsockopt(_SOL_NETLINK, _JOIN, _GROUP)
+        channel.setsockopt(SOL_NETLINK, _JOIN, _GROUP)
     except OSError:
         channel.close()
         raise
@@ -195,14 +195,9 @@ def _joined() -> socket.socket:
 
 def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Kind, family and attributes of each message of nftables."""
-    offset = 0
-    while offset + _HEADER.size <= len(data):
-        length, kind, _, _, _, family = _HEADER.unpack_from(data, offset)
-        if length < _HEADER.size:
-            return
-        if kind >> 8 == _NFTABLES:
-            yield kind & 0xFF, family, data[offset + _HEADER.size : offset + length]
-        offset += (length + 3) & ~3
+    for kind, _, body in netlink.messages(data):
+        if kind >> 8 == NFTABLES and len(body) >= _NETFILTER_HEADER:
+            yield kind & 0xFF, body[0], body[_NETFILTER_HEADER:]
 
 
 def _change(kind: int, family: int, body: bytes) -> Change:
@@ -210,16 +205,12 @@ def _change(kind: int, family: int, body: bytes) -> Change:
     table = name = ""
     for number, payload in attributes(body):
         if number == _TABLE:
-            table = _text(payload)
+            table = text(payload)
         if number == wanted:
-            name = _text(payload)
+            name = text(payload)
         if table and name:
             break
     return Change(family, kind, table, name)
-
-
-def _text(payload: bytes) -> str:
-    return payload.rstrip(b"\0").decode(errors="replace")
 
 
 def _number(body: bytes) -> int:
@@ -236,5 +227,5 @@ def transactions() -> int:
 
 
 def count_transaction() -> None:
-    """Note that the calling thread has had one transaction done by nftables: the change is our own."""
+    """Note that the calling thread has made one transaction of nftables: the change is our own."""
     _own.transactions = transactions() + 1

@@ -1,4 +1,4 @@
-"""Which action of which jail a set or the like belongs to, so that two of them never undo each other's bans."""
+"""Which action of which jail owns a set, chain or metric, so that two of them never undo each other's bans."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ logger = logging.getLogger("guardhooks.firewall")
 
 
 class Ownership:
-    """The owner of each set name. A later action of the same jail takes over: that is what a reload looks like."""
+    """The owner of each set name. A later action of the same jail takes over, as after a reload."""
 
     def __init__(self, kind: str = "set") -> None:
         self._kind = kind
@@ -46,18 +46,18 @@ class Ownership:
             mine = all(self._owners.get(name) == (jail.name, action.actname) for name in names)
         if not mine:
             raise ActionError(
-                f"action {action.actname}: {self._kind} {names[0]} is not, or no longer, this action's: it must be "
-                "started first, and two actions of one jail need different name= options"
+                f"action {action.actname}: {self._kind} {names[0]} does not belong to this action (any more): start "
+                "it first; two actions of one jail need different name= options"
             )
 
     def others(self, jail: Jail, action: ActionSpec, names: Sequence[str]) -> bool:
-        """Whether one of the names belongs to another action by now: what it built must not be torn down."""
+        """Whether one of the names belongs to another action by now: what it built must stay."""
         me = (jail.name, action.actname)
         with self._lock:
             return any(self._owners.get(name, me) != me for name in names)
 
     def release(self, names: Sequence[str]) -> None:
-        """The names are free for anybody."""
+        """Let any action claim the names."""
         with self._lock:
             for name in names:
                 self._owners.pop(name, None)

@@ -87,9 +87,9 @@ def wants_rules(action: ActionSpec) -> bool:
 
 
 def is_inverted(action: ActionSpec) -> bool:
-    """Whether the action turns the meaning round, which only its file can do.
+    """Whether the action inverts its meaning, which only its file can do.
 
-    `blocktype=RETURN` with `returntype=DROP` lets the "banned" in and keeps all others out (jail `pass2allow-ftp`).
+    `blocktype=RETURN` with `returntype=DROP` admits the "banned" and blocks all others (jail `pass2allow-ftp`).
     """
     inverted = for_family(action, "returntype", 4).strip().upper() not in {"", "RETURN"}
     return inverted or for_family(action, "blocktype", 4).strip().upper() in {"RETURN", "ACCEPT"}
@@ -172,7 +172,7 @@ def _chains(text: str) -> tuple[str, ...]:
     chains = tuple(dict.fromkeys(text.replace(",", " ").split()))
     for chain in chains:
         if not _CHAIN.fullmatch(chain):
-            raise ActionError(f"chain {safe_text(chain, 60)!r} is no chain name")
+            raise ActionError(f"chain {safe_text(chain, 60)!r} is not a chain name")
     if not chains:
         raise ActionError("chain= is empty: INPUT, or a list such as INPUT, DOCKER-USER")
     return chains
@@ -180,8 +180,8 @@ def _chains(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`adopt`: entries that somebody put in by hand become bans, else they are removed. `widest`: the shortest prefix
-    that neighbours may be merged into when a set is full, by IP version; None where they may not.
+    """`adopt`: unexpected entries, which somebody added by hand, become bans, else they are removed. `widest`: the
+    shortest prefix that neighbours may be merged into when a set is full, by IP version; None where they must not.
     """
 
     adopt: bool = False

@@ -17,7 +17,7 @@ _SERVICES: Final = Path("/etc/services")
 
 
 def parse_ports(text: str, protocols: Iterable[str] = ("tcp", "udp")) -> Ports:
-    """The ports of a comma or blank separated list of numbers, service names and ranges (`a:b`, `a-b`).
+    """The ports of a comma- or blank-separated list of numbers, service names and ranges (`a:b`, `a-b`).
 
     The whole range (`0:65535`, `1:65535`) is every port: an empty tuple. Service names are looked up in
     `/etc/services`, for `protocols` in order.
@@ -71,7 +71,7 @@ def _require_services(name: str) -> None:
         return
     except OSError as error:
         why = f"{_SERVICES} cannot be read: {error.strerror}"
-        raise ActionError(f"port {safe_text(name, 60)!r}: {why}; it is tried again") from None
+        raise ActionError(f"port {safe_text(name, 60)!r}: {why}; retrying") from None
 
 
 def _number(text: str, part: str) -> int:

@@ -1,4 +1,6 @@
-"""Keeps the sets of an action at what is due: compares, repairs, merges where there is no room, finds strangers."""
+"""Makes the sets of an action hold the desired bans: compares, repairs, merges where there is no room, and finds
+unexpected entries.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +14,21 @@ from guardhooks import ActionError, Ban, Outcome
 from guardhooks_core.actions.firewall.aggregate import Fit, Merging, fit, parent_of
 from guardhooks_core.actions.firewall.entries import Difference, Entries, Entry, compare, entry_text
 
-Key: TypeAlias = tuple[str, int]
-"""By what a holder is known: the name of its sets, and its IP version."""
+logger = logging.getLogger("guardhooks.firewall")
 
-_SOON_OVER: Final = 3.0
-"""Seconds; what ends within them is the rest of a ban that is over, not a stranger."""
+Key: TypeAlias = tuple[str, int]
+"""Identifies a backend: the name of its sets, and its IP version."""
+
+_ENDING_SOON: Final = 3.0
+"""Seconds; an entry that ends within them is what is left of a ban that has ended, not an unexpected one."""
+_NEARLY_FULL: Final = 0.8
 
 
 class SetFullError(ActionError):
-    """There is no room for all of a batch; some of it may have been put in."""
+    """There is no room for all of a batch; some of it may have been added."""
 
 
-class Holder(Protocol):
+class SetBackend(Protocol):
     """The sets of one action for one IP version. All methods may raise `ActionError`."""
 
     @property
@@ -43,7 +48,7 @@ class Holder(Protocol):
         ...
 
     def read(self, wanted: Entries) -> Entries:
-        """What all sets hold; `wanted` is what they are expected to."""
+        """What all sets hold; `wanted` is what they are expected to hold."""
         ...
 
     def prepare(self, wanted: Entries) -> None:
@@ -51,7 +56,10 @@ class Holder(Protocol):
         ...
 
     def add(self, entries: Entries) -> None:
-        """Put in; :raises SetFullError: when there is no room for all."""
+        """Add entries.
+
+        :raises SetFullError: when there is no room for all.
+        """
         ...
 
     def replace(self, entries: Entries) -> None:
@@ -63,12 +71,12 @@ class Holder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the sets of a holder are to hold: `wanted` laid out as `fit`, with what was `found` in them besides; the
-    time left of entries is that at the time `at`.
+    """What the sets of a backend are to hold: `wanted` as it fits, with the unexpected entries that were `found`. The
+    seconds that entries have left are those at the time `at`.
     """
 
     at: float
-    holder: Holder
+    backend: SetBackend
     wanted: Entries
     fit: Fit
     found: Entries
@@ -76,9 +84,9 @@ class Plan:
 
 @dataclass(slots=True)
 class Result:
-    """What was put right, which entries have no room, and which strangers were found and left alone."""
+    """How much was repaired, which entries have no room, and which unexpected entries were found and kept."""
 
-    holder: Holder
+    backend: SetBackend
     added: int = 0
     removed: int = 0
     left_out: Entries = field(default_factory=dict)
@@ -87,7 +95,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class _Merged:
-    """The merged prefixes of a holder: the ends of their members, and the prefix that each of these is in."""
+    """The merged prefixes of a backend: the ends of their members, and the prefix that each of these is in."""
 
     ends: Mapping[Entry, Mapping[Entry, float]] = field(default_factory=dict)
     prefix_of: Mapping[Entry, Entry] = field(default_factory=dict)
@@ -96,114 +104,114 @@ class _Merged:
 _NONE = _Merged()
 
 
-class Upkeep:
-    """Remembers of each holder's sets what was merged there, and how full they are. Holders are known by a key."""
+class SetReconciler:
+    """Remembers, by the key of each backend, what was merged in its sets and how full they are."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._merged: dict[Key, _Merged] = {}
         self._names: dict[Key, set[str]] = {}
-        self.filling = Filling()
+        self.usage = SetUsage()
 
     def plan(
-        self, key: Key, holder: Holder, wanted: Entries, merging: Merging | None, *, at: float, adopt: bool
+        self, key: Key, backend: SetBackend, wanted: Entries, merging: Merging | None, *, at: float, adopt: bool
     ) -> Plan:
-        """How to lay out what is due, as seen `at` that time. With `adopt`, strangers are found and stay."""
-        if not (adopt or _is_crowded(holder, wanted)):
-            return Plan(at, holder, wanted, Fit(wanted), {})
-        held = holder.read(wanted)
+        """How the desired bans fit, seen `at` that time. With `adopt`, unexpected entries are found and kept."""
+        if not (adopt or _is_crowded(backend, wanted)):
+            return Plan(at, backend, wanted, Fit(wanted), {})
+        held = backend.read(wanted)
         ours = self._merged.get(key, _NONE).ends
-        found = _strangers(_without(held, ours), wanted, merging) if adopt else {}
-        laid_out = fit(wanted | found, held, holder.limit, holder.set_of, merging)
-        return Plan(at, holder, wanted, laid_out, {e: left for e, left in found.items() if e not in laid_out.left_out})
+        found = _unexpected(_without(held, ours), wanted, merging) if adopt else {}
+        fitted = fit(wanted | found, held, backend.limit, backend.set_of, merging)
+        return Plan(at, backend, wanted, fitted, {e: left for e, left in found.items() if e not in fitted.left_out})
 
     def carry_out(self, key: Key, plan: Plan) -> Result:
-        """Make the sets, which stand, hold what was planned."""
-        holder, planned = plan.holder, plan.fit.entries
-        held = holder.read(planned)
+        """Make the sets, which exist, hold what was planned."""
+        backend, planned = plan.backend, plan.fit.entries
+        held = backend.read(planned)
         left_out = {entry: left for entry, left in plan.fit.left_out.items() if entry in plan.wanted}
-        result = Result(holder, left_out=left_out, found=plan.found)
-        difference = compare(held, planned, holder.longest, max(0.0, self._clock() - plan.at))
+        result = Result(backend, left_out=left_out, found=plan.found)
+        difference = compare(held, planned, backend.longest, max(0.0, self._clock() - plan.at))
         if plan.fit.merged or key in self._merged:
-            # What was only laid out anew is no repair.
+            # What was only merged differently is not a repair.
             truth = compare(self._expanded(key, held), _without(plan.wanted | plan.found, left_out))
-            result.added, result.removed = len(truth.missing), len(truth.strangers)
+            result.added, result.removed = len(truth.missing), len(truth.unexpected)
         else:
             result.added = len(difference.missing) + len(difference.wrong)
-            result.removed = len(difference.strangers)
-        result.left_out |= self._change(key, holder, held, plan.fit, difference)
+            result.removed = len(difference.unexpected)
+        result.left_out |= self._change(key, backend, held, plan.fit, difference)
         return result
 
-    def ban(self, key: Key, holder: Holder, entries: Entries, merging: Merging | None) -> Entries:
-        """Put entries in force; returns those that there is no room for."""
-        holder.prepare(entries)
+    def ban(self, key: Key, backend: SetBackend, entries: Entries, merging: Merging | None) -> Entries:
+        """Put entries in force; returns those that have no room."""
+        backend.prepare(entries)
         try:
-            holder.add(entries)
+            backend.add(entries)
         except SetFullError:
-            held = holder.read({})
+            held = backend.read({})
             wanted = self._expanded(key, held) | entries
-            laid_out = fit(wanted, held, holder.limit, holder.set_of, merging)
-            left_out = laid_out.left_out | self._change(key, holder, held, laid_out)
+            fitted = fit(wanted, held, backend.limit, backend.set_of, merging)
+            left_out = fitted.left_out | self._change(key, backend, held, fitted)
             return {entry: left for entry, left in entries.items() if entry in left_out}
-        self._watch(key, holder, entries)
+        self._check_usage(key, backend, entries)
         return {}
 
-    def unban(self, key: Key, holder: Holder, entries: Iterable[Entry], merging: Merging | None) -> None:
-        """Take entries out; the prefix that one was merged into is split again."""
+    def unban(self, key: Key, backend: SetBackend, entries: Iterable[Entry], merging: Merging | None) -> None:
+        """Remove entries; the prefix that one was merged into is split again."""
         gone = set(entries)
         merged = self._merged.get(key, _NONE)
         if gone.isdisjoint(merged.prefix_of):
-            holder.remove(gone)
-            for entry in gone if holder.limit else ():
-                self.filling.guess(holder.set_of(entry), -1)
+            backend.remove(gone)
+            for entry in gone if backend.limit else ():
+                self.usage.estimate(backend.set_of(entry), -1)
             return
-        held = holder.read({})
+        held = backend.read({})
         wanted = {entry: left for entry, left in self._expanded(key, held).items() if entry not in gone}
-        self._change(key, holder, held, fit(wanted, held, holder.limit, holder.set_of, merging))
+        self._change(key, backend, held, fit(wanted, held, backend.limit, backend.set_of, merging))
 
     def forget(self, name: str) -> None:
-        """The sets of this name are no more."""
+        """The sets of this name have been removed."""
         for version in (4, 6):
             self._merged.pop((name, version), None)
             for set_name in self._names.pop((name, version), ()):
-                self.filling.forget(set_name)
+                self.usage.forget(set_name)
 
     def warning(self, name: str) -> str:
         """Which of the sets of this name are nearly full; empty for none."""
         names = {each for version in (4, 6) for each in self._names.get((name, version), ())}
-        return "; ".join(filter(None, map(self.filling.warning, sorted(names))))
+        return "; ".join(filter(None, map(self.usage.warning, sorted(names))))
 
-    # --- within -------------------------------------------------------------------------------------------------------
+    # --- internal -----------------------------------------------------------------------------------------------------
 
     def _change(
-        self, key: Key, holder: Holder, held: Entries, laid_out: Fit, difference: Difference | None = None
+        self, key: Key, backend: SetBackend, held: Entries, fitted: Fit, difference: Difference | None = None
     ) -> Entries:
-        """Make the sets hold what was laid out; returns what there was no room for after all."""
-        wanted = laid_out.entries
-        holder.prepare(wanted)
+        """Make the sets hold what was fitted; returns what there was no room for after all."""
+        wanted = fitted.entries
+        backend.prepare(wanted)
         refused: Entries = {}
         try:
-            _apply(holder, held, difference or compare(held, wanted, holder.longest))
+            _apply(backend, held, difference or compare(held, wanted, backend.longest))
         except SetFullError:
-            # Entries that are over count until the kernel has swept them away, and others may write, too.
-            held = holder.read(wanted)
+            # Entries that have ended count until the kernel has collected them, and others may write too.
+            held = backend.read(wanted)
             for entry in wanted.keys() - held.keys():
-                refused |= laid_out.merged.get(entry, {entry: wanted[entry]})
-        self._remember(key, laid_out)
-        if holder.limit:
-            counts = Counter(map(holder.set_of, wanted))
+                refused |= fitted.merged.get(entry, {entry: wanted[entry]})
+        self._remember(key, fitted)
+        if backend.limit:
+            counts = Counter(map(backend.set_of, wanted))
             for name in self._names.setdefault(key, set()) | counts.keys():
-                self.filling.see(holder.jail, name, counts[name], holder.limit)
+                self.usage.update(backend.jail, name, counts[name], backend.limit)
             self._names[key] |= counts.keys()
         return refused
 
-    def _remember(self, key: Key, laid_out: Fit) -> None:
+    def _remember(self, key: Key, fitted: Fit) -> None:
         self._merged.pop(key, None)
-        if laid_out.merged:
+        if fitted.merged:
             now = self._clock()
             ends = {
                 prefix: {member: now + left for member, left in members.items()}
-                for prefix, members in laid_out.merged.items()
+                for prefix, members in fitted.merged.items()
             }
             self._merged[key] = _Merged(
                 ends, {member: prefix for prefix, members in ends.items() for member in members}
@@ -224,43 +232,43 @@ class Upkeep:
                 found |= {member: end - now for member, end in members.items() if end > now}
         return found
 
-    def _watch(self, key: Key, holder: Holder, entries: Entries) -> None:
-        """Look how full the sets are when they may have become nearly full."""
-        if not holder.limit:
+    def _check_usage(self, key: Key, backend: SetBackend, entries: Entries) -> None:
+        """Read how full the sets are when they may have become nearly full."""
+        if not backend.limit:
             return
-        for name, more in Counter(map(holder.set_of, entries)).items():
-            self.filling.guess(name, more)
+        for name, more in Counter(map(backend.set_of, entries)).items():
+            self.usage.estimate(name, more)
             self._names.setdefault(key, set()).add(name)
-            if self.filling.near(name, holder.limit):
-                counts = Counter(map(holder.set_of, holder.read({})))
-                self.filling.see(holder.jail, name, counts[name], holder.limit)
+            if self.usage.nearly_full(name, backend.limit):
+                counts = Counter(map(backend.set_of, backend.read({})))
+                self.usage.update(backend.jail, name, counts[name], backend.limit)
 
 
-def _apply(holder: Holder, held: Entries, difference: Difference) -> None:
-    """New ones come before old ones go, where there is room for both."""
-    holder.replace(difference.wrong)
-    at_once = _with_room(holder, held, difference.missing)
+def _apply(backend: SetBackend, held: Entries, difference: Difference) -> None:
+    """Add new entries before old ones are removed, where there is room for both."""
+    backend.replace(difference.wrong)
+    at_once = _with_room(backend, held, difference.missing)
     if at_once:
-        holder.add(at_once)
-    if difference.strangers:
-        holder.remove(difference.strangers)
+        backend.add(at_once)
+    if difference.unexpected:
+        backend.remove(difference.unexpected)
     if len(at_once) < len(difference.missing):
-        holder.add(_without(difference.missing, at_once))
+        backend.add(_without(difference.missing, at_once))
 
 
-def _is_crowded(holder: Holder, entries: Entries) -> bool:
+def _is_crowded(backend: SetBackend, entries: Entries) -> bool:
     """Whether these are too many for a set; they are counted by set only where all together would be."""
-    if not holder.limit or len(entries) <= holder.limit:
+    if not backend.limit or len(entries) <= backend.limit:
         return False
-    return any(number > holder.limit for number in Counter(map(holder.set_of, entries)).values())
+    return any(number > backend.limit for number in Counter(map(backend.set_of, entries)).values())
 
 
-def _with_room(holder: Holder, held: Entries, missing: Entries) -> Entries:
+def _with_room(backend: SetBackend, held: Entries, missing: Entries) -> Entries:
     """Those of the missing entries whose set has room for all that it lacks."""
-    if not holder.limit or len(held) + len(missing) <= holder.limit:
+    if not backend.limit or len(held) + len(missing) <= backend.limit:
         return missing
-    counts = Counter(map(holder.set_of, held)) + Counter(map(holder.set_of, missing))
-    return {entry: left for entry, left in missing.items() if counts[holder.set_of(entry)] <= holder.limit}
+    counts = Counter(map(backend.set_of, held)) + Counter(map(backend.set_of, missing))
+    return {entry: left for entry, left in missing.items() if counts[backend.set_of(entry)] <= backend.limit}
 
 
 def _without(entries: Entries, others: Iterable[Entry]) -> Entries:
@@ -268,9 +276,9 @@ def _without(entries: Entries, others: Iterable[Entry]) -> Entries:
     return {entry: left for entry, left in entries.items() if entry not in gone}
 
 
-def _strangers(held: Entries, wanted: Entries, merging: Merging | None) -> Entries:
-    """What is held and not wanted; not what is about to end, nor what we merged before we were started anew."""
-    found = {entry: left for entry, left in held.items() if entry not in wanted and left > _SOON_OVER}
+def _unexpected(held: Entries, wanted: Entries, merging: Merging | None) -> Entries:
+    """What is held and not wanted; not what is about to end, nor what we merged before a restart."""
+    found = {entry: left for entry, left in held.items() if entry not in wanted and left > _ENDING_SOON}
     if merging is None:
         return found
     lengths = {entry.prefix for entry in found}
@@ -278,56 +286,49 @@ def _strangers(held: Entries, wanted: Entries, merging: Merging | None) -> Entri
     return _without(found, ours)
 
 
-def reasons(left_out: Iterable[Entry], holder: Holder) -> dict[str, str]:
+def reasons(left_out: Iterable[Entry], backend: SetBackend) -> dict[str, str]:
     """Why these bans are not in force, and what to do about it, by id."""
+    remedy = "set a greater maxelem= and reload, or let aggregate=yes merge neighbours"
     return {
-        entry_text(
-            entry
-        ): f"set {holder.set_of(entry)} is full, maxelem={holder.limit} reached: set a greater maxelem= "
-        "and reload, or let aggregate=yes merge neighbours"
+        entry_text(entry): f"set {backend.set_of(entry)} is full, maxelem={backend.limit} reached: {remedy}"
         for entry in left_out
     }
 
 
 def outcome(results: Iterable[Result], jail: str, now: float, *, note: str, built: int = 0, warning: str) -> Outcome:
-    """What a start or check has to tell; strangers are told as bans that last as long as the kernel holds them."""
+    """The outcome of a start or check; unexpected entries are reported as bans of the seconds that they have left."""
     added, removed, failed = built, 0, dict[str, str]()
     found: list[Ban] = []
     for result in results:
         added, removed = added + result.added, removed + result.removed
-        failed |= reasons(result.left_out, result.holder)
+        failed |= reasons(result.left_out, result.backend)
         found += [Ban(entry_text(entry), jail, now, left) for entry, left in result.found.items()]
     return Outcome(added, removed, note, warning, failed, tuple(found))
 
 
-logger = logging.getLogger("guardhooks.firewall")
-
-_ALARM: Final = 0.8
-
-
-class Filling:
-    """How many entries each limited set holds, as far as is known, and which of them are nearly full."""
+class SetUsage:
+    """How many entries each limited set holds, as far as is known, and which sets are nearly full."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._warnings: dict[str, str] = {}
 
     def count(self, name: str) -> int:
-        """How many entries a set held when it was last looked at, and what was put in and taken out since."""
+        """How many entries a set held when it was last read, plus those added and minus those removed since."""
         return self._counts.get(name, 0)
 
-    def near(self, name: str, limit: int) -> bool:
-        """Whether a set may have become nearly full since that was last said."""
-        return name not in self._warnings and self.count(name) >= limit * _ALARM
+    def nearly_full(self, name: str, limit: int) -> bool:
+        """Whether a set may have become nearly full since that was last reported."""
+        return name not in self._warnings and self.count(name) >= limit * _NEARLY_FULL
 
-    def guess(self, name: str, more: int) -> None:
-        """So many came (or went), unless some of them were there (or were not)."""
+    def estimate(self, name: str, more: int) -> None:
+        """So many were added (or removed), unless some of them were there (or were not)."""
         self._counts[name] = max(0, self.count(name) + more)
 
-    def see(self, jail: str, name: str, count: int, limit: int) -> None:
-        """A set holds `count` of `limit` entries; what has changed about that is logged."""
+    def update(self, jail: str, name: str, count: int, limit: int) -> None:
+        """A set holds `count` of `limit` entries; logs that it has become nearly full, or has room again."""
         self._counts[name] = count
-        if count < limit * _ALARM:
+        if count < limit * _NEARLY_FULL:
             if self._warnings.pop(name, None):
                 logger.warning("[%s] set %s has room again: %d of %d entries", jail, name, count, limit)
             return
@@ -338,10 +339,10 @@ class Filling:
         self._warnings[name] = text
 
     def warning(self, name: str) -> str:
-        """What there is to say of a set; empty for nothing."""
+        """The warning about a set; empty for none."""
         return self._warnings.get(name, "")
 
     def forget(self, name: str) -> None:
-        """The set is no more."""
+        """The set has been removed."""
         self._counts.pop(name, None)
         self._warnings.pop(name, None)

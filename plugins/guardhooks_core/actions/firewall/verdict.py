@@ -32,7 +32,7 @@ _REJECT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`drop` says nothing to the sender; else `reject` names the answer: `tcp-reset` or a kind of ICMP error."""
+    """`reject` names the answer to the sender: `tcp-reset` or a kind of ICMP error; empty: the packet is dropped."""
 
     reject: str = ""
 
@@ -57,7 +57,7 @@ def parse_verdict(text: str) -> Verdict:
 
     The ICMP name of either family is understood for both.
 
-    :raises ActionError: naming what it cannot be.
+    :raises ActionError: naming the spellings that are known.
     """
     words = " ".join(text.split())
     if words.lower() == "drop":

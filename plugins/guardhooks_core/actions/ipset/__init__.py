@@ -14,18 +14,18 @@ from typing import Final
 
 from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
 from guardhooks_core.actions.firewall import iptables
-from guardhooks_core.actions.firewall.change_watch import Vigil
+from guardhooks_core.actions.firewall.change_watch import ChangeSubscriptions
 from guardhooks_core.actions.firewall.entries import entries_of
 from guardhooks_core.actions.firewall.errors import ToolMissingError
 from guardhooks_core.actions.firewall.names import kernel_name
 from guardhooks_core.actions.firewall.nftables_monitor import REMOVALS, TABLE_REMOVED, Change, ChangeListener
 from guardhooks_core.actions.firewall.ownership import Ownership
 from guardhooks_core.actions.firewall.parameters import Parameters, is_native, parse_parameters, parse_policy, table_of
-from guardhooks_core.actions.firewall.reconcile import Plan, Result, Upkeep, outcome, reasons
-from guardhooks_core.actions.ipset import diagnosis, rules, sets
-from guardhooks_core.actions.ipset.holder import FamilySet
-from guardhooks_core.actions.ipset.rule_batches import RuleBook
-from guardhooks_core.actions.ipset.set_monitor import Census
+from guardhooks_core.actions.firewall.reconcile import Plan, Result, SetReconciler, outcome, reasons
+from guardhooks_core.actions.ipset import diagnosis, kernel, rules
+from guardhooks_core.actions.ipset.backend import IpsetBackend
+from guardhooks_core.actions.ipset.rule_batches import RuleBatcher
+from guardhooks_core.actions.ipset.set_monitor import SetSizeMonitor
 
 NAMES: Final = frozenset({
     "ipset", "iptables-ipset", "iptables-ipset-proto4", "iptables-ipset-proto6", "iptables-ipset-proto6-allports",
@@ -34,35 +34,35 @@ NAMES: Final = frozenset({
 
 
 DEFAULT_MAX_ELEMENTS: Final = 1 << 20
-"""A set grows as it fills, so a high limit costs nothing; the kernel's own default (65,536) is soon reached."""
+"""A set grows as it fills, so a high limit costs nothing; the kernel's own default of 65,536 is soon reached."""
 _FAMILIES: Final = frozenset({2, 10})  # NFPROTO_IPV4, NFPROTO_IPV6
 _TABLE: Final = "filter"
 
 
 class IpsetAction:
-    """The plugin. `clock` gives seconds since the epoch."""
+    """The plugin. `clock` returns seconds since the epoch."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._owners = Ownership()
-        self._upkeep = Upkeep(clock)
-        self._vigil = Vigil()
+        self._reconciler = SetReconciler(clock)
+        self._subscriptions = ChangeSubscriptions()
         self._listener = ChangeListener(self._rules_changed)
-        self._rules = RuleBook(self._listener.own_work)
+        self._rules = RuleBatcher(self._listener.own_work)
         self._lock = threading.Lock()
-        self._census = Census(clock, self._lock, self._vigil.ask)
+        self._size_monitor = SetSizeMonitor(clock, self._lock, self._subscriptions.request_checks)
 
     @hookimpl
     def on_start(self, guard: GuardView) -> None:
-        """Keep the guard, which is asked for a check when others change our sets and rules."""
-        self._vigil.serve(guard)
+        """Keep the guard, which checks an action when others change our sets and rules."""
+        self._subscriptions.connect(guard)
 
     @hookimpl
     def on_stop(self) -> None:
-        """Listen and count no more."""
+        """Stop listening and counting."""
         self._listener.close()
-        self._census.end()
-        self._vigil.end()
+        self._size_monitor.stop()
+        self._subscriptions.disconnect()
 
     @hookimpl(trylast=True)
     def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> bool | Outcome | None:
@@ -76,7 +76,7 @@ class IpsetAction:
             with self._lock:
                 return self._flush(jail, action, names)
         parameters = _parameters(action)
-        holders = {v: FamilySet(jail.name, name, v, parameters.max_elements) for v, name in names.items()}
+        backends = {v: IpsetBackend(jail.name, name, v, parameters.max_elements) for v, name in names.items()}
         with self._lock:
             if op is Op.START:
                 self._owners.claim(jail, action, list(names.values()))
@@ -84,73 +84,73 @@ class IpsetAction:
             else:
                 self._owners.require(jail, action, list(names.values()))
             if op in {Op.BAN, Op.UNBAN}:
-                return self._change(jail, action, op, holders, bans)
-            filled, standing = self._fill(jail, action, holders, bans, first=op is Op.START)
-        return self._bind(filled, parameters, standing, bans)
+                return self._change(jail, action, op, backends, bans)
+            filled, existing = self._fill(jail, action, backends, bans, first=op is Op.START)
+        return self._add_rules(filled, parameters, existing, bans)
 
     def _watch(self, jail: Jail, action: ActionSpec, parameters: Parameters, names: dict[int, str]) -> None:
-        self._vigil.watch(jail, action, [*names.values(), *map(_chain_key, parameters.chains)])
-        if self._vigil.loop is not None:
-            self._listener.open(self._vigil.loop)
-            self._census.begin()
+        self._subscriptions.subscribe(jail, action, [*names.values(), *map(_chain_key, parameters.chains)])
+        if self._subscriptions.loop is not None:
+            self._listener.open(self._subscriptions.loop)
+            self._size_monitor.start()
 
     def _change(
-        self, jail: Jail, action: ActionSpec, op: Op, holders: dict[int, FamilySet], bans: Sequence[Ban]
+        self, jail: Jail, action: ActionSpec, op: Op, backends: dict[int, IpsetBackend], bans: Sequence[Ban]
     ) -> Outcome:
-        merging, key = self._vigil.merging(jail, parse_policy(action)), holders[4].name
+        merging, key = self._subscriptions.merging(jail, parse_policy(action)), backends[4].name
         failed: dict[str, str] = {}
         now = self._clock()
         for version, entries in entries_of(bans, now if op is Op.BAN else float("-inf")).items():
             if not entries:
                 continue
-            holder = holders[version]
+            backend = backends[version]
             if op is Op.UNBAN:
-                with self._census.own_change(holder.name, removed=len(entries)):
-                    self._upkeep.unban((key, version), holder, entries, merging)
+                with self._size_monitor.own_change(backend.name, removed=len(entries)):
+                    self._reconciler.unban((key, version), backend, entries, merging)
                 continue
-            with self._census.own_change(holder.name, (now + left for left in entries.values())):
-                left_out = self._upkeep.ban((key, version), holder, entries, merging)
-            failed |= reasons(left_out, holder)
-        return Outcome(failed=failed, warning=self._upkeep.warning(key))
+            with self._size_monitor.own_change(backend.name, (now + left for left in entries.values())):
+                left_out = self._reconciler.ban((key, version), backend, entries, merging)
+            failed |= reasons(left_out, backend)
+        return Outcome(failed=failed, warning=self._reconciler.warning(key))
 
     def _fill(
-        self, jail: Jail, action: ActionSpec, holders: dict[int, FamilySet], bans: Sequence[Ban], *, first: bool
-    ) -> tuple[Outcome, list[FamilySet]]:
-        """Make the sets be there and hold what is due; those that do, without IPv6 where the kernel has none."""
-        policy, key, now = parse_policy(action), holders[4].name, self._clock()
-        merging = self._vigil.merging(jail, policy)
-        adopt = policy.adopt or (first and self._vigil.adopts(jail, action))
+        self, jail: Jail, action: ActionSpec, backends: dict[int, IpsetBackend], bans: Sequence[Ban], *, first: bool
+    ) -> tuple[Outcome, list[IpsetBackend]]:
+        """Make the sets exist and hold the desired bans; returns those that do, without IPv6 where there is none."""
+        policy, key, now = parse_policy(action), backends[4].name, self._clock()
+        merging = self._subscriptions.merging(jail, policy)
+        adopt = policy.adopt or (first and self._subscriptions.adopts(jail, action))
         results: list[Result] = []
-        standing: list[FamilySet] = []
-        note = f"ipset: sets {', '.join(holder.name for holder in holders.values())}"
+        existing: list[IpsetBackend] = []
+        note = f"ipset: sets {', '.join(backend.name for backend in backends.values())}"
         for version, wanted in entries_of(bans, now).items():
             try:
-                plan = self._upkeep.plan((key, version), holders[version], wanted, merging, at=now, adopt=adopt)
-                results.append(self._carry_out((key, version), holders[version], plan))
-                standing.append(holders[version])
+                plan = self._reconciler.plan((key, version), backends[version], wanted, merging, at=now, adopt=adopt)
+                results.append(self._carry_out((key, version), backends[version], plan))
+                existing.append(backends[version])
             except ToolMissingError as error:
                 note += _without_ipv6(error, version, bans)
-        return outcome(results, jail.name, now, note=note, warning=self._upkeep.warning(key)), standing
+        return outcome(results, jail.name, now, note=note, warning=self._reconciler.warning(key)), existing
 
-    def _carry_out(self, key: tuple[str, int], holder: FamilySet, plan: Plan) -> Result:
-        resized = holder.stand(plan.fit.entries)
-        result = self._upkeep.carry_out(key, plan)
+    def _carry_out(self, key: tuple[str, int], backend: IpsetBackend, plan: Plan) -> Result:
+        resized = backend.ensure(plan.fit.entries)
+        result = self._reconciler.carry_out(key, plan)
         now = self._clock()
-        self._census.settled(holder.name, (now + left for left in plan.fit.entries.values()))
+        self._size_monitor.reconciled(backend.name, (now + left for left in plan.fit.entries.values()))
         result.added += resized
         return result
 
-    def _bind(
-        self, filled: Outcome, parameters: Parameters, standing: Sequence[FamilySet], bans: Sequence[Ban]
+    def _add_rules(
+        self, filled: Outcome, parameters: Parameters, existing: Sequence[IpsetBackend], bans: Sequence[Ban]
     ) -> Outcome:
-        """Make the rules stand that ask the sets, which are there by now."""
+        """Make the rules exist that match the sets, which exist by now."""
         added, removed, note = filled.added, filled.removed, filled.note
-        for holder in standing:
-            wanted = rules.wanted_rules(parameters, holder.version, holder.name)
+        for backend in existing:
+            wanted = rules.wanted_rules(parameters, backend.version, backend.name)
             try:
-                more, less = self._rules.reconcile(holder.version, holder.name, wanted)
+                more, less = self._rules.reconcile(backend.version, backend.name, wanted)
             except ToolMissingError as error:
-                note += _without_ipv6(error, holder.version, bans)
+                note += _without_ipv6(error, backend.version, bans)
             else:
                 added, removed = added + more, removed + less
         return replace(filled, added=added, removed=removed, note=note)
@@ -159,35 +159,35 @@ class IpsetAction:
         owners = list(names.values())
         if self._owners.others(jail, action, owners):
             return True
-        self._vigil.unwatch(jail, action, names[4])
+        self._subscriptions.unsubscribe(jail, action, names[4])
         for version, name in names.items():
-            self._census.forget(name)
+            self._size_monitor.forget(name)
             if iptables.has_tool(version):
                 self._rules.reconcile(version, name, [])
-            sets.destroy(name)
-        self._upkeep.forget(names[4])
+            kernel.destroy(name)
+        self._reconciler.forget(names[4])
         self._owners.release(owners)
         return True
 
     def _rules_changed(self, change: Change | None) -> None:
-        """Others changed iptables' rules, where those are nftables underneath: what was removed may have been ours."""
+        """Others changed iptables' rules, where iptables is nftables underneath: a removed one may have been ours."""
         if change is None:
-            self._vigil.ask()
+            self._subscriptions.request_checks()
         elif change.kind in REMOVALS and change.table == _TABLE and change.family in _FAMILIES:
             key = _chain_key(change.name)
-            if change.kind == TABLE_REMOVED or self._vigil.knows(key):
-                self._vigil.ask("" if change.kind == TABLE_REMOVED else key)
+            if change.kind == TABLE_REMOVED or self._subscriptions.has_subscriber(key):
+                self._subscriptions.request_checks("" if change.kind == TABLE_REMOVED else key)
 
 
 def _without_ipv6(error: ToolMissingError, version: int, bans: Sequence[Ban]) -> str:
-    """What a note says of a machine that cannot ban by IPv6, and need not; raises the error where it must ban."""
+    """The note about a machine that cannot ban IPv6 addresses; raises the error where it has to."""
     if version == 4 or any(":" in ban.id for ban in bans):
         raise error
     return f"; IPv6 off: {error}"
 
 
 def _chain_key(chain: str) -> str:
-    """Under which name an action answers for a chain; no set has such a name."""
+    """The name to which an action subscribes for a chain; no set has such a name."""
     return f"chain {chain}"
 
 

@@ -1,4 +1,4 @@
-"""Serves the rules of many sets at a time: a hundred jails that start do not call iptables hundreds of times."""
+"""Changes the rules of many sets at a time: a hundred jails that start do not call iptables hundreds of times."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from guardhooks import ActionError
+from guardhooks_core.actions.firewall.iptables import Rule
 from guardhooks_core.actions.ipset import rules
-from guardhooks_core.actions.ipset.rules import Rule
 
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """The rules wanted for a set, and the `answer`: how many were put in and taken out, or why that failed."""
+    """The rules wanted for a set, and the `answer`: how many were added and removed, or why that failed."""
 
     version: int
     set_name: str
@@ -23,10 +23,10 @@ class _Request:
     answer: Future[tuple[int, int]] = field(default_factory=Future)
 
 
-class RuleBook:
-    """Serves whoever asks, one call of iptables at a time; who waits for its turn is served along with the others.
+class RuleBatcher:
+    """Makes one call of iptables at a time; requests that wait meanwhile are done together by the next one.
 
-    :param own_work: is entered around what is changed, by one thread at a time.
+    :param own_work: a context that is entered around each change, by one thread at a time.
     """
 
     def __init__(self, own_work: Callable[[], AbstractContextManager[None]]) -> None:
@@ -36,7 +36,7 @@ class RuleBook:
         self._waiting_lock = threading.Lock()
 
     def reconcile(self, version: int, set_name: str, wanted: Sequence[Rule]) -> tuple[int, int]:
-        """Make exactly the wanted rules stand for this set; how many were put in and taken out. New ones come first.
+        """Make exactly the wanted rules exist for this set; how many were added and removed. New ones come first.
 
         :raises ActionError: when a chain does not exist, the tool is missing or refuses.
         """
@@ -45,11 +45,11 @@ class RuleBook:
             self._waiting.append(request)
         with self._turn:
             if not request.answer.done():
-                self._serve(self._batch(request))
+                self._run(self._batch(request))
         return request.answer.result()
 
     def _batch(self, request: _Request) -> list[_Request]:
-        """The request with those that wait for the same tool, one for each set; they wait no more."""
+        """The request with those that wait for the same tool, one for each set; takes these off the waiting list."""
         batch = {request.set_name: request}
         with self._waiting_lock:
             for other in self._waiting:
@@ -58,16 +58,16 @@ class RuleBook:
             self._waiting = [other for other in self._waiting if other not in batch.values()]
         return list(batch.values())
 
-    def _serve(self, batch: Sequence[_Request]) -> None:
+    def _run(self, batch: Sequence[_Request]) -> None:
         try:
             with self._own_work():
                 counts = rules.reconcile(batch[0].version, {one.set_name: one.wanted for one in batch})
         except ActionError as error:
             if len(batch) == 1:
                 batch[0].answer.set_exception(error)
-            else:  # whose fault it is shows when each is served alone
+            else:  # which one is at fault shows when each runs alone
                 for one in batch:
-                    self._serve([one])
+                    self._run([one])
         else:
             for one in batch:
                 one.answer.set_result(counts[one.set_name])

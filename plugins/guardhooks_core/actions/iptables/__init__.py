@@ -1,7 +1,8 @@
 """Bans as iptables rules: a chain `f2b-NAME` with a rule for each ban, for machines that have no ipset.
 
 Serves `iptables-rules`, and fail2ban's `iptables*` names where `native = rules` asks for it; else these are served
-with sets. A batch of bans is one call of iptables-restore. Rules have no timeouts: bans end by the daemon.
+with sets. A batch of bans is one call of iptables-restore. Rules have no timeouts: the daemon removes those of
+bans that end.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from guardhooks_core.actions.firewall.parameters import (
     wants_rules,
 )
 from guardhooks_core.actions.iptables import diagnosis
-from guardhooks_core.actions.iptables.chain import Chain
+from guardhooks_core.actions.iptables.backend import Chain
 
 OWN_NAMES: Final = frozenset({
     "iptables-rules", "iptables-rules-multiport", "iptables-rules-allports", "iptables-rules-new",
@@ -41,7 +42,7 @@ _LONGEST_NAME: Final = 28
 
 
 class IptablesAction:
-    """The plugin. `clock` gives seconds since the epoch."""
+    """The plugin. `clock` returns seconds since the epoch."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -126,7 +127,7 @@ def _is_served(action: ActionSpec) -> bool:
 
 def _parameters(action: ActionSpec) -> Parameters:
     if is_inverted(action):
-        raise fault(action, "blocktype and returntype must keep the banned out; native = no runs the file")
+        raise fault(action, "blocktype and returntype must block the banned; native = no runs the file")
     return parse_parameters(action)
 
 

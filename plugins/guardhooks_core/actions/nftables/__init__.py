@@ -1,7 +1,8 @@
 """Bans in nftables: a table `inet guardhooks` of our own, a chain and sets for each action.
 
 Serves `nftables`, `nftables-multiport` and `nftables-allports` with fail2ban's parameters; `chain`, `table` and the
-hook are not taken from them, since the table is our own. Structure goes through libnftables, elements through netlink.
+hook are not taken from them, since the table is our own. libnftables builds table, chains,
+sets and rules; elements go through netlink.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
-from guardhooks_core.actions.firewall.change_watch import Vigil
+from guardhooks_core.actions.firewall.change_watch import ChangeSubscriptions
 from guardhooks_core.actions.firewall.entries import Entries, entries_of
 from guardhooks_core.actions.firewall.nftables_monitor import Change, ChangeListener
 from guardhooks_core.actions.firewall.ownership import Ownership
@@ -24,38 +25,38 @@ from guardhooks_core.actions.firewall.parameters import (
     parse_policy,
     table_of,
 )
-from guardhooks_core.actions.firewall.reconcile import Upkeep, outcome, reasons
+from guardhooks_core.actions.firewall.reconcile import SetReconciler, outcome, reasons
 from guardhooks_core.actions.nftables import diagnosis, ruleset
-from guardhooks_core.actions.nftables.builder import Structure
+from guardhooks_core.actions.nftables.backend import NftablesBackend, group_by_shape
+from guardhooks_core.actions.nftables.builder import TableBuilder
 from guardhooks_core.actions.nftables.reading import INET
 from guardhooks_core.actions.nftables.ruleset import Shape
-from guardhooks_core.actions.nftables.sets import ChainSets, group_by_shape
 
 NAMES: Final = frozenset({"nftables", "nftables-multiport", "nftables-allports"})
 
 
 class NftablesAction:
-    """The plugin. `clock` gives seconds since the epoch."""
+    """The plugin. `clock` returns seconds since the epoch."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._owners = Ownership()
-        self._structure = Structure()
-        self._upkeep = Upkeep(clock)
-        self._vigil = Vigil()
+        self._builder = TableBuilder()
+        self._reconciler = SetReconciler(clock)
+        self._subscriptions = ChangeSubscriptions()
         self._listener = ChangeListener(self._changed)
         self._lock = threading.Lock()
 
     @hookimpl
     def on_start(self, guard: GuardView) -> None:
-        """Keep the guard, which is asked for a check when others change our table."""
-        self._vigil.serve(guard)
+        """Keep the guard, which checks an action when others change our table."""
+        self._subscriptions.connect(guard)
 
     @hookimpl
     def on_stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._listener.close()
-        self._vigil.end()
+        self._subscriptions.disconnect()
 
     @hookimpl(trylast=True)
     def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> bool | Outcome | None:
@@ -64,19 +65,19 @@ class NftablesAction:
             return None
         chain = ruleset.chain_name(action.get("name"))
         with self._lock:
-            if op is Op.START and self._vigil.loop is not None:
-                self._listener.open(self._vigil.loop)
+            if op is Op.START and self._subscriptions.loop is not None:
+                self._listener.open(self._subscriptions.loop)
             with self._listener.own_work():
-                return self._do(jail, action, op, chain, bans)
+                return self._perform(jail, action, op, chain, bans)
 
-    def _do(self, jail: Jail, action: ActionSpec, op: Op, chain: str, bans: Sequence[Ban]) -> bool | Outcome:
+    def _perform(self, jail: Jail, action: ActionSpec, op: Op, chain: str, bans: Sequence[Ban]) -> bool | Outcome:
         if op is Op.STOP:
             return True
         if op is Op.FLUSH:
             return self._flush(jail, action, chain)
         if op is Op.START:
             self._owners.claim(jail, action, [chain])
-            self._vigil.watch(jail, action, [chain])
+            self._subscriptions.subscribe(jail, action, [chain])
         else:
             self._owners.require(jail, action, [chain])
         if op in {Op.START, Op.CHECK}:
@@ -84,59 +85,59 @@ class NftablesAction:
         return self._change(jail, action, op, chain, bans)
 
     def _change(self, jail: Jail, action: ActionSpec, op: Op, chain: str, bans: Sequence[Ban]) -> Outcome:
-        holders, policy = self._holders(jail, chain, parse_parameters(action)), parse_policy(action)
-        merging = self._vigil.merging(jail, policy)
+        backends, policy = self._holders(jail, chain, parse_parameters(action)), parse_policy(action)
+        merging = self._subscriptions.merging(jail, policy)
         failed: dict[str, str] = {}
         for version, entries in entries_of(bans, self._clock() if op is Op.BAN else float("-inf")).items():
             if not entries:
                 continue
-            holder = holders[version]
+            backend = backends[version]
             if op is Op.UNBAN:
-                self._upkeep.unban((chain, version), holder, entries, merging)
+                self._reconciler.unban((chain, version), backend, entries, merging)
                 continue
-            left_out = self._upkeep.ban((chain, version), holder, entries, merging)
-            failed |= reasons(left_out, holder)
-        return Outcome(failed=failed, warning=self._upkeep.warning(chain))
+            left_out = self._reconciler.ban((chain, version), backend, entries, merging)
+            failed |= reasons(left_out, backend)
+        return Outcome(failed=failed, warning=self._reconciler.warning(chain))
 
     def _reconcile(self, jail: Jail, action: ActionSpec, chain: str, bans: Sequence[Ban], *, first: bool) -> Outcome:
         parameters, policy = parse_parameters(action), parse_policy(action)
-        merging, adopt = self._vigil.merging(jail, policy), self._adopts(jail, action, policy, first=first)
-        holders, now = self._holders(jail, chain, parameters), self._clock()
+        merging, adopt = self._subscriptions.merging(jail, policy), self._adopts(jail, action, policy, first=first)
+        backends, now = self._holders(jail, chain, parameters), self._clock()
         if first and adopt:
-            self._structure.look(chain)
+            self._builder.learn(chain)
         plans = {
-            version: self._upkeep.plan((chain, version), holders[version], wanted, merging, at=now, adopt=adopt)
+            version: self._reconciler.plan((chain, version), backends[version], wanted, merging, at=now, adopt=adopt)
             for version, wanted in entries_of(bans, now).items()
         }
         shapes: dict[Shape, Entries] = {Shape(4, jail.ipv4prefix or 32): {}, Shape(6, jail.ipv6prefix or 128): {}}
         for plan in plans.values():
             shapes |= group_by_shape(plan.fit.entries)
-        built = self._structure.build(parameters, chain, shapes)
-        results = [self._upkeep.carry_out((chain, version), plan) for version, plan in plans.items()]
+        built = self._builder.build(parameters, chain, shapes)
+        results = [self._reconciler.carry_out((chain, version), plan) for version, plan in plans.items()]
         note = f"nftables: table {ruleset.FAMILY} {ruleset.TABLE}, chain {chain}"
-        return outcome(results, jail.name, now, note=note, built=built, warning=self._upkeep.warning(chain))
+        return outcome(results, jail.name, now, note=note, built=built, warning=self._reconciler.warning(chain))
 
     def _adopts(self, jail: Jail, action: ActionSpec, policy: Policy, *, first: bool) -> bool:
-        return policy.adopt or (first and self._vigil.adopts(jail, action))
+        return policy.adopt or (first and self._subscriptions.adopts(jail, action))
 
-    def _holders(self, jail: Jail, chain: str, parameters: Parameters) -> dict[int, ChainSets]:
-        return {version: ChainSets(jail.name, chain, version, parameters, self._structure) for version in (4, 6)}
+    def _holders(self, jail: Jail, chain: str, parameters: Parameters) -> dict[int, NftablesBackend]:
+        return {version: NftablesBackend(jail.name, chain, version, parameters, self._builder) for version in (4, 6)}
 
     def _flush(self, jail: Jail, action: ActionSpec, chain: str) -> bool:
         if not self._owners.others(jail, action, [chain]):
-            self._vigil.unwatch(jail, action, chain)
-            self._structure.remove(chain)
+            self._subscriptions.unsubscribe(jail, action, chain)
+            self._builder.remove(chain)
             self._owners.release([chain])
-            self._upkeep.forget(chain)
+            self._reconciler.forget(chain)
         return True
 
     def _changed(self, change: Change | None) -> None:
         """Others changed something: in our table it concerns an action, or all of them."""
         if change is None:
-            self._vigil.ask()
+            self._subscriptions.request_checks()
         elif change.family == INET and change.table == ruleset.TABLE:
             chain = ruleset.chain_of(change.name)
-            self._vigil.ask(chain if self._vigil.knows(chain) else "")
+            self._subscriptions.request_checks(chain if self._subscriptions.has_subscriber(chain) else "")
 
 
 @hookimpl(trylast=True)

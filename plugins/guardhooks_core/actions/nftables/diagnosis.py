@@ -1,7 +1,7 @@
 """What the doctor finds in our table.
 
-Chains of other tables cannot let anybody pass: in nftables to accept a packet ends only the chain that does it, and the
-packet still meets ours. What can are rules within our table, a switched-off table, and flowtables.
+Chains of other tables cannot admit anybody: in nftables, accepting a packet ends only the chain that does it, and the
+packet still reaches ours. Rules within our table, a dormant table, and flowtables can.
 """
 
 from __future__ import annotations
@@ -25,60 +25,67 @@ from guardhooks_core.actions.firewall.findings import (
 from guardhooks_core.actions.firewall.parameters import Parameters, Policy
 from guardhooks_core.actions.nftables import ruleset
 from guardhooks_core.actions.nftables.elements import ElementSet
-from guardhooks_core.actions.nftables.reading import Held, StandingRule, flowtables, is_dormant, read, standing_rules
+from guardhooks_core.actions.nftables.reading import (
+    CurrentRule,
+    CurrentState,
+    current_rules,
+    flowtables,
+    is_dormant,
+    read,
+)
 from guardhooks_core.actions.nftables.ruleset import Shape
 
 _TABLE: Final = f"table {ruleset.FAMILY} {ruleset.TABLE}"
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Snapshot:
     """All that the kernel has of one action, read once."""
 
     chain: str
-    held: Held
-    rules: Sequence[StandingRule]
+    state: CurrentState
+    rules: Sequence[CurrentRule]
     sets: Mapping[Shape, Entries]
 
     @classmethod
-    def of(cls, chain: str, version: int = 0) -> Scene:
+    def of(cls, chain: str, version: int = 0) -> Snapshot:
         """Read it; of the sets only those of one IP version, if one is named."""
-        held = read(chain)
-        shapes = [shape for shape in held.sets if version in (0, shape.version)]
-        return cls(chain, held, standing_rules(), {shape: _read(chain, shape) for shape in shapes})
+        state = read(chain)
+        shapes = [shape for shape in state.sets if version in (0, shape.version)]
+        return cls(chain, state, current_rules(), {shape: _read(chain, shape) for shape in shapes})
 
     def set_of(self, shape: Shape) -> str:
         """The name of a set."""
         return ruleset.set_name(self.chain, shape)
 
-    def rule_of(self, parameters: Parameters, shape: Shape) -> StandingRule | None:
-        """The rule that asks the set of one shape; None where it is not there."""
+    def rule_of(self, parameters: Parameters, shape: Shape) -> CurrentRule | None:
+        """The rule that matches the set of one shape; None where it is missing."""
         (mark,) = ruleset.wanted_rules(parameters, self.chain, [shape])
         return next((rule for rule in self.rules if rule.chain == self.chain and rule.comment == mark), None)
 
     def defects(self, parameters: Parameters, shapes: Sequence[Shape]) -> Iterator[Finding]:
-        """What must be there and is not."""
-        if not self.held.bases and not self.held.chain:
+        """What must exist and does not."""
+        if not self.state.bases and not self.state.chain:
             yield missing(f"{_TABLE} is not in the kernel")
             return
         if is_dormant():
             remedy = f"nft 'add {_TABLE} {{ flags ; }}', or restart the daemon after deleting the table"
             yield Finding(f"{_TABLE} is switched off (flags dormant)", Level.BAD, remedy)
-        if not self.held.chain:
+        if not self.state.chain:
             yield missing(f"chain {self.chain} is not in the kernel")
-        elif not self.held.jumps:
+        elif not self.state.jumps:
             yield missing(f"no rule leads to chain {self.chain}")
         for shape in shapes:
             if self.rule_of(parameters, shape) is None:
-                yield missing(f"the rule for set {self.set_of(shape)} is not there")
+                yield missing(f"the rule for set {self.set_of(shape)} is missing")
 
-    def in_front(self, address: str) -> Iterator[Finding]:
-        """Rules of others in our table that accept before ours are asked."""
+    def accepting_before(self, address: str) -> Iterator[Finding]:
+        """Rules of others in our table that accept packets before ours see them."""
         for rule in self._before():
             match = rule.matches(address)
             if not rule.accepts or match is False:
                 continue
-            what = f"the rule with handle {rule.handle} in chain {rule.chain} stands in front of ours and"
+            what = f"the rule with handle {rule.handle} in chain {rule.chain} comes before our rule and"
             remedy = f"nft delete rule {ruleset.FAMILY} {ruleset.TABLE} {rule.chain} handle {rule.handle}"
             if not match:
                 yield Finding(f"{what} may accept some packets", Level.NOTE, remedy)
@@ -87,8 +94,8 @@ class Scene:
             else:
                 yield Finding(f"{what} accepts everybody's packets", Level.BAD, remedy)
 
-    def _before(self) -> Iterator[StandingRule]:
-        for place, ours in ((name, ruleset.jump_mark(self.chain)) for name in self.held.jumps):
+    def _before(self) -> Iterator[CurrentRule]:
+        for place, ours in ((name, ruleset.jump_mark(self.chain)) for name in self.state.jumps):
             for rule in (rule for rule in self.rules if rule.chain == place):
                 if rule.comment == ours:
                     break
@@ -99,46 +106,46 @@ class Scene:
 def examine_action(
     parameters: Parameters, policy: Policy, chain: str, bans: Sequence[Ban], now: float
 ) -> Iterator[Finding]:
-    """Are table, chain, rules and sets there, how full are they, do they hold what is due."""
-    scene = Scene.of(chain)
-    if defects := list(scene.defects(parameters, sorted(scene.sets))):
+    """Do table, chain, rules and sets exist, how full are they, do they hold the desired bans."""
+    snapshot = Snapshot.of(chain)
+    if defects := list(snapshot.defects(parameters, sorted(snapshot.sets))):
         yield from defects
     else:
-        packets = sum(rule.packets for rule in scene.rules if rule.chain == chain)
-        yield Finding(f"chain {chain} and its rules are there: {packets} packets met them", Level.GOOD)
-    yield from scene.in_front("")
+        packets = sum(rule.packets for rule in snapshot.rules if rule.chain == chain)
+        yield Finding(f"chain {chain} and its rules exist: {packets} packets matched them", Level.GOOD)
+    yield from snapshot.accepting_before("")
     everything: Entries = {}
-    for shape, entries in sorted(scene.sets.items()):
+    for shape, entries in sorted(snapshot.sets.items()):
         everything |= entries
-        yield fill(scene.set_of(shape), len(entries), scene.held.sets[shape])
+        yield fill(snapshot.set_of(shape), len(entries), snapshot.state.sets[shape])
     yield from differences(bans, everything, now, policy)
     if found := flowtables():
-        yield Finding(f"forwarded connections in flowtable {', '.join(found)} pass no rule until they end", Level.NOTE)
+        yield Finding(f"forwarded connections in flowtable {', '.join(found)} reach no rule until they end", Level.NOTE)
 
 
 def examine_address(  # noqa: PLR0917 -- what is asked about, and how it is judged
     parameters: Parameters, policy: Policy, chain: str, bans: Sequence[Ban], now: float, address: str
 ) -> Iterator[Finding]:
-    """Is the address in a set, is the rule there, what stands in front of it; the last finding decides."""
+    """Is the address in a set, does its rule exist, which rules come before it; the last finding decides."""
     version = 6 if ":" in address else 4
-    scene = Scene.of(chain, version)
-    found = {shape: covered for shape, entries in scene.sets.items() if (covered := covering(entries, address))}
+    snapshot = Snapshot.of(chain, version)
+    found = {shape: covered for shape, entries in snapshot.sets.items() if (covered := covering(entries, address))}
     for shape, covered in found.items():
         for entry, left in covered.items():
-            yield element(scene.set_of(shape), entry, left, bans, now, policy)
-    if defects := list(scene.defects(parameters, sorted(found))):
+            yield element(snapshot.set_of(shape), entry, left, bans, now, policy)
+    if defects := list(snapshot.defects(parameters, sorted(found))):
         yield from defects
-        text = f"packets of {address} do not meet a rule of {_TABLE}"
+        text = f"packets of {address} reach no rule of {_TABLE}"
         yield Finding(text, Level.BAD if bans else Level.NOTE, "", False)
         return
     if not found:
-        yield absent(address, map(scene.set_of, scene.sets), bans)
+        yield absent(address, map(snapshot.set_of, snapshot.sets), bans)
         return
-    in_front = list(scene.in_front(address))
-    yield from in_front
-    if not any(finding.blocks is False for finding in in_front):
-        packets = sum(rule.packets for shape in found if (rule := scene.rule_of(parameters, shape)))
-        where = f"chain {chain} of {_TABLE} (its rule met {packets} packets so far)"
+    accepting = list(snapshot.accepting_before(address))
+    yield from accepting
+    if not any(finding.blocks is False for finding in accepting):
+        packets = sum(rule.packets for shape in found if (rule := snapshot.rule_of(parameters, shape)))
+        where = f"chain {chain} of {_TABLE} (its rule matched {packets} packets so far)"
         text = f"{traffic(parameters)} from {address} are {verb(parameters, version)} by {where}"
         yield Finding(text, Level.GOOD if bans else Level.BAD, blocks=True)
 

@@ -1,6 +1,6 @@
 """Elements of nftables sets by netlink: read, add, remove, in transactions of many.
 
-libnftables lists and checks on each command; adding one element this way costs the same however full the set is.
+libnftables reads the set for each command; this way an addition costs the same however full the set is.
 Format: `linux/netfilter/nf_tables.h`. Timeouts are milliseconds in the kernel.
 """
 
@@ -17,10 +17,10 @@ from guardhooks import ActionError
 from guardhooks_core.actions.firewall import netlink
 from guardhooks_core.actions.firewall.entries import Entries, Entry
 from guardhooks_core.actions.firewall.errors import explain
-from guardhooks_core.actions.firewall.netlink import NetlinkError, attribute, attributes, nested, string
+from guardhooks_core.actions.firewall.netlink import NFTABLES, NetlinkError, attribute, attributes, nested, string
 from guardhooks_core.actions.firewall.nftables_monitor import count_transaction
 from guardhooks_core.actions.firewall.reconcile import SetFullError
-from guardhooks_core.actions.nftables.reading import INET, NFTABLES
+from guardhooks_core.actions.nftables.reading import INET
 
 _NEW, _GET, _DELETE = (NFTABLES << 8 | command for command in (12, 13, 14))
 _TABLE, _SET, _ELEMENTS = 1, 2, 3
@@ -49,7 +49,7 @@ class ElementSet:
         self._head = string(_TABLE, table) + string(_SET, name)
 
     def read(self) -> Entries:
-        """What the kernel holds; entries that are over are left out by the kernel.
+        """What the kernel holds; the kernel leaves out entries that have ended.
 
         :raises SetMissingError: when there is no such set.
         """
@@ -65,9 +65,9 @@ class ElementSet:
         return found
 
     def _parse_alike(self, data: bytes) -> Entries:
-        """All elements of a block in one go when each has a key and a timeout and nothing else; else nothing.
+        """All elements of a block when each has a key and a timeout and nothing else; else nothing.
 
-        Much faster than attribute by attribute, which counts when a hundred thousand are compared at intervals.
+        Much faster than attribute by attribute, which matters when 100,000 are compared at intervals.
         """
         length = int.from_bytes(data[:2], sys.byteorder)
         width = length - _TIMED_OVERHEAD
@@ -88,7 +88,7 @@ class ElementSet:
         return Entry(key, self._prefix), left
 
     def put(self, entries: Entries) -> None:
-        """Add entries; those that are there get the new timeout, without a moment in which they are not there.
+        """Add entries; those that are there get the new timeout, and are there all the time.
 
         :raises SetMissingError: when there is no such set.
         """
@@ -108,7 +108,7 @@ class ElementSet:
         raise ActionError(f"set {self.name} changes while it is written: another program writes to it")
 
     def replace(self, entries: Entries) -> None:
-        """Give entries that are there another timeout: each leaves and returns in the same transaction."""
+        """Give entries that are there another timeout: each is deleted and added in one transaction."""
         if not entries:
             return
         old = self._messages(_DELETE, 0, entries)
@@ -118,15 +118,15 @@ class ElementSet:
             self._commit([*old, *new])
         except NetlinkError as error:
             if error.errno == errno.ENFILE:
-                # What leaves a full set makes room for what comes only when its transaction is over.
+                # Deletions make room in a full set only when their transaction has ended.
                 self.remove(entries)
             elif error.errno != errno.ENOENT:
                 raise self._problem(error, "changing") from None
-            # Else one ended meanwhile; what `put` finds missing it adds.
+            # Else one has ended meanwhile: adding all of them is enough.
             self._send(_NEW, netlink.CREATE, entries)
 
     def remove(self, entries: Iterable[Entry]) -> None:
-        """Take entries out; what is not there, the set included, is a success."""
+        """Remove entries; what is not there, the set included, is a success."""
         gone = dict.fromkeys(entries, math.inf)
         for _ in range(_TRIES):
             if not gone:
@@ -167,7 +167,7 @@ class ElementSet:
     def _problem(self, error: NetlinkError, doing: str) -> ActionError:
         what = f"{doing} set {self.name}"
         if error.errno == errno.ENOENT:
-            return SetMissingError(f"{what}: the set has vanished; it is built anew")
+            return SetMissingError(f"{what}: the set has vanished; rebuilding it")
         if error.errno == errno.ENFILE:
             return SetFullError(f"set {self.name} is full, its maxelem reached: set a greater maxelem= and reload")
         return explain(error, what)

@@ -2,7 +2,7 @@
 
 Format: `libnftables-json(5)`. A context lives for one call, so nothing is shared between threads or namespaces, and
 its cache of the kernel's rules is never stale. It only builds: reading is done by netlink, since a listing by
-libnftables reads all elements of all sets, even where it does not print them.
+libnftables reads all elements of all sets, even those that it does not print.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class NotSupportedError(ActionError):
 
 
 def run(commands: Sequence[Command]) -> None:
-    """Have commands done in one transaction, all or none.
+    """Execute commands in one transaction, all or none.
 
     :raises ActionError: when libnftables is missing, or it or the kernel refuses.
     """

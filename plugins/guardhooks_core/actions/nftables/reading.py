@@ -1,4 +1,4 @@
-"""What of an action stands in the kernel, by three netlink dumps that do not grow with the number of bans.
+"""What the kernel has of an action besides its bans, by netlink dumps that do not grow with their number.
 
 Format: `linux/netfilter/nf_tables.h`; the comment of a rule is the first kind of its user data (libnftnl, `udata.h`).
 """
@@ -14,25 +14,43 @@ from typing import Final
 
 from guardhooks_core.actions.firewall import netlink
 from guardhooks_core.actions.firewall.errors import explain
-from guardhooks_core.actions.firewall.netlink import NetlinkError, attributes, string
+from guardhooks_core.actions.firewall.netlink import NFTABLES, NetlinkError, attributes, string, text
 from guardhooks_core.actions.nftables.ruleset import PRIORITIES, TABLE, Shape, jump_mark
 
-NFTABLES: Final = 10
 INET: Final = 1
+"""NFPROTO_INET."""
 
-_GET_CHAIN, _GET_RULE, _GET_SET = (NFTABLES << 8 | command for command in (4, 7, 10))
-_TABLE_NAME: Final = 1
+_GET_TABLE, _GET_CHAIN, _GET_RULE, _GET_SET, _GET_FLOWTABLE = (NFTABLES << 8 | command for command in (1, 4, 7, 10, 23))
+_TABLE_NAME, _TABLE_FLAGS = 1, 2
+_DORMANT: Final = 1
 _CHAIN_NAME, _CHAIN_HOOK = 3, 4
-_RULE_CHAIN, _RULE_HANDLE, _RULE_USER_DATA = 2, 3, 7
+_RULE_CHAIN, _RULE_HANDLE, _RULE_EXPRESSIONS, _RULE_USER_DATA = 2, 3, 4, 7
+_COMMENT: Final = 0
 _SET_NAME, _SET_DESCRIPTION = 2, 9
 _SIZE: Final = 1
-_COMMENT: Final = 0
+_FLOWTABLE_TABLE, _FLOWTABLE_NAME = 1, 2
+
+_EXPRESSION_NAME, _EXPRESSION_DATA = 1, 2
+_PACKETS: Final = 2
+_IMMEDIATE_DATA: Final = 2
+_DATA_VALUE, _DATA_VERDICT = 1, 2
+_VERDICT_CODE: Final = 1
+_ACCEPT: Final = 1
+_META_REGISTER, _META_KEY = 1, 2
+_NFPROTO: Final = 15
+_PAYLOAD_REGISTER, _PAYLOAD_BASE, _PAYLOAD_OFFSET, _PAYLOAD_LENGTH = 1, 2, 3, 4
+_NETWORK_HEADER: Final = 1
+_SOURCE_OFFSET: Final = {4: 12, 6: 8}
+_BITWISE_SOURCE, _BITWISE_TARGET, _BITWISE_MASK, _BITWISE_XOR = 1, 2, 4, 5
+_COMPARE_REGISTER, _COMPARE_OPERATOR, _COMPARE_VALUE = 1, 2, 3
+_EQUAL, _UNEQUAL = 0, 1
+_FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What there is: `sets` by shape with their size (0: no limit), the marks of the chain's `rules` in order, the
-    handles of the `jumps` to it by base chain, which `bases` there are, and whether `others` have chains.
+class CurrentState:
+    """What exists: `sets` by shape with their size (0: no limit), the marks of the chain's `rules` in order, the
+    handles of the `jumps` to it by base chain, which `bases` there are, and whether `others` have chains in our table.
     """
 
     chain: bool = False
@@ -43,7 +61,7 @@ class Held:
     others: bool = False
 
 
-def read(chain: str) -> Held:
+def read(chain: str) -> CurrentState:
     """What the kernel has of the action with that chain; an empty answer when there is no table."""
     chains = {text(found[_CHAIN_NAME]): _CHAIN_HOOK in found for found in dump(_GET_CHAIN)}
     shaped = re.compile(rf"{re.escape(chain)}-([46])-(\d+)")
@@ -62,13 +80,13 @@ def read(chain: str) -> Held:
         elif comment == mark:
             jumps.setdefault(place, []).append(int.from_bytes(found[_RULE_HANDLE], "big"))
     bases = frozenset(name for name, hooked in chains.items() if hooked and name in PRIORITIES)
-    return Held(chain in chains, sets, tuple(rules), jumps, bases, bool(chains.keys() - bases - {chain}))
+    return CurrentState(chain in chains, sets, tuple(rules), jumps, bases, bool(chains.keys() - bases - {chain}))
 
 
 def dump(command: int, *texts: str) -> Iterator[dict[int, bytes]]:
     """All objects of one kind in our table, each as its attributes; none where there is no table.
 
-    :param texts: leave out, unread, what has none of these in it. With hundreds of actions that is nearly all.
+    :param texts: leave out, undecoded, what contains none of these: nearly everything, with hundreds of actions.
     """
     wanted = [each.encode() for each in texts]
     try:
@@ -86,11 +104,6 @@ def dump(command: int, *texts: str) -> Iterator[dict[int, bytes]]:
             yield found
 
 
-def text(payload: bytes) -> str:
-    """The text of a NUL-terminated string."""
-    return payload.rstrip(b"\0").decode(errors="replace")
-
-
 def comment_of(data: bytes) -> str:
     """The comment in a rule's user data, empty where there is none."""
     offset = 0
@@ -102,25 +115,8 @@ def comment_of(data: bytes) -> str:
     return ""
 
 
-_GET_TABLE, _GET_RULE, _GET_FLOWTABLE = (NFTABLES << 8 | command for command in (1, 7, 23))
-_TABLE_FLAGS: Final = 2
-_DORMANT: Final = 1
-_NAME: Final = 1
-_RULE_CHAIN, _RULE_HANDLE, _RULE_EXPRESSIONS, _RULE_USER_DATA = 2, 3, 4, 7
-_EXPRESSION_NAME, _EXPRESSION_DATA = 1, 2
-_PACKETS: Final = 2
-_IMMEDIATE_DATA: Final = 2
-_DATA_VALUE, _DATA_VERDICT = 1, 2
-_VERDICT_CODE: Final = 1
-_ACCEPT: Final = 1
-_NFPROTO: Final = 15
-_NETWORK_HEADER: Final = 1
-_SOURCE_AT: Final = {4: 12, 6: 8}
-_FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
-
-
 @dataclass(frozen=True, slots=True)
-class StandingRule:
+class CurrentRule:
     """One rule of our table."""
 
     chain: str
@@ -145,12 +141,12 @@ class StandingRule:
 
 
 class _Registers:
-    """What is known of the kernel's registers while a rule is followed for the packets of an address."""
+    """What is known of the kernel's registers while a rule is evaluated for the packets of an address."""
 
     def __init__(self, address: str) -> None:
         self._version = 6 if ":" in address else 4
         self._source = socket.inet_pton(_FAMILIES[self._version], address) if address else b""
-        self._held: dict[bytes, bytes] = {}
+        self._values: dict[bytes, bytes] = {}
 
     def run(self, expressions: tuple[tuple[str, dict[int, bytes]], ...]) -> bool | None:
         certain: bool | None = True
@@ -161,43 +157,47 @@ class _Registers:
                     return False
                 certain = certain and answer
             elif name == "meta":
-                self._load(data.get(1, b""), self._protocol() if _number(data, 2) == _NFPROTO else b"")
+                value = self._protocol() if _number(data, _META_KEY) == _NFPROTO else b""
+                self._load(data.get(_META_REGISTER, b""), value)
             elif name == "payload":
-                self._load(data.get(1, b""), self._payload(data))
+                self._load(data.get(_PAYLOAD_REGISTER, b""), self._payload(data))
             elif name == "bitwise":
-                self._load(data.get(2, b""), self._masked(data))
+                self._load(data.get(_BITWISE_TARGET, b""), self._masked(data))
             elif name not in ("immediate", "counter", "log"):
                 certain = None
         return certain
 
     def _load(self, register: bytes, value: bytes) -> None:
-        self._held[register] = value
+        self._values[register] = value
 
     def _protocol(self) -> bytes:
         return bytes([2 if self._version == 4 else 10]) if self._source else b""
 
     def _payload(self, data: dict[int, bytes]) -> bytes:
-        at_source = _number(data, 2) == _NETWORK_HEADER and _number(data, 3) == _SOURCE_AT[self._version]
-        length = _number(data, 4)
+        in_network_header = _number(data, _PAYLOAD_BASE) == _NETWORK_HEADER
+        at_source = in_network_header and _number(data, _PAYLOAD_OFFSET) == _SOURCE_OFFSET[self._version]
+        length = _number(data, _PAYLOAD_LENGTH)
         return self._source[:length] if at_source and length <= len(self._source) else b""
 
     def _masked(self, data: dict[int, bytes]) -> bytes:
-        value, mask, xor = self._held.get(data.get(1, b""), b""), _value(data, 4), _value(data, 5)
+        value = self._values.get(data.get(_BITWISE_SOURCE, b""), b"")
+        mask, xor = _value(data, _BITWISE_MASK), _value(data, _BITWISE_XOR)
         if not value or len(mask) != len(value) or len(xor) != len(value):
             return b""
         return bytes(v & m ^ x for v, m, x in zip(value, mask, xor, strict=True))
 
     def _compare(self, data: dict[int, bytes]) -> bool | None:
-        value, wanted, operator = self._held.get(data.get(1, b""), b""), _value(data, 3), _number(data, 2)
-        if not value or operator > 1:
+        value = self._values.get(data.get(_COMPARE_REGISTER, b""), b"")
+        operator = _number(data, _COMPARE_OPERATOR)
+        if not value or operator not in {_EQUAL, _UNEQUAL}:
             return None
-        return (value == wanted) != bool(operator)
+        return (value == _value(data, _COMPARE_VALUE)) == (operator == _EQUAL)
 
 
-def standing_rules() -> list[StandingRule]:
+def current_rules() -> list[CurrentRule]:
     """All rules of our table, in order by chain; none where there is no table."""
     return [
-        StandingRule(
+        CurrentRule(
             text(found[_RULE_CHAIN]),
             int.from_bytes(found[_RULE_HANDLE], "big"),
             comment_of(found.get(_RULE_USER_DATA, b"")),
@@ -213,13 +213,13 @@ def is_dormant() -> bool:
 
 
 def flowtables() -> list[str]:
-    """The flowtables of all tables: forwarded connections in one pass no rule any more."""
+    """The flowtables of all tables: forwarded connections in one reach no rule any more."""
     try:
         answers = netlink.dump(netlink.message(_GET_FLOWTABLE, netlink.DUMP, b""))
     except NetlinkError:
         return []  # a kernel without flowtables
     found = [dict(attributes(answer)) for answer in answers]
-    return [f"{text(each.get(1, b''))} {text(each.get(2, b''))}" for each in found]
+    return [f"{text(each.get(_FLOWTABLE_TABLE, b''))} {text(each.get(_FLOWTABLE_NAME, b''))}" for each in found]
 
 
 def _expressions(data: bytes) -> Iterator[tuple[str, dict[int, bytes]]]:

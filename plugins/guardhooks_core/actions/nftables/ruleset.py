@@ -1,8 +1,8 @@
-"""What stands in our table: base chains, a chain for each action, its sets and rules; as libnftables JSON.
+"""The content of our table: base chains, a chain for each action, its sets and rules; as libnftables JSON.
 
 The base chain hooks prerouting at priority -110: behind connection tracking (-200), so that a rejection is an answer
-within its connection; before destination NAT (-100), so that `port` is the port that the world sees, for containers
-too; and so before every filter chain of the machine. All traffic to the host and through it passes there.
+within its connection; before destination NAT (-100), so that `port` is the port that clients see, for containers
+too; and so before every filter chain of the machine. All traffic to and through the host passes there.
 
 Each set holds entries of one prefix length, which its rule masks off: an address inside a banned prefix is just another
 entry in another set, intervals never overlap, and adding costs the same however full a set is.
@@ -24,7 +24,7 @@ FAMILY: Final = "inet"
 TABLE: Final = "guardhooks"
 PREROUTING: Final = ("prerouting",)
 LOCAL_AND_FORWARDED: Final = ("input", "forward")
-"""Where rejection goes on kernels before 5.9, which cannot reject in prerouting."""
+"""Hooks for rejecting on kernels before 5.9, which cannot reject in prerouting."""
 
 PRIORITIES: Final = {"prerouting": -110, "input": -10, "forward": -10}
 _NAME_LIMIT: Final = 64
@@ -33,7 +33,7 @@ _FIELDS: Final = {4: ("ip", "ipv4_addr"), 6: ("ip6", "ipv6_addr")}
 
 
 class Shape(NamedTuple):
-    """What tells the sets of one action apart: IP version and prefix length."""
+    """Distinguishes the sets of one action: IP version and prefix length."""
 
     version: int
     prefix: int
@@ -50,7 +50,7 @@ def set_name(chain: str, shape: Shape) -> str:
 
 
 def chain_of(name: str) -> str:
-    """The chain of the action that a set of this name is of; another name as it is."""
+    """The chain of the action that a set of this name belongs to; another name unchanged."""
     match = _SET.fullmatch(name)
     return match[1] if match else name
 
@@ -118,7 +118,7 @@ def _add_chain(name: str, properties: dict[str, object]) -> Command:
 
 
 def add_set(chain: str, shape: Shape, size: int, entries: Entries | None = None) -> Command:
-    """A set, with entries where it takes another one's place. A `size` above 0 makes the kernel reserve for it."""
+    """A set, with entries where it replaces another one. For a `size` above 0 the kernel reserves memory."""
     described: dict[str, object] = {**_set(chain, shape), "type": _FIELDS[shape.version][1]}
     described["flags"] = ["timeout"]
     if size:

@@ -8,7 +8,7 @@ import pytest
 
 from guardhooks import ActionError, ActionSpec, Ban, ConfigError, Jail, Op
 from guardhooks_core.actions.conntrack import ConntrackAction
-from guardhooks_core.actions.conntrack.table import _explain
+from guardhooks_core.actions.conntrack.kernel import _explain
 from guardhooks_core.actions.firewall.netlink import NetlinkError
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from guardhooks_core.actions.conntrack import ConntrackAction
 from guardhooks_core.actions.ipset import IpsetAction
 from guardhooks_core.actions.iptables import IptablesAction
 from guardhooks_core.actions.nftables import NftablesAction
-from guardhooks_core.actions.nftables.builder import Structure
+from guardhooks_core.actions.nftables.builder import TableBuilder
 from guardhooks_core.actions.nftables.ruleset import LOCAL_AND_FORWARDED
 from guardhooks_core.actions.route import RouteAction
 
@@ -142,7 +142,7 @@ def pretend_old_kernel() -> None:
     """As if the kernel had refused to reject in prerouting."""
     for plugin in _plugins:
         if isinstance(plugin, NftablesAction):
-            plugin._structure = Structure(LOCAL_AND_FORWARDED)
+            plugin._builder = TableBuilder(LOCAL_AND_FORWARDED)
 
 
 def forget_ip6tables(folder: str) -> None:

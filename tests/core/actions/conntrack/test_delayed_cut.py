@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from guardhooks import ActionError, ActionSpec, Ban
-from guardhooks_core.actions.conntrack.delayed_cut import Afterwards
+from guardhooks_core.actions.conntrack.delayed_cut import DelayedCuts
 from tests.kit.bans import ban
 
 ACTION = ActionSpec("conntrack", "conntrack")
@@ -37,37 +37,37 @@ class Cuts:
 
 def test_what_comes_during_a_cut_is_cut_together_and_each_round_comes() -> None:
     cuts = Cuts()
-    afterwards = Afterwards(cuts, rounds=(0.0, 0.05))
-    afterwards.add(ACTION, ban("a"))
+    delayed_cuts = DelayedCuts(cuts, rounds=(0.0, 0.05))
+    delayed_cuts.add(ACTION, ban("a"))
     cuts.wait_for(1)
     for id in "bcd":
-        afterwards.add(ACTION, ban(id))
+        delayed_cuts.add(ACTION, ban(id))
     cuts.go.set()
     with cuts.news:
         assert cuts.news.wait_for(lambda: sum(map(len, cuts.made)) == 8, 30), cuts.made
     assert cuts.made[0] == ["a"]
-    afterwards.close()
+    delayed_cuts.close()
 
 
 def test_closing_does_what_is_due_and_no_more() -> None:
     cuts = Cuts()
     cuts.go.set()
-    afterwards = Afterwards(cuts, rounds=(0.0, 3600.0))
-    afterwards.add(ACTION, ban("a"))
-    afterwards.close()
+    delayed_cuts = DelayedCuts(cuts, rounds=(0.0, 3600.0))
+    delayed_cuts.add(ACTION, ban("a"))
+    delayed_cuts.close()
     assert cuts.made == [["a"]]
-    afterwards.close()
-    afterwards.add(ACTION, ban("b"))
-    afterwards.close()
+    delayed_cuts.close()
+    delayed_cuts.add(ACTION, ban("b"))
+    delayed_cuts.close()
     assert cuts.made == [["a"], ["b"]]
 
 
 def test_a_cut_that_fails_does_not_end_the_others() -> None:
     cuts = Cuts(fails=True)
     cuts.go.set()
-    afterwards = Afterwards(cuts, rounds=(0.0,))
-    afterwards.add(ACTION, ban("a"))
+    delayed_cuts = DelayedCuts(cuts, rounds=(0.0,))
+    delayed_cuts.add(ACTION, ban("a"))
     cuts.wait_for(1)
-    afterwards.add(ACTION, ban("b"))
+    delayed_cuts.add(ACTION, ban("b"))
     cuts.wait_for(2)
-    afterwards.close()
+    delayed_cuts.close()

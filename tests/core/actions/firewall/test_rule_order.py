@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from guardhooks import ActionSpec
+from guardhooks_core.actions.firewall.iptables import Rule, parse_rules
 from guardhooks_core.actions.firewall.parameters import Parameters, parse_parameters
-from guardhooks_core.actions.firewall.rule_order import Match, Rule, accepted_before, chains_of
+from guardhooks_core.actions.firewall.rule_order import Match, accepting_rules_before
 
 OURS = "-A INPUT -p tcp -m multiport --dports 22,80 -m comment --comment guardhooks-1 -j DROP"
 ADDRESS = "203.0.113.9"
@@ -17,8 +18,8 @@ def parameters(name: str = "ipset", **options: str) -> Parameters:
 
 
 def passing(*lines: str, wanted: Parameters | None = None, address: str = ADDRESS) -> list[tuple[str, Match]]:
-    chains = chains_of("\n".join(lines))
-    found = accepted_before(chains, "INPUT", _is_ours, wanted or parameters(), address)
+    chains = parse_rules("\n".join(lines))
+    found = accepting_rules_before(chains, "INPUT", _is_ours, wanted or parameters(), address)
     return [(each.rule.text, each.match) for each in found]
 
 
@@ -86,7 +87,7 @@ def test_chains_that_lead_in_a_circle_end() -> None:
 
 
 def test_counters_are_read_and_not_shown() -> None:
-    (rule,) = chains_of("-P INPUT ACCEPT -c 1 2\n-A INPUT -s 192.0.2.1/32 -c 7 420 -j DROP")["INPUT"]
+    (rule,) = parse_rules("-P INPUT ACCEPT -c 1 2\n-A INPUT -s 192.0.2.1/32 -c 7 420 -j DROP")["INPUT"]
     assert (rule.packets, rule.text) == (7, "-A INPUT -s 192.0.2.1/32 -j DROP")
 
 

@@ -10,23 +10,23 @@ from typing import Final
 from guardhooks_core.actions.firewall.entries import Entries, Entry
 from guardhooks_core.actions.firewall.parameters import Parameters
 from guardhooks_core.actions.nftables import ruleset
-from guardhooks_core.actions.nftables.builder import Structure
+from guardhooks_core.actions.nftables.builder import TableBuilder
 from guardhooks_core.actions.nftables.elements import ElementSet, SetMissingError
 from guardhooks_core.actions.nftables.ruleset import Shape
 
 _READINGS: Final = 4
-"""A set that the kernel is just giving more room to (a great batch was put in) is dumped with gaps."""
+"""A set that the kernel is just enlarging, since a large batch was added, is dumped with gaps."""
 
 
 @dataclass(frozen=True, slots=True)
-class ChainSets:
-    """See `Holder`."""
+class NftablesBackend:
+    """See `SetBackend`."""
 
     jail: str
     chain: str
     version: int
     parameters: Parameters
-    structure: Structure
+    builder: TableBuilder
 
     @property
     def limit(self) -> int:
@@ -40,7 +40,7 @@ class ChainSets:
         return ruleset.set_name(self.chain, shape_of(entry))
 
     def read(self, wanted: Entries) -> Entries:
-        shapes = {shape for shape in self.structure.shapes(self.chain) if shape.version == self.version}
+        shapes = {shape for shape in self.builder.shapes(self.chain) if shape.version == self.version}
         by_shape = group_by_shape(wanted)
         held: Entries = {}
         for shape in shapes | by_shape.keys():
@@ -48,7 +48,7 @@ class ChainSets:
         return held
 
     def prepare(self, wanted: Entries) -> None:
-        self.structure.require(self.parameters, self.chain, group_by_shape(wanted))
+        self.builder.require(self.parameters, self.chain, group_by_shape(wanted))
 
     def add(self, entries: Entries) -> None:
         for shape, alike in group_by_shape(entries).items():
@@ -67,7 +67,7 @@ class ChainSets:
 
 
 def shape_of(entry: Entry) -> Shape:
-    """Where an entry lives."""
+    """The shape of the set that an entry lives in."""
     return Shape(entry.version, entry.prefix)
 
 
