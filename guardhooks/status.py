@@ -7,12 +7,13 @@ field is added here and filled there.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from functools import cache
-from types import UnionType
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
 
 _T = TypeVar("_T")
+_PLAIN: Final = frozenset({str, int, float, bool, NoneType})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,28 +130,30 @@ class GuardStatus:
 
 def to_dict(value: Any) -> Any:  # noqa: ANN401 -- JSON-able values of any kind
     """A status as JSON-able values: dataclasses become objects, tuples lists."""
-    if isinstance(value, tuple):
+    kind: Any = type(value)
+    if kind in _PLAIN:  # first, for nearly all values of a jail with many bans are plain
+        return value
+    if kind is tuple:
         return [to_dict(each) for each in value]
-    if is_dataclass(value):
-        kind: Any = type(value)
-        return {name: to_dict(getattr(value, name)) for name in _names(kind)}
-    return value
+    return {name: to_dict(getattr(value, name)) for name in _names(kind)}
 
 
 def from_dict(kind: type[_T], data: Mapping[str, Any]) -> _T:
     """The status that JSON values describe. Unknown keys are ignored, so that a client may be older than its daemon."""
     key: Any = kind  # mypy does not know that types are hashable
-    hints = _hints(key)
-    return kind(**{name: _read(hints[name], data[name]) for name in _names(key) if name in data})
+    values = {
+        name: data[name] if hint is None else _read(hint, data[name])
+        for name, hint in _hints(key).items()
+        if name in data
+    }
+    return kind(**values)
 
 
 def _read(hint: Any, value: Any) -> Any:  # noqa: ANN401 -- the annotation of a field, and a JSON value
-    if isinstance(hint, UnionType):
-        return value
-    if get_origin(hint) is tuple:
-        (each, *_) = get_args(hint)
-        return tuple(_read(each, item) for item in value)
-    return from_dict(hint, value) if is_dataclass(hint) and isinstance(hint, type) else value
+    if get_origin(hint) is not tuple:
+        return from_dict(hint, value)
+    each = get_args(hint)[0]
+    return tuple(value) if each in _PLAIN else tuple(from_dict(each, item) for item in value)
 
 
 @cache
@@ -160,4 +163,6 @@ def _names(kind: Hashable) -> tuple[str, ...]:
 
 @cache
 def _hints(kind: Hashable) -> dict[str, Any]:
-    return get_type_hints(kind)
+    """The annotations of a dataclass by field; None for those whose JSON value is taken as it is."""
+    hints = get_type_hints(cast("Any", kind))
+    return {name: None if hint in _PLAIN or isinstance(hint, UnionType) else hint for name, hint in hints.items()}

@@ -30,16 +30,14 @@ def status(
 
     report = cast("dict[str, Any]", ask_daemon(config, state, "status", jail=jail))
     found: GuardStatus | JailStatus
-    if jail is None:
-        found = from_dict(GuardStatus, report)
-        lines = overview(found)
-    else:
-        found = from_dict(JailDetails if "banned" in report else JailStatus, report)
-        lines = one_jail(found, matches=matches)
+    found = from_dict(GuardStatus, report) if jail is None else from_dict(JailStatus, report)
     if as_json:
         output.print_json(report)
+    elif isinstance(found, GuardStatus):
+        click.echo("\n".join(overview(found)))
     else:
-        click.echo("\n".join(lines))
+        details = from_dict(JailDetails, report) if "banned" in report else found
+        click.echo("\n".join(one_jail(details, matches=matches)))
     return Exit.DEGRADED if check and is_degraded(found) else Exit.DONE
 
 
