@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from guardhooks.errors import GuardhooksError as GuardhooksError
     from guardhooks.errors import PluginError as PluginError
     from guardhooks.errors import StateError as StateError
+    from guardhooks.findings import Findings as Findings
+    from guardhooks.findings import new_failure as new_failure
     from guardhooks.marker import hookimpl as hookimpl
     from guardhooks.marker import skip_first_time_offenders as skip_first_time_offenders
     from guardhooks.model import NO_FIELDS as NO_FIELDS
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from guardhooks.workers import LineTrace as LineTrace
     from guardhooks.workers import LogSource as LogSource
     from guardhooks.workers import MissedLines as MissedLines
+    from guardhooks.workers import SelectiveMatcher as SelectiveMatcher
     from guardhooks.workers import SourceStatus as SourceStatus
     from guardhooks.workers import StartAt as StartAt
     from guardhooks.workers import SurveyingMatcher as SurveyingMatcher
@@ -80,6 +83,7 @@ _HOME = {
     "guardhooks.system.interfaces": ("own_addresses",),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
     "guardhooks.engine.guard": ("Guard",),
+    "guardhooks.findings": ("Findings", "new_failure"),
     "guardhooks.marker": ("hookimpl", "skip_first_time_offenders"),
     "guardhooks.model": (
         "NO_FIELDS", "NO_OPTIONS", "PERMANENT", "ActionSpec", "Ban", "Chunk", "Escalation", "Failure", "FilterSpec",
@@ -88,7 +92,8 @@ _HOME = {
     ),
     "guardhooks.views": ("GuardView", "LedgerView"),
     "guardhooks.workers": (
-        "LineMatcher", "LineTrace", "LogSource", "MissedLines", "SourceStatus", "StartAt", "SurveyingMatcher",
+        "LineMatcher", "LineTrace", "LogSource", "MissedLines", "SelectiveMatcher", "SourceStatus", "StartAt",
+        "SurveyingMatcher",
     ),
     "guardhooks.net.prefixes": ("PrefixList", "PrefixMap"),
     "guardhooks.settings": ("option_types", "parse_brackets"),
