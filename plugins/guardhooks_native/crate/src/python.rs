@@ -1,0 +1,398 @@
+//! What Python sees.
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _core {
+    use crate::block::{Block, Identity, Row, USERS};
+    use crate::charset::Set;
+    use crate::dates::{Dated, Dates, Keep};
+    use crate::jail::{Host, Kind, Rule, Shared, Spec, Warning};
+    use crate::matcher;
+    use crate::plain::Plain;
+    use crate::reach::Wild;
+    use crate::regex::{self, Search};
+    use crate::scan::{Factor, Needle, Scan};
+    use crate::text::Span;
+    use crate::walk::{Found, NONE};
+    use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTimeoutError, PyValueError};
+    use pyo3::prelude::*;
+    use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    /// A regex as the translator writes it: nodes, start, slots. Sets are numbers of the matcher's own.
+    type Graph = (Vec<u32>, Vec<Vec<u8>>, u32, u32);
+
+    fn regex_of((code, sets, start, slots): &Graph, words: &[u8]) -> PyResult<regex::Regex> {
+        let sets: Option<Vec<Set>> = sets.iter().map(|set| Set::from_bytes(set)).collect();
+        let damaged = || PyValueError::new_err("a damaged regex: a set has 32 bytes");
+        let (sets, words) = sets.zip(Set::from_bytes(words)).ok_or_else(damaged)?;
+        let plain = Plain::decode(code, sets, words, *start, *slots);
+        plain.and_then(|plain| regex::Regex::new(&plain)).map_err(PyValueError::new_err)
+    }
+
+    /// One regex by itself, for dates and for tests.
+    #[pyclass]
+    struct Regex {
+        regex: regex::Regex,
+        search: Search,
+        slots: Vec<u32>,
+    }
+
+    #[pymethods]
+    impl Regex {
+        #[new]
+        fn new(graph: Graph, words: &[u8]) -> PyResult<Regex> {
+            let regex = regex_of(&graph, words)?;
+            let slots = vec![NONE; regex.slots()];
+            Ok(Regex { regex, search: Search::default(), slots })
+        }
+
+        #[getter]
+        fn states(&self) -> usize {
+            self.regex.states()
+        }
+
+        /// Begin and end of the match and of each group with a name, -1 where there is none.
+        ///
+        /// With `here` only at `begin`, with `linear` by the linear engine alone. Raises TimeoutError out of steps.
+        #[pyo3(signature = (text, begin = 0, *, here = false, linear = false))]
+        fn search(&mut self, text: &[u8], begin: usize, here: bool, linear: bool) -> PyResult<Option<Vec<i64>>> {
+            if begin > text.len() {
+                return Ok(None);
+            }
+            self.search.begin(text.len());
+            let Regex { regex, search, slots } = self;
+            let found = if linear {
+                regex.search_linear(text, begin, here, slots, search)
+            } else {
+                regex.search(text, begin, here, slots, search)
+            };
+            match found {
+                Found::No => Ok(None),
+                Found::Exhausted => Err(PyTimeoutError::new_err("the steps of this text are spent")),
+                Found::Yes => {
+                    Ok(Some(self.slots.iter().map(|&at| if at == NONE { -1 } else { i64::from(at) }).collect()))
+                }
+            }
+        }
+
+        /// Steps taken since the last call.
+        fn steps(&mut self) -> u64 {
+            std::mem::take(&mut self.search.taken)
+        }
+
+        /// Characters that decide how the regex matches at `begin`; see `reach.rs`.
+        fn reach(&self, text: &[u8], begin: usize, wild: Vec<(usize, u8, u8)>) -> Option<usize> {
+            self.regex.reach(text, begin, &wilds(wild))
+        }
+    }
+
+    fn wilds(wild: Vec<(usize, u8, u8)>) -> Vec<Wild> {
+        wild.into_iter().map(|(at, low, high)| Wild { at, low, high }).collect()
+    }
+
+    #[derive(FromPyObject)]
+    struct RuleSpec {
+        regex: usize,
+        index: u32,
+        names: Vec<(u16, u32)>,
+        alternatives: Vec<(u16, u16)>,
+        helps: bool,
+        forgets: bool,
+        names_user: bool,
+    }
+
+    impl From<RuleSpec> for Rule {
+        fn from(spec: RuleSpec) -> Rule {
+            let RuleSpec { regex, index, names, alternatives, helps, forgets, names_user } = spec;
+            Rule { regex, index, names, alternatives, helps, forgets, names_user }
+        }
+    }
+
+    #[derive(FromPyObject)]
+    struct JailSpec {
+        prefix: Option<RuleSpec>,
+        rules: Vec<RuleSpec>,
+        ignores: Vec<RuleSpec>,
+        ignore_first: bool,
+        detector: usize,
+        has_sessions: bool,
+        findtime: f64,
+        most_lines: usize,
+    }
+
+    impl From<JailSpec> for Spec {
+        fn from(spec: JailSpec) -> Spec {
+            let all = |rules: Vec<RuleSpec>| rules.into_iter().map(Rule::from).collect();
+            Spec {
+                prefix: spec.prefix.map(Rule::from),
+                rules: all(spec.rules),
+                ignores: all(spec.ignores),
+                ignore_first: spec.ignore_first,
+                detector: spec.detector,
+                has_sessions: spec.has_sessions,
+                findtime: spec.findtime,
+                most_lines: spec.most_lines,
+            }
+        }
+    }
+
+    #[derive(FromPyObject)]
+    struct ScanSpec {
+        needles: Vec<Needle>,
+        words: Vec<Vec<u8>>,
+        factors: Vec<Vec<(u8, u32)>>,
+        always: Vec<u32>,
+    }
+
+    impl ScanSpec {
+        fn build(self) -> Result<Scan, String> {
+            let decode = |code: Vec<(u8, u32)>| Factor::decode(&mut code.into_iter(), &self.words);
+            let factors = self.factors.into_iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+            Scan::new(self.needles, factors, self.always)
+        }
+    }
+
+    /// Asks the Python object that a matcher was given.
+    struct PythonHost<'a, 'py> {
+        py: Python<'py>,
+        host: &'a Bound<'py, PyAny>,
+        fault: Option<PyErr>,
+    }
+
+    impl PythonHost<'_, '_> {
+        fn kept<T: Default>(&mut self, answer: PyResult<T>) -> T {
+            answer.unwrap_or_else(|fault| {
+                self.fault.get_or_insert(fault);
+                T::default()
+            })
+        }
+
+        fn lossy<'py>(&self, py: Python<'py>, text: &[u8]) -> Bound<'py, PyString> {
+            PyString::new(py, &String::from_utf8_lossy(text))
+        }
+    }
+
+    type Kept = (u64, usize, Vec<(usize, u8, u8)>, Option<usize>, f64, f64, bool);
+
+    fn dated(answer: &Bound<'_, PyAny>) -> PyResult<Dated> {
+        if answer.is_none() {
+            return Ok(Dated::default());
+        }
+        let (start, end, time, kept): (u32, u32, Option<f64>, Option<Kept>) = answer.extract()?;
+        let keep = kept.map(|(state, reach, wild, seconds, since, until, long)| Keep {
+            state,
+            reach,
+            wild: wilds(wild),
+            seconds,
+            since,
+            until,
+            long,
+        });
+        Ok(Dated { found: true, start, end, time, keep })
+    }
+
+    impl Host for PythonHost<'_, '_> {
+        fn date(&mut self, detector: usize, line: &[u8], now: f64, uses: u64, last_use: f64) -> Dated {
+            let arguments = (detector, PyBytes::new(self.py, line), now, uses, last_use);
+            let answer = self.host.call_method1("date", arguments).and_then(|answer| dated(&answer));
+            self.kept(answer)
+        }
+
+        fn identify(&mut self, jail: usize, groups: &[(u16, &[u8])]) -> Identity {
+            let told: Vec<_> = groups.iter().map(|(name, text)| (*name, self.lossy(self.py, text))).collect();
+            let answer = self.host.call_method1("identify", (jail, told));
+            let answer = answer.and_then(|answer| answer.extract::<(String, String, String, bool)>());
+            let (id, address, resolve, genuine) = self.kept(answer);
+            Identity { id: id.into(), address: address.into(), resolve: resolve.into(), genuine }
+        }
+
+        fn warn(&mut self, jail: usize, warning: Warning, line: &[u8]) {
+            let seconds = match warning {
+                Warning::Latency(seconds) | Warning::Timezone(seconds) => seconds,
+                Warning::Old | Warning::Undated => 0.0,
+            };
+            let text = self.lossy(self.py, line);
+            let answer = self.host.call_method1("warn", (jail, warning.number(), seconds, text));
+            self.kept(answer.map(|_| ()));
+        }
+
+        fn exhausted(&mut self, jail: usize, kind: Kind, index: u32, text: &[u8]) {
+            let kind = match kind {
+                Kind::Prefix => "prefregex",
+                Kind::Failregex => "failregex",
+                Kind::Ignoreregex => "ignoreregex",
+            };
+            let text = self.lossy(self.py, &text[..text.len().min(512)]);
+            let answer = self.host.call_method1("exhausted", (jail, kind, index, text));
+            self.kept(answer.map(|_| ()));
+        }
+
+        fn page(&mut self, number: u32) -> Box<[u8; 256]> {
+            let answer = self.host.call_method1("page", (number,)).and_then(|answer| answer.extract::<Vec<u8>>());
+            let codes = self.kept(answer);
+            codes.try_into().unwrap_or_else(|_| Box::new([128; 256]))
+        }
+
+        fn failed(&self) -> bool {
+            self.fault.is_some()
+        }
+    }
+
+    /// All jails of one source.
+    #[pyclass]
+    struct Matcher {
+        matcher: matcher::Matcher,
+        host: Py<PyAny>,
+        names: Py<PyList>,
+        broken: bool,
+    }
+
+    #[pymethods]
+    impl Matcher {
+        /// `names` are the texts of the numbers that groups have, `host` answers what only Python can tell.
+        #[new]
+        fn new(
+            graphs: Vec<Graph>,
+            words: &[u8],
+            jails: Vec<JailSpec>,
+            detectors: Vec<(bool, bool)>,
+            scan: ScanSpec,
+            names: Py<PyList>,
+            host: Py<PyAny>,
+        ) -> PyResult<Matcher> {
+            let regexes = graphs.iter().map(|graph| regex_of(graph, words)).collect::<PyResult<Vec<_>>>()?;
+            let dates = detectors.into_iter().map(|(none, empty_counts)| Dates::new(none, empty_counts)).collect();
+            let specs = jails.into_iter().map(Spec::from).collect();
+            let matcher = scan
+                .build()
+                .and_then(|scan| matcher::Matcher::new(scan, specs, Shared::new(regexes, dates)))
+                .map_err(PyValueError::new_err)?;
+            Ok(Matcher { matcher, host, names, broken: false })
+        }
+
+        /// The failures in whole lines.
+        #[pyo3(signature = (data, received, live, times = None))]
+        fn feed(
+            &mut self,
+            py: Python<'_>,
+            data: &[u8],
+            received: f64,
+            live: bool,
+            times: Option<Vec<f64>>,
+        ) -> PyResult<Rows> {
+            if self.broken {
+                return Err(PyRuntimeError::new_err("the native core is out of order after a fault in it"));
+            }
+            let chunk = matcher::Chunk { data, received, live, times: times.as_deref() };
+            let mut host = PythonHost { py, host: self.host.bind(py), fault: None };
+            let matcher = &mut self.matcher;
+            // A fault in the core is one of a plugin: reported, and the jail goes on elsewhere.
+            let found = catch_unwind(AssertUnwindSafe(|| matcher.feed(&chunk, &mut host)));
+            match (found, host.fault) {
+                (_, Some(fault)) => Err(fault),
+                (Ok(block), None) => Ok(Rows { block, names: self.names.clone_ref(py) }),
+                (Err(_), None) => {
+                    self.broken = true;
+                    Err(PyRuntimeError::new_err("the native core failed on these lines"))
+                }
+            }
+        }
+
+        /// Steps of the regex engines since the last call.
+        fn steps(&mut self) -> u64 {
+            self.matcher.steps()
+        }
+    }
+
+    /// The failures of one block, as columns.
+    #[pyclass(frozen)]
+    struct Rows {
+        block: Block,
+        names: Py<PyList>,
+    }
+
+    type Columns<'py> = (Vec<u32>, Vec<Bound<'py, PyString>>, Vec<f64>);
+    type Whole<'py> = (
+        u32,
+        Bound<'py, PyString>,
+        f64,
+        Bound<'py, PyString>,
+        Bound<'py, PyTuple>,
+        Bound<'py, PyDict>,
+        i32,
+        Bound<'py, PyString>,
+    );
+
+    impl Rows {
+        fn at(&self, number: usize) -> PyResult<&Row> {
+            self.block.rows.get(number).ok_or_else(|| PyIndexError::new_err("no such failure"))
+        }
+
+        fn string<'py>(&self, py: Python<'py>, text: &[u8]) -> Bound<'py, PyString> {
+            match std::str::from_utf8(text) {
+                Ok(text) => PyString::new(py, text),
+                Err(_) => PyString::new(py, &String::from_utf8_lossy(text)),
+            }
+        }
+
+        fn span<'py>(&self, py: Python<'py>, span: Span) -> Bound<'py, PyString> {
+            self.string(py, self.block.text(span))
+        }
+
+        fn lines_of<'py>(&self, py: Python<'py>, row: &Row) -> PyResult<Bound<'py, PyTuple>> {
+            PyTuple::new(py, self.block.lines(row).map(|line| self.string(py, line)))
+        }
+    }
+
+    #[pymethods]
+    impl Rows {
+        fn __len__(&self) -> usize {
+            self.block.rows.len()
+        }
+
+        /// Of all failures: number of the jail, id, time.
+        fn columns<'py>(&self, py: Python<'py>) -> Columns<'py> {
+            let rows = &self.block.rows;
+            (
+                rows.iter().map(|row| row.jail).collect(),
+                rows.iter().map(|row| self.span(py, row.id)).collect(),
+                rows.iter().map(|row| row.time).collect(),
+            )
+        }
+
+        /// The failures with a host name that must be looked up.
+        fn unresolved(&self) -> Vec<usize> {
+            let rows = self.block.rows.iter().enumerate();
+            rows.filter(|(_, row)| row.resolve.1 > row.resolve.0).map(|(number, _)| number).collect()
+        }
+
+        /// The log lines of a failure.
+        fn lines<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Bound<'py, PyTuple>> {
+            self.lines_of(py, self.at(number)?)
+        }
+
+        /// A whole failure: jail, id, time, address, lines, fields, failregex, host name to look up.
+        fn row<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Whole<'py>> {
+            let row = self.at(number)?;
+            let names = self.names.bind(py);
+            let fields = PyDict::new(py);
+            let mut users = Vec::new();
+            for (name, text) in self.block.fields(row) {
+                if name == USERS {
+                    users.push(self.string(py, text));
+                } else {
+                    fields.set_item(names.get_item(usize::from(name))?, self.string(py, text))?;
+                }
+            }
+            if !users.is_empty() {
+                fields.set_item("users", PyTuple::new(py, users)?)?;
+            }
+            let id = self.span(py, row.id);
+            let address = if row.address == row.id { id.clone() } else { self.span(py, row.address) };
+            let lines = self.lines_of(py, row)?;
+            Ok((row.jail, id, row.time, address, lines, fields, row.failregex, self.span(py, row.resolve)))
+        }
+    }
+}
