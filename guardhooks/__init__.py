@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from guardhooks.errors import GuardhooksError as GuardhooksError
     from guardhooks.errors import PluginError as PluginError
     from guardhooks.errors import StateError as StateError
+    from guardhooks.findings import Findings as Findings
+    from guardhooks.findings import new_failure as new_failure
     from guardhooks.marker import hookimpl as hookimpl
     from guardhooks.marker import skip_first_time_offenders as skip_first_time_offenders
     from guardhooks.model import NO_FIELDS as NO_FIELDS
@@ -80,6 +82,7 @@ _HOME = {
     "guardhooks.system.interfaces": ("own_addresses",),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
     "guardhooks.engine.guard": ("Guard",),
+    "guardhooks.findings": ("Findings", "new_failure"),
     "guardhooks.marker": ("hookimpl", "skip_first_time_offenders"),
     "guardhooks.model": (
         "NO_FIELDS", "NO_OPTIONS", "PERMANENT", "ActionSpec", "Ban", "Chunk", "Escalation", "Failure", "FilterSpec",

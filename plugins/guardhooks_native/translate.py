@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -22,6 +22,7 @@ _MOST_NODES: Final = 40_000
 _MOST_KEPT: Final = 16
 """A back-reference is served where the group holds one character, one of at most so many."""
 _REMEMBERED: Final = 4096
+_NEWLINE: Final = 10
 _ONE_CHARACTER: Final = frozenset({"LITERAL", "NOT_LITERAL", "ANY", "IN"})
 _LOOKS: Final = {"AT_BEGINNING": 0, "AT_BEGINNING_STRING": 0, "AT_END": 1, "AT_END_STRING": 2}
 _MATCH, _CLASS, _SPLIT, _CAPTURE, _MARK, _LOOK, _BEHIND = range(7)
@@ -37,13 +38,28 @@ class UntranslatableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A regex as the core's constructor takes it. `groups` are the numbers of the groups with a name, by name."""
+    """A regex as the core reads it.
+
+    `groups` are the numbers of the groups with a name, `multiline` the names of those that may capture a newline.
+    `looks_ahead`: it has look-aheads of more than one character.
+    """
 
     code: Sequence[int]
     sets: Sequence[bytes]
     start: int
     slots: int
-    groups: dict[str, int]
+    groups: Mapping[str, int]
+    multiline: frozenset[str] = frozenset()
+    looks_ahead: bool = False
+
+    @property
+    def graph(self) -> tuple[Sequence[int], Sequence[bytes], int, int]:
+        """What the core's constructor takes."""
+        return self.code, self.sets, self.start, self.slots
+
+    def newline_in(self, name: str) -> bool:
+        """Whether the group may capture the end of the line."""
+        return name in self.multiline
 
     def span(self, name: str) -> tuple[int, int]:
         """The two slots of a group."""
@@ -85,6 +101,7 @@ class _Translator:
         self._nodes: list[list[int]] = []
         self._sets: dict[int, int] = {}
         self._masks: dict[tuple[int, Tree, int], int] = {}
+        self._multiline: set[str] = set()
         self._needs = _Needs()
         for item in _items(tree):
             self._note(item)
@@ -104,7 +121,9 @@ class _Translator:
         start = self._add(_CAPTURE, 0, self._sequence(self._tree, flags, end))
         code = [value for node in self._nodes for value in node]
         sets = [mask_bytes(mask) for mask in self._sets]
-        return Translation(code, sets, start, 2 * len(self._slots) + 2, self._names)
+        looks_ahead = any(node[0] == _AHEAD for node in self._nodes)
+        multiline = frozenset(self._multiline)
+        return Translation(code, sets, start, 2 * len(self._slots) + 2, self._names, multiline, looks_ahead)
 
     def _add(self, *node: int) -> int:
         if len(self._nodes) >= _MOST_NODES:
@@ -140,7 +159,7 @@ class _Translator:
     def _subpattern(self, argument: Tree, flags: int, following: int) -> int:
         number, added, removed, body = argument
         flags = (flags | added) & ~removed
-        slot = self._slots.get(number)
+        slot, first = self._slots.get(number), len(self._nodes)
         if slot is not None:
             following = self._add(_CAPTURE, slot + 1, following)
         if number in self._needs.repeated:
@@ -149,7 +168,12 @@ class _Translator:
             if number in self._needs.conditions:
                 following = self._add(_MARK, _group(number), following)
             begin = self._sequence(body, flags, following)
-        return begin if slot is None else self._add(_CAPTURE, slot, begin)
+        if slot is None:
+            return begin
+        masks = list(self._sets)
+        if any(node[0] in {_CLASS, _KEEP} and masks[node[1]] >> _NEWLINE & 1 for node in self._nodes[first:]):
+            self._multiline.update(name for name, place in self._names.items() if 2 * place == slot)
+        return self._add(_CAPTURE, slot, begin)
 
     def _kept(self, number: int, body: Tree, flags: int, following: int) -> int:
         """A group that is repeated later: one character, which the core carries along."""

@@ -21,19 +21,19 @@ class Combiner:
     """Fills `name` from `alt_name…` and joins `tuple_name…` to it, in alphabetical order of the group names."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._alternatives: list[tuple[str, str]] = []
-        self._tuples: list[tuple[str, str]] = []
+        self.alternatives: list[tuple[str, str]] = []
+        self.tuples: list[tuple[str, str]] = []
         for name in sorted(names):
             if derived := _DERIVED.fullmatch(name):
-                pairs = self._alternatives if derived[1] == "alt" else self._tuples
+                pairs = self.alternatives if derived[1] == "alt" else self.tuples
                 pairs.append((name, group_name(derived[2])))
-        self.needed = bool(self._alternatives or self._tuples)
+        self.needed = bool(self.alternatives or self.tuples)
 
     def combine(self, groups: Groups) -> None:
-        for name, target in self._alternatives:
+        for name, target in self.alternatives:
             if groups.get(name) and not groups.get(target):
                 groups[target] = groups[name]
-        for name, target in self._tuples:
+        for name, target in self.tuples:
             first, part = groups.get(target), groups.get(name)
             parts = first if isinstance(first, tuple) else (first,)
             groups[target] = (*parts, part if isinstance(part, str) else None)

@@ -1,13 +1,12 @@
-"""One jail on one source: finds the failures in decoded lines, and builds the `Failure` objects cheaply."""
+"""One jail on one source: finds the failures in decoded lines."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
-from guardhooks import ConfigError, Failure, Jail, LineTrace, Problem, safe_text
+from guardhooks import ConfigError, Failure, Jail, LineTrace, Problem, new_failure, safe_text
 from guardhooks_core.matchers.filterd.deferred_lines import LONGEST, DeferredLine, DeferredLines, process_numbers
 from guardhooks_core.matchers.filterd.groups import Groups, Identity, identify
 from guardhooks_core.matchers.filterd.rules import Candidates, Hit, Note, Rule, Rules
@@ -56,13 +55,13 @@ class JailMatcher:
         text, dated = self._cut(line, known, now)
         time = self._age_rules.effective_time(dated, now, live=live)
         if time is None and dated is not None:
-            self._age_rules.warn("old", now, "lines older than findtime are skipped while catching up")
+            self._age_rules.warn("old", now)
             return ()
         hit = self._hit(text, line, only)
         if hit is None:
             return ()
         if dated is None and known is None and not self.detector.detector.none:
-            self._age_rules.warn("undated", now, f"a failure has no valid date: {safe_text(line, 200)}")
+            self._age_rules.warn("undated", now, line=line)
         if time is None:
             return ()
         found = self._read_deferred(hit) if self._deferred else []
@@ -216,17 +215,25 @@ class JailMatcher:
             fields["users"] = tuple(sorted(session.users))
         most = self.jail.maxmatches
         matches = tuple(lines[-most:]) if most > 0 else ()
-        return _new_failure(
+        return new_failure(
             self.jail.name, who.id, time, who.address, matches, fields, hit.rule.index, who.resolve, nofail
         )
 
     def _report_timeout(self, rule: Rule, text: str) -> None:
-        if rule.label in self._exhausted:
+        self.report_timeout(rule.label, text)
+
+    def report_timeout(self, label: str, text: str) -> None:
+        """Report once that a regex takes too long."""
+        if label in self._exhausted:
             return
-        self._exhausted.add(rule.label)
-        message = f"{rule.label} takes too long on a line, which counts as not matched: {safe_text(text, 120)}"
+        self._exhausted.add(label)
+        message = f"{label} takes too long on a line, which counts as not matched: {safe_text(text, 120)}"
         logger.warning("[%s] %s", self.jail.name, message)
-        self._report(Problem(message, section=self.jail.name, key=rule.label.split()[0]))
+        self._report(Problem(message, section=self.jail.name, key=label.split()[0]))
+
+    @property
+    def age_rules(self) -> AgeRules:
+        return self._age_rules
 
 
 class _Event(NamedTuple):
@@ -235,38 +242,3 @@ class _Event(NamedTuple):
     groups: Groups
     lines: Sequence[str]
     session: Session | None
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A `Failure` that is not frozen yet, with the same slots, so that its class can be changed.
-
-    A frozen dataclass sets each field through `object.__setattr__`, which takes five times as long.
-    """
-
-    jail: str
-    id: str
-    time: float
-    address: str
-    matches: tuple[str, ...]
-    fields: Mapping[str, object]
-    failregex: int
-    resolve: str
-    nofail: bool
-    notes: dict[str, str]
-
-
-def _new_failure(  # noqa: PLR0917 -- one argument for each field; keywords would take longer
-    jail: str,
-    id: str,
-    time: float,
-    address: str,
-    matches: tuple[str, ...],
-    fields: Mapping[str, object],
-    failregex: int,
-    resolve: str,
-    nofail: bool,
-) -> Failure:
-    draft = _Draft(jail, id, time, address, matches, fields, failregex, resolve, nofail, {})
-    draft.__class__ = Failure  # type: ignore[assignment]  # equal slots
-    return cast("Failure", draft)

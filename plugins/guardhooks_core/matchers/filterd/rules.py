@@ -97,7 +97,7 @@ class Rules:
         compile_all = _Compiler(jail, self.problems)
         multiline = spec.maxlines > 1
         self.failregexes = compile_all("failregex", spec.failregex, multiline=multiline, wants_id=not named_before)
-        self._ignoreregexes = compile_all("ignoreregex", spec.ignoreregex)
+        self.ignoreregexes = compile_all("ignoreregex", spec.ignoreregex)
         # fail2ban's order: a few ignoreregexes are tried first, on the whole line; many are tried on a match only.
         self._ignore_first = len(spec.ignoreregex) < len(spec.failregex) - 2
         self.buffer = LineBuffer(spec.maxlines) if multiline else None
@@ -110,12 +110,12 @@ class Rules:
     @property
     def tried_on_every_line(self) -> Sequence[Rule]:
         """The ignoreregexes that are tried before the failregexes."""
-        return self._ignoreregexes if self._ignore_first else ()
+        return self.ignoreregexes if self._ignore_first else ()
 
     @property
     def all(self) -> tuple[Rule, ...]:
         """Every rule that can be used."""
-        return (*self.failregexes, *self._ignoreregexes, *([self.prefix] if self.prefix else ()))
+        return (*self.failregexes, *self.ignoreregexes, *([self.prefix] if self.prefix else ()))
 
     @staticmethod
     def _compile_prefix(jail: Jail, spec: FilterSpec) -> Rule | None:
@@ -129,13 +129,13 @@ class Rules:
     def candidates(self, indexes: Sequence[int]) -> Candidates:
         """The failregexes at these indexes; the prefilter has ruled out the others."""
         rules = tuple([self.failregexes[index] for index in indexes])
-        if not self._has_sessions or not all(rule.is_helper for rule in rules):
+        if not self.has_sessions or not all(rule.is_helper for rule in rules):
             return Candidates(rules)
         names_user = any(rule.names_user for rule in (*rules, *([self.prefix] if self.prefix else ())))
         return Candidates(rules, True, all(rule.ends_session for rule in rules), names_user)
 
     @cached_property
-    def _has_sessions(self) -> bool:
+    def has_sessions(self) -> bool:
         """Whether the prefregex names a session for every line that it matches."""
         if self.prefix is None or any("mlfid" in rule.regex.groups for rule in self.failregexes):
             return False
@@ -152,7 +152,7 @@ class Rules:
         else:
             self.buffer.add(text, original)
             whole = self.buffer.text
-        if self._ignoreregexes and self._ignore_first and (ignored := self._ignored(whole, budget, note)) >= 0:
+        if self.ignoreregexes and self._ignore_first and (ignored := self._ignored(whole, budget, note)) >= 0:
             return ignored
         return self._prefixed(whole, budget, note)
 
@@ -209,7 +209,7 @@ class Rules:
 
     def _ignored_late(self, view: View, text: str, note: Note | None) -> int:
         """The index of the ignoreregex that drops a match in `text`, else -1. No text is tested twice."""
-        if not self._ignoreregexes or (self._ignore_first and view.text == view.whole and self.buffer is None):
+        if not self.ignoreregexes or (self._ignore_first and view.text == view.whole and self.buffer is None):
             return -1
         return self._ignored(text, view.budget, note)
 
@@ -224,7 +224,7 @@ class Rules:
         return taken.text, Hit(rule, groups, taken.originals)
 
     def _ignored(self, text: str, budget: Budget, note: Note | None) -> int:
-        for rule in self._ignoreregexes:
+        for rule in self.ignoreregexes:
             if self._search(rule, text, budget) is not None:
                 if note:
                     note(f"{rule.label} matches: the line is ignored.")

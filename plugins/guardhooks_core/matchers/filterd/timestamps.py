@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from guardhooks import safe_text
 from guardhooks_core.matchers.filterd.dates import DateDetector, DateMatch
 
 TOLERANCE: Final = 60.0
@@ -40,21 +41,28 @@ class AgeRules:
             if abs(time - now) <= TOLERANCE:
                 return min(time, now)
             fault = "latency" if -_OLDEST_LATENCY <= time - now < 0 else "timezone"
-            if self._may_warn(fault, now):
-                text = f"a line is dated {time - now:+.0f} s from now ({fault} problem?); the current time is used"
-                self.warn(fault, now, text)
+            self.warn(fault, now, seconds=time - now)
             return now
         if time < now - self._findtime:
             return None
         return min(time, now)
 
-    def warn(self, kind: str, now: float, message: str) -> None:
+    def warn(self, kind: str, now: float, *, seconds: float = 0.0, line: str = "") -> None:
+        """Log a fault of a line, whose date is `seconds` from now."""
         if self._may_warn(kind, now):
             self._warned[kind] = now
-            logger.warning("[%s] %s", self._jail, message)
+            logger.warning("[%s] %s", self._jail, _warning(kind, seconds, line))
 
     def _may_warn(self, kind: str, now: float) -> bool:
         return now - self._warned.get(kind, -_WARNING_INTERVAL) >= _WARNING_INTERVAL
+
+
+def _warning(kind: str, seconds: float, line: str) -> str:
+    if kind == "old":
+        return "lines older than findtime are skipped while catching up"
+    if kind == "undated":
+        return f"a failure has no valid date: {safe_text(line, 200)}"
+    return f"a line is dated {seconds:+.0f} s from now ({kind} problem?); the current time is used"
 
 
 class SharedDetector:

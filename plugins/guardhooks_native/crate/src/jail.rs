@@ -36,7 +36,7 @@ const IDENTITIES: usize = 8192;
 pub trait Host {
     fn date(&mut self, detector: usize, line: &[u8], now: f64, uses: u64, last_use: f64) -> Dated;
     fn identify(&mut self, jail: usize, groups: &[(u16, &[u8])]) -> Identity;
-    fn warn(&mut self, jail: usize, warning: Warning, line: &[u8]);
+    fn warn(&mut self, jail: usize, warning: Warning, now: f64, line: &[u8]);
     fn exhausted(&mut self, jail: usize, kind: Kind, index: u32, text: &[u8]);
     fn page(&mut self, number: u32) -> Box<[u8; 256]>;
     fn failed(&self) -> bool;
@@ -347,7 +347,7 @@ impl Jail {
         let last = &mut self.warned[warning.number()];
         if now - *last >= SILENCE {
             *last = now;
-            host.warn(self.number, warning, line);
+            host.warn(self.number, warning, now, line);
         }
     }
 

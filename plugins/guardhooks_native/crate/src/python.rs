@@ -20,7 +20,7 @@ mod _core {
     use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    /// A regex as the translator writes it: nodes, start, slots. Sets are numbers of the matcher's own.
+    /// A regex as the translator writes it: nodes, start, slots. 
     type Graph = (Vec<u32>, Vec<Vec<u8>>, u32, u32);
 
     fn regex_of((code, sets, start, slots): &Graph, words: &[u8]) -> PyResult<regex::Regex> {
@@ -34,7 +34,8 @@ mod _core {
     /// One regex by itself, for dates and for tests.
     #[pyclass]
     struct Regex {
-        regex: regex::Regex,
+        /// None once a matcher has taken it.
+        regex: Option<regex::Regex>,
         search: Search,
         slots: Vec<u32>,
     }
@@ -45,12 +46,12 @@ mod _core {
         fn new(graph: Graph, words: &[u8]) -> PyResult<Regex> {
             let regex = regex_of(&graph, words)?;
             let slots = vec![NONE; regex.slots()];
-            Ok(Regex { regex, search: Search::default(), slots })
+            Ok(Regex { regex: Some(regex), search: Search::default(), slots })
         }
 
         #[getter]
         fn states(&self) -> usize {
-            self.regex.states()
+            self.regex.as_ref().map_or(0, regex::Regex::states)
         }
 
         /// Begin and end of the match and of each group with a name, -1 where there is none.
@@ -63,6 +64,7 @@ mod _core {
             }
             self.search.begin(text.len());
             let Regex { regex, search, slots } = self;
+            let regex = regex.as_mut().ok_or_else(taken)?;
             let found = if linear {
                 regex.search_linear(text, begin, here, slots, search)
             } else {
@@ -83,9 +85,13 @@ mod _core {
         }
 
         /// Characters that decide how the regex matches at `begin`; see `reach.rs`.
-        fn reach(&self, text: &[u8], begin: usize, wild: Vec<(usize, u8, u8)>) -> Option<usize> {
-            self.regex.reach(text, begin, &wilds(wild))
+        fn reach(&self, text: &[u8], begin: usize, wild: Vec<(usize, u8, u8)>) -> PyResult<Option<usize>> {
+            Ok(self.regex.as_ref().ok_or_else(taken)?.reach(text, begin, &wilds(wild)))
         }
+    }
+
+    fn taken() -> PyErr {
+        PyValueError::new_err("a matcher has taken this regex")
     }
 
     fn wilds(wild: Vec<(usize, u8, u8)>) -> Vec<Wild> {
@@ -208,13 +214,13 @@ mod _core {
             Identity { id: id.into(), address: address.into(), resolve: resolve.into(), genuine }
         }
 
-        fn warn(&mut self, jail: usize, warning: Warning, line: &[u8]) {
+        fn warn(&mut self, jail: usize, warning: Warning, now: f64, line: &[u8]) {
             let seconds = match warning {
                 Warning::Latency(seconds) | Warning::Timezone(seconds) => seconds,
                 Warning::Old | Warning::Undated => 0.0,
             };
             let text = self.lossy(self.py, line);
-            let answer = self.host.call_method1("warn", (jail, warning.number(), seconds, text));
+            let answer = self.host.call_method1("warn", (jail, warning.number(), now, seconds, text));
             self.kept(answer.map(|_| ()));
         }
 
@@ -251,18 +257,19 @@ mod _core {
 
     #[pymethods]
     impl Matcher {
-        /// `names` are the texts of the numbers that groups have, `host` answers what only Python can tell.
+        /// `regexes` are taken over. `names` are the texts of the numbers that groups have, `host` answers what only
+        /// Python can tell.
         #[new]
         fn new(
-            graphs: Vec<Graph>,
-            words: &[u8],
+            regexes: Vec<Bound<'_, Regex>>,
             jails: Vec<JailSpec>,
             detectors: Vec<(bool, bool)>,
             scan: ScanSpec,
             names: Py<PyList>,
             host: Py<PyAny>,
         ) -> PyResult<Matcher> {
-            let regexes = graphs.iter().map(|graph| regex_of(graph, words)).collect::<PyResult<Vec<_>>>()?;
+            let regexes = regexes.iter().map(|regex| regex.borrow_mut().regex.take().ok_or_else(taken));
+            let regexes = regexes.collect::<PyResult<Vec<_>>>()?;
             let dates = detectors.into_iter().map(|(none, empty_counts)| Dates::new(none, empty_counts)).collect();
             let specs = jails.into_iter().map(Spec::from).collect();
             let matcher = scan

@@ -70,6 +70,21 @@ class DateDetector:
         return hit[0].date(hit[1], self._calendar, now)
 
     @property
+    def last(self) -> Template | None:
+        """The pattern that found the last date."""
+        return self._last
+
+    @property
+    def year_ends(self) -> float:
+        """Epoch seconds from which on the patterns are compiled for another year."""
+        return self._year_ends
+
+    @property
+    def finds_nothing(self) -> bool:
+        """Whether there is no pattern at all but `{NONE}`."""
+        return not self._templates
+
+    @property
     def names(self) -> Sequence[str]:
         """The names of the patterns, in the order in which they are tried; both variants of a default are listed."""
         return [template.name for template in self._templates] + [NONE] * self.none

@@ -143,6 +143,43 @@ class Template:
                 return result
         return self.date(match, calendar, now)
 
+    def repeated(self, line: str) -> re.Match[str] | None:
+        """The match of this pattern in `line` if `same_place` would find it, and its text alone tells the time."""
+        regex = self._regex
+        if regex is None or not self._cached or not (self._from_begin or self._same_place(line)):
+            return None
+        match = regex.match(line, self._begin)
+        return match if match is not None and match.span(self._cut) == (self.start, self.end) else None
+
+    def used_again(self, times: int, now: float) -> None:
+        """Count so many lines whose dates somebody knew without asking, the last one at `now`."""
+        self.hits += times
+        self.last_used = now
+
+    @property
+    def state(self) -> tuple[object, ...]:
+        """As long as it stays the same, `same_place` answers alike for lines that look alike."""
+        return self._regex, self._begin, self.start, self.end, self._edges
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the date that this pattern finds, such as `S`."""
+        return self._fields
+
+    def held_minute(self, match: re.Match[str]) -> Resolved | None:
+        """What is known of the minute in which the date of `match` is."""
+        return self._times.get(self._minute(match, match[0])[0])
+
+    def held_text(self, match: re.Match[str]) -> Resolved | None:
+        """What is known of the very date of `match`, if it was the last one."""
+        return self._latest[1] if self._latest is not None and self._latest[0] == match[0] else None
+
+    def same_in_long_lines(self, head: str) -> bool:
+        """Whether a line of any length that begins like `head` has the same date, its other characters aside."""
+        if not self._from_begin:
+            return True
+        return not self._open_ended and (self._look is None or self._look.search(head) is not None)
+
     def again(self, line: str, year: int, looked: Looked) -> re.Match[str] | None:
         """The date in `line`, searched first where this pattern matched last if the surrounding characters agree."""
         regex = self._regex or self.prepare(year)

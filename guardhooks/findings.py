@@ -1,0 +1,79 @@
+"""What a line matcher found in one chunk: failures as objects, or as columns that become objects where one is looked at."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from guardhooks.model import Failure, Fields
+
+
+class Findings(Sequence[Failure]):
+    """The failures of one chunk as columns, for matchers that find many at a time. Only if you like: a list does too.
+
+    The columns stand beside the failures. They must not change any more.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def jails(self) -> Sequence[str]:
+        """The jail of each failure."""
+
+    @property
+    @abstractmethod
+    def ids(self) -> Sequence[str]:
+        """Whom each failure counts against; empty where `unresolved` has it."""
+
+    @property
+    @abstractmethod
+    def times(self) -> Sequence[float]:
+        """When each failure happened, in epoch seconds."""
+
+    @property
+    @abstractmethod
+    def unresolved(self) -> Sequence[int]:
+        """The indexes of the failures with a host name that must be looked up."""
+
+    @abstractmethod
+    def matches(self, index: int) -> tuple[str, ...]:
+        """The log lines of one failure."""
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A `Failure` that is not frozen yet, with the same slots, so that its class can be changed.
+
+    A frozen dataclass sets each field through `object.__setattr__`, which takes five times as long.
+    """
+
+    jail: str
+    id: str
+    time: float
+    address: str
+    matches: tuple[str, ...]
+    fields: Fields
+    failregex: int
+    resolve: str
+    nofail: bool
+    notes: dict[str, str]
+
+
+def new_failure(  # noqa: PLR0917 -- one argument for each field; keywords would take longer
+    jail: str,
+    id: str,
+    time: float,
+    address: str,
+    matches: tuple[str, ...],
+    fields: Fields,
+    failregex: int,
+    resolve: str,
+    nofail: bool = False,
+) -> Failure:
+    """A `Failure` with these fields, made faster than by its constructor."""
+    draft = _Draft(jail, id, time, address, matches, fields, failregex, resolve, nofail, {})
+    draft.__class__ = Failure  # type: ignore[assignment]  # equal slots
+    return cast("Failure", draft)

@@ -1,0 +1,130 @@
+"""The line matcher: serves the jails of one source that the native core can serve exactly."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from guardhooks import Chunk, Failure, Jail, LineTrace, Problem, safe_text
+from guardhooks_native import _core
+from guardhooks_native.characters import Characters
+from guardhooks_native.dates import Answer, CoreDates
+from guardhooks_native.findings import NativeFindings
+from guardhooks_native.needles import scan_spec
+from guardhooks_native.semantics import DateDetector, Decoder, FilterMatcher, JailMatcher, identify, required_literal
+from guardhooks_native.specs import NAMES, JailSpec, Regexes, UnservedError, characters_of, jail_spec
+
+KINDS = ("old", "undated", "latency", "timezone")
+"""Kinds of warnings about the age of lines, by their number in the core."""
+logger = logging.getLogger("guardhooks.native")
+
+
+class NativeMatcher:
+    """Serves those of `jails` that it can; `unserved` tells why it leaves the others."""
+
+    def __init__(self, jails: Sequence[Jail], *, clock: Callable[[], float] = time.time) -> None:
+        self.unserved: dict[str, str] = {}
+        self._plain = FilterMatcher([jail for jail in jails if jail.filter], clock=clock)
+        usable = self._plain._jail_matchers
+        characters = characters_of(matcher for matcher, _ in usable)
+        self._host = _Host(characters)
+        regexes = Regexes(characters)
+        served: list[tuple[JailMatcher, JailSpec]] = []
+        for matcher, decoder in usable:
+            try:
+                spec = self._spec(matcher, decoder, regexes)
+            except UnservedError as why:
+                self.unserved[matcher.jail.name] = str(why)
+            else:
+                served.append((matcher, spec))
+        # What the plain matcher cannot run at all is its to report.
+        known = {matcher.jail.name for matcher, _ in usable}
+        self.unserved.update(dict.fromkeys({jail.name for jail in jails if jail.filter} - known, "not usable"))
+        self._served = [matcher for matcher, _ in served]
+        self._host.jails = self._served
+        self._core = self._compiled(served, regexes) if served else None
+
+    def _spec(self, matcher: JailMatcher, decoder: Decoder, regexes: Regexes) -> JailSpec:
+        return jail_spec(matcher, decoder, self._host.detector(matcher.detector.detector), regexes)
+
+    def _compiled(self, served: Sequence[tuple[JailMatcher, JailSpec]], regexes: Regexes) -> _core.Matcher:
+        literals = [
+            required_literal(matcher, rule, "utf-8") for matcher, _ in served for rule in matcher.rules.failregexes
+        ]
+        return _core.Matcher(
+            regexes.compiled,
+            [spec for _, spec in served],
+            [(detector.finds_nothing, detector.none) for detector in self._host.detectors],
+            scan_spec(literals),
+            regexes.names,
+            self._host,
+        )
+
+    @property
+    def jails(self) -> Sequence[str]:
+        return tuple([matcher.jail.name for matcher in self._served])
+
+    @property
+    def problems(self) -> Mapping[str, Sequence[Problem]]:
+        told = {name: (*found, *self._host.problems.get(name, ())) for name, found in self._plain.problems.items()}
+        told = self._host.problems | told
+        return {name: tuple(found) for name, found in told.items() if name in self.jails and found}
+
+    def feed(self, chunk: Chunk) -> Sequence[Failure]:
+        """The failures in these lines, in order; made into objects only where somebody looks at them."""
+        if self._core is None:
+            return ()
+        times = list(chunk.times) if chunk.times else None
+        return NativeFindings(self._core.feed(chunk.data, chunk.received, chunk.live, times), self.jails)
+
+    def time_of(self, line: bytes) -> float | None:
+        """The time written in the line, as read by the first jail that finds a date."""
+        return self._plain.time_of(line)
+
+    def trace(self, chunk: Chunk, *, every: bool = True) -> Iterable[LineTrace]:
+        """What happens to each line in the first jail, told by the plain matcher."""
+        return self._plain.trace(chunk, every=every)
+
+
+class _Host:
+    """Answers the core's questions."""
+
+    def __init__(self, characters: Characters) -> None:
+        self._characters = characters
+        self._dates: list[CoreDates] = []
+        self.jails: Sequence[JailMatcher] = ()
+        self.problems: dict[str, list[Problem]] = {}
+        self._exhausted: set[tuple[int, str]] = set()
+
+    @property
+    def detectors(self) -> Sequence[DateDetector]:
+        return [dates.detector for dates in self._dates]
+
+    def detector(self, detector: DateDetector) -> int:
+        """The number of a detector, which several jails may share."""
+        for number, dates in enumerate(self._dates):
+            if dates.detector is detector:
+                return number
+        self._dates.append(CoreDates(detector, self._characters))
+        return len(self._dates) - 1
+
+    def date(  # noqa: PLR0917 -- called by the core
+        self, detector: int, line: bytes, now: float, uses: int, last_use: float
+    ) -> Answer | None:
+        return self._dates[detector].of(line, now, uses, last_use)
+
+    def identify(self, jail: int, groups: Sequence[tuple[int, str]]) -> tuple[str, str, str, bool]:
+        named = {NAMES[name]: text for name, text in groups}
+        who = identify(named, self.jails[jail].jail.usedns)
+        return who.id, who.address, who.resolve, who.genuine
+
+    def warn(self, jail: int, kind: int, now: float, seconds: float, line: str) -> None:
+        self.jails[jail].age_rules.warn(KINDS[kind], now, seconds=seconds, line=line)
+
+    def exhausted(self, jail: int, kind: str, index: int, text: str) -> None:
+        label = kind if kind == "prefregex" else f"{kind} {index + 1}"
+        self.jails[jail].report_timeout(label, text)
+
+    def page(self, number: int) -> bytes:
+        return self._characters.page(number)
