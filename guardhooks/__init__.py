@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from guardhooks.workers import LineTrace as LineTrace
     from guardhooks.workers import LogSource as LogSource
     from guardhooks.workers import MissedLines as MissedLines
+    from guardhooks.workers import SelectiveMatcher as SelectiveMatcher
     from guardhooks.workers import SourceStatus as SourceStatus
     from guardhooks.workers import StartAt as StartAt
     from guardhooks.workers import SurveyingMatcher as SurveyingMatcher
@@ -91,7 +92,8 @@ _HOME = {
     ),
     "guardhooks.views": ("GuardView", "LedgerView"),
     "guardhooks.workers": (
-        "LineMatcher", "LineTrace", "LogSource", "MissedLines", "SourceStatus", "StartAt", "SurveyingMatcher",
+        "LineMatcher", "LineTrace", "LogSource", "MissedLines", "SelectiveMatcher", "SourceStatus", "StartAt",
+        "SurveyingMatcher",
     ),
     "guardhooks.net.prefixes": ("PrefixList", "PrefixMap"),
     "guardhooks.settings": ("option_types", "parse_brackets"),

@@ -99,6 +99,16 @@ class LineMatcher(Protocol):
 
 
 @runtime_checkable
+class SelectiveMatcher(LineMatcher, Protocol):
+    """A matcher that can also say why it leaves jails to the next plugin. Only if you like."""
+
+    @property
+    def unserved(self) -> Mapping[str, str]:
+        """By jail name, the reason in a few words; `guardhooks plugins` shows it."""
+        ...
+
+
+@runtime_checkable
 class SurveyingMatcher(LineMatcher, Protocol):
     """A matcher that can also tell testers the outcome of a whole log fast. Optional: `trace` is enough."""
 

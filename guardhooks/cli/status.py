@@ -67,7 +67,7 @@ def plugins(jail: str | None, *, as_json: bool, config: Path | None, state: Path
         output.print_json(rows)
         return
     table = [
-        [safe_text(str(row["jail"])), row["hook"], ", ".join(_plugin(plugin) for plugin in row["plugins"])]
+        [safe_text(str(row["jail"])), row["hook"], ", ".join(_plugin(plugin) for plugin in row["plugins"]) + _served(row)]
         for row in rows
         if row["plugins"]
     ]
@@ -78,6 +78,14 @@ def _plugin(plugin: dict[str, Any]) -> str:
     origin = output.paint(f"({safe_text(str(plugin['from']))})", "dim")
     wraps = " around the others" if plugin.get("wrapper") else ""
     return f"{safe_text(str(plugin['name']))}{wraps} {origin}"
+
+
+def _served(row: dict[str, Any]) -> str:
+    """Which of several matchers serves the jail, and why the others do not."""
+    if not row.get("served_by") or len(row["plugins"]) < 2:
+        return ""
+    reasons = "".join(f"; not {safe_text(name)}: {safe_text(why)}" for name, why in row["left_by"].items())
+    return f": {safe_text(str(row['served_by']))} serves it{reasons}"
 
 
 def _without_repeats(table: list[list[str]]) -> list[list[str]]:

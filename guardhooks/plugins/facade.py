@@ -38,6 +38,7 @@ from guardhooks.plugins.action_calls import ActionCalls
 from guardhooks.plugins.calls import Asked, Call, Implementation, Provided, traced, wrong_type
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.failure_calls import FailureCalls
+from guardhooks.plugins.matching import Matching
 from guardhooks.plugins.faults import Faults, resource_exhaustion
 from guardhooks.settings.option import OptionTable
 from guardhooks.text import safe_text
@@ -68,6 +69,7 @@ class Plugins:
         self._failure_calls = FailureCalls(self._checked, self._fault, trace=trace)
         self._action_calls = ActionCalls(self._record_fault, trace=trace)
         self._requests: Requests | None = None
+        self._matching = Matching()
         self._trace = trace
         self.faults = Faults(clock)
         self.problems: list[Problem] = []
@@ -156,6 +158,9 @@ class Plugins:
             call = Call("line_matcher", "", (source, asked), LineMatcher)
             matcher: LineMatcher | None = self._call(implementation, call)
             if matcher is not None:
+                self._matching.note(implementation.plugin, matcher)
+                if not matcher.jails:
+                    continue
                 matchers.append(Provided(matcher, implementation.plugin, implementation.function))
                 left = [jail for jail in left if jail.name not in matcher.jails]
         return matchers
@@ -280,6 +285,7 @@ class Plugins:
                     {"name": asked.plugin, "from": self._origins[asked.plugin], "wrapper": asked.wrapper}
                     for asked in self._chain(hook, jail)
                 ],
+                **(self._matching.report(jail.name) if hook == "line_matcher" else {}),
             }
             for jail in jails
             for hook in _HOOKS

@@ -7,7 +7,7 @@ regexes go. What a class means is always asked of Python's own `re`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 OTHER: Final = 128
@@ -17,7 +17,13 @@ SPACE: Final = 131
 _FIRST_OWN: Final = 132
 _FOLDED: Final = "\u0130\u0131\u017f\u212a"
 """Characters outside ASCII that IGNORECASE takes for an ASCII letter."""
-_SAMPLES: Final = {OTHER: "\u2014", WORD: "\u00e9", DIGIT: "\u0660", SPACE: "\u00a0"}
+_SAMPLES: Final = {
+    OTHER: range(0x2500, 0x2600),
+    WORD: range(0x4E00, 0x4F00),
+    DIGIT: (*range(0x660, 0x66A), *range(0x966, 0x970)),
+    SPACE: (0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000),
+}
+"""Characters of the shared classes; one that stands in no regex speaks for its class."""
 _PAGE: Final = 256
 _RUNS: Final = ((WORD, re.compile(r"\w+")), (DIGIT, re.compile(r"\d+")), (SPACE, re.compile(r"\s+")))
 
@@ -37,11 +43,15 @@ class Characters:
         self._own: Final = {character: _FIRST_OWN + place for place, character in enumerate(own)}
         self.samples: Final = {
             **{code: chr(code) for code in range(128)},
-            **_SAMPLES,
+            **{code: _sample(points, own) for code, points in _SAMPLES.items()},
             **{code: character for character, code in self._own.items()},
         }
         """A character of each class, by code."""
         self.words: Final = mask_bytes(self._mask(r"\w"))
+
+    def __contains__(self, character: str) -> bool:
+        """Whether a character has a code of its own."""
+        return character < "\x80" or character in self._own
 
     def _mask(self, expression: str) -> int:
         match = re.compile(expression).match
@@ -73,6 +83,14 @@ class Characters:
                 page = pages[point // _PAGE] = self.page(point // _PAGE)
             found.append(page[point % _PAGE])
         return bytes(found)
+
+
+def _sample(points: Iterable[int], own: Sequence[str]) -> str:
+    """:raises TooManyError: if all of them stand in regexes."""
+    for point in points:
+        if chr(point) not in own:
+            return chr(point)
+    raise TooManyError("too many different characters of one kind in its regexes")
 
 
 def mask_bytes(mask: int) -> bytes:

@@ -325,8 +325,11 @@ def _mask_of(characters: Characters, operation: Tree, argument: Tree, flags: int
     key = (text, flags, characters)
     known = _masks.get(key)
     if known is None:
-        if flags & re.IGNORECASE and any(code > 127 for code in _codes(operation, argument)):
+        codes = [code for code in _codes(operation, argument) if code > 127]
+        if codes and flags & re.IGNORECASE:
             raise UntranslatableError("IGNORECASE beyond ASCII")
+        if any(chr(code) not in characters for code in codes):
+            raise UntranslatableError("a character beyond ASCII by its number")
         if any(high >= 128 for _, high in _ranges(operation, argument)):
             raise UntranslatableError("a range beyond ASCII")
         match = _compiled(text, flags, _Item(text, (operation, argument))).match
