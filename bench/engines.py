@@ -20,8 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from guardhooks.filters.tags import expand
 from guardhooks.settings import load_filter
-from guardhooks_core.matchers.filterd.tags import expand
 
 _ROUNDS = 400
 _LINES = (

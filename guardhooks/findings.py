@@ -1,4 +1,4 @@
-"""What a line matcher found in one chunk: failures as objects, or as columns that become objects where one is looked at."""
+"""What a line matcher found in one chunk: columns that become `Failure` objects where somebody looks at one."""
 
 from __future__ import annotations
 

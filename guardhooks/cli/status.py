@@ -67,7 +67,11 @@ def plugins(jail: str | None, *, as_json: bool, config: Path | None, state: Path
         output.print_json(rows)
         return
     table = [
-        [safe_text(str(row["jail"])), row["hook"], ", ".join(_plugin(plugin) for plugin in row["plugins"]) + _served(row)]
+        [
+            safe_text(str(row["jail"])),
+            row["hook"],
+            ", ".join(_plugin(plugin) for plugin in row["plugins"]) + _served(row),
+        ]
         for row in rows
         if row["plugins"]
     ]

@@ -38,8 +38,8 @@ from guardhooks.plugins.action_calls import ActionCalls
 from guardhooks.plugins.calls import Asked, Call, Implementation, Provided, traced, wrong_type
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.failure_calls import FailureCalls
-from guardhooks.plugins.matching import Matching
 from guardhooks.plugins.faults import Faults, resource_exhaustion
+from guardhooks.plugins.matching import Matching
 from guardhooks.settings.option import OptionTable
 from guardhooks.text import safe_text
 from guardhooks.workers import LineMatcher, LogSource

@@ -1,4 +1,4 @@
-"""Finds failures with a native core, for the jails that it can serve exactly; the others are left to the next matcher."""
+"""Finds failures with a native core, for jails that it can serve exactly; others are left to the next matcher."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Characters as the native core sees them: one byte each, ASCII as it is, all others by the class that they share.
+r"""Characters as the native core sees them: one byte each, ASCII as it is, all others by the class that they share.
 
-A class holds the characters that no regex tells apart, as far as `\\w`, `\\d`, `\\s`, IGNORECASE and the literals of the
-regexes go. What a class means is always asked of Python's own `re`.
+A class holds the characters that no regex tells apart, as far as `\w`, `\d`, `\s`, IGNORECASE and the literals
+of the regexes go. What a class means is always asked of Python's own `re`.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from guardhooks.filters import DateDetector, Template
 from guardhooks_native import _core
 from guardhooks_native.characters import Characters
-from guardhooks_native.semantics import DateDetector, Template
 from guardhooks_native.translate import UntranslatableError, translate
 
 Wild: TypeAlias = tuple[int, int, int]
@@ -58,12 +58,11 @@ class CoreDates:
             return None
         subject = self.characters.encode(text)
         wild, seconds = _wild(template, match, text)
-        held = template.held_minute(match) if seconds is not None else None
-        if held is not None and held.time is not None and held.since + _MINUTE <= now < held.until:
-            if held.time + int(text[seconds : seconds + 2]) == time:  # type: ignore[operator]
-                reach = regex.reach(subject, match.start(), wild)
-                if reach is not None:
-                    return self._answer(template, text, reach, wild, seconds, held.since + _MINUTE, held.until)
+        if seconds is not None and (held := template.held_minute(match)) and held.time is not None:
+            since, until = held.since + _MINUTE, held.until
+            same = since <= now < until and held.time + int(text[seconds : seconds + 2]) == time
+            if same and (reach := regex.reach(subject, match.start(), wild)) is not None:
+                return self._answer(template, text, reach, wild, seconds, since, until)
         latest = template.held_text(match)
         reach = regex.reach(subject, match.start(), [])
         if latest is None or reach is None:

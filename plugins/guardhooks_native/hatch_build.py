@@ -1,7 +1,7 @@
 """Builds the native core with cargo, or says in `_build.txt` why the wheel is pure Python.
 
-The environment variable GUARDHOOKS_NATIVE chooses: `auto` (the default) builds it where that is possible, `require` fails
-where it is not (release wheels, CI), `off` does not try.
+The environment variable GUARDHOOKS_NATIVE chooses: `auto` (the default) builds it where that is possible, `require`
+fails where it is not (release wheels, CI), `off` does not try.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class CannotBuildError(Exception):
     """The core cannot be built here; says why."""
 
 
-class NativeHook(BuildHookInterface[Any]):
+class NativeHook(BuildHookInterface):  # type: ignore[misc]  # untyped where hatchling is not installed
     """hatchling's hook; see `pyproject.toml`."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

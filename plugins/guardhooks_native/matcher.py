@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 
-from guardhooks import Chunk, Failure, Jail, LineTrace, Problem, safe_text
+from guardhooks import Chunk, Failure, Jail, LineTrace, MissedLines, Problem
+from guardhooks.filters import (
+    CompiledFilters,
+    DateDetector,
+    Decoder,
+    JailMatcher,
+    RequiredLiteral,
+    Survey,
+    identify,
+    required_literal,
+)
 from guardhooks_native import _core
 from guardhooks_native.characters import Characters
 from guardhooks_native.dates import Answer, CoreDates
 from guardhooks_native.findings import NativeFindings
 from guardhooks_native.needles import scan_spec
-from guardhooks_native.semantics import DateDetector, Decoder, FilterMatcher, JailMatcher, identify, required_literal
 from guardhooks_native.specs import NAMES, JailSpec, Regexes, UnservedError, characters_of, jail_spec
 
 KINDS = ("old", "undated", "latency", "timezone")
 """Kinds of warnings about the age of lines, by their number in the core."""
-logger = logging.getLogger("guardhooks.native")
 
 
 class NativeMatcher:
@@ -25,8 +33,8 @@ class NativeMatcher:
 
     def __init__(self, jails: Sequence[Jail], *, clock: Callable[[], float] = time.time) -> None:
         self.unserved: dict[str, str] = {}
-        self._plain = FilterMatcher([jail for jail in jails if jail.filter], clock=clock)
-        usable = self._plain._jail_matchers
+        self._filters = CompiledFilters(jails, clock=clock)
+        usable = self._filters.jail_matchers
         characters = characters_of(matcher for matcher, _ in usable)
         self._host = _Host(characters)
         regexes = Regexes(characters)
@@ -67,12 +75,11 @@ class NativeMatcher:
 
     @property
     def problems(self) -> Mapping[str, Sequence[Problem]]:
-        told = {name: (*found, *self._host.problems.get(name, ())) for name, found in self._plain.problems.items()}
-        told = self._host.problems | told
-        return {name: tuple(found) for name, found in told.items() if name in self.jails and found}
+        return {name: found for name, found in self._filters.problems.items() if name in self.jails}
 
     def feed(self, chunk: Chunk) -> Sequence[Failure]:
         """The failures in these lines, in order; made into objects only where somebody looks at them."""
+        self._filters.received(chunk.received)
         if self._core is None:
             return ()
         times = list(chunk.times) if chunk.times else None
@@ -80,11 +87,39 @@ class NativeMatcher:
 
     def time_of(self, line: bytes) -> float | None:
         """The time written in the line, as read by the first jail that finds a date."""
-        return self._plain.time_of(line)
+        return self._filters.time_of(line)
+
+    @cached_property
+    def unfiltered(self) -> Mapping[str, Sequence[str]]:
+        """By jail, which regexes are tried on every line."""
+        found: dict[str, list[str]] = {}
+        for matcher in self._served:
+            for rule in matcher.rules.failregexes:
+                literal = required_literal(matcher, rule, "utf-8")
+                if literal is None or scan_spec([literal]).always:
+                    why = f"{rule.label} requires no word that could be searched for: it is tried on every line"
+                    found.setdefault(matcher.jail.name, []).append(why)
+        return found
+
+    def survey(self, chunk: Chunk, *, every: bool = True) -> Iterable[LineTrace | MissedLines]:
+        """As `trace`, with the lines that no regex can match summed up."""
+        self._filters.received(chunk.received)
+        return self._survey.lines(chunk, every=every) if self._survey else ()
+
+    @cached_property
+    def _survey(self) -> Survey | None:
+        if not self._served:
+            return None
+        pairs = self._filters.jail_matchers
+        return Survey(*next(pair for pair in pairs if pair[0] is self._served[0]), _scanner)
 
     def trace(self, chunk: Chunk, *, every: bool = True) -> Iterable[LineTrace]:
         """What happens to each line in the first jail, told by the plain matcher."""
-        return self._plain.trace(chunk, every=every)
+        return self._filters.trace(chunk, every=every)
+
+
+def _scanner(literals: Sequence[RequiredLiteral]) -> _core.Scanner:
+    return _core.Scanner(scan_spec(literals))
 
 
 class _Host:
@@ -94,8 +129,6 @@ class _Host:
         self._characters = characters
         self._dates: list[CoreDates] = []
         self.jails: Sequence[JailMatcher] = ()
-        self.problems: dict[str, list[Problem]] = {}
-        self._exhausted: set[tuple[int, str]] = set()
 
     @property
     def detectors(self) -> Sequence[DateDetector]:
@@ -109,9 +142,7 @@ class _Host:
         self._dates.append(CoreDates(detector, self._characters))
         return len(self._dates) - 1
 
-    def date(  # noqa: PLR0917 -- called by the core
-        self, detector: int, line: bytes, now: float, uses: int, last_use: float
-    ) -> Answer | None:
+    def date(self, detector: int, line: bytes, now: float, uses: int, last_use: float) -> Answer | None:
         return self._dates[detector].of(line, now, uses, last_use)
 
     def identify(self, jail: int, groups: Sequence[tuple[int, str]]) -> tuple[str, str, str, bool]:

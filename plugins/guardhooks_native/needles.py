@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from guardhooks_native.semantics import AllOf, AnyOf, RequiredLiteral, Word
+from guardhooks.filters import AllOf, AnyOf, RequiredLiteral, Word
 
 _SHORTEST = 3
 """Bytes; a shorter needle would be found in too many lines."""

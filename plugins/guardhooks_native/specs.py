@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from guardhooks.filters import Decoder, JailMatcher, Rule
 from guardhooks_native import _core
 from guardhooks_native.characters import Characters, TooManyError
-from guardhooks_native.semantics import Decoder, JailMatcher, Rule
 from guardhooks_native.translate import Translation, UntranslatableError, literals, translate
 
 NAMES = ("nofail", "mlfgained", "mlfforget", "mlfid", "user", "fid", "ip4", "ip6", "dns", "cidr", "content")

@@ -179,7 +179,7 @@ class _Translator:
         """A group that is repeated later: one character, which the core carries along."""
         if len(body) != 1 or str(body[0][0]) not in _ONE_CHARACTER or flags & re.IGNORECASE:
             raise UntranslatableError("back-reference")
-        mask = self._mask(*body[0], flags)
+        mask = self._mask(body[0][0], body[0][1], flags)
         if mask.bit_count() > _MOST_KEPT or mask >> 128:
             raise UntranslatableError("back-reference")
         return self._add(_KEEP, self._set(mask), _group(number), following)
@@ -245,7 +245,7 @@ class _Translator:
         single = len(body) == 1 and str(body[0][0]) in _ONE_CHARACTER
         if single:
             kind = _BEHIND if direction < 0 else _PEEK
-            return self._add(kind, int(negated), self._set(self._mask(*body[0], flags)), following)
+            return self._add(kind, int(negated), self._set(self._mask(body[0][0], body[0][1], flags)), following)
         if direction < 0:
             raise UntranslatableError("a look-behind of more than one character")
         if negated and (parts := _zero_width(body)):
@@ -256,7 +256,7 @@ class _Translator:
                 self._around((1, [behind]), flags, following, negated=True),
             ]
             return self._add(_SPLIT, 2, *ways)
-        if any(str(item[0]) in {"SUBPATTERN"} and item[1][0] is not None for item in _items(body)):
+        if any(str(item[0]) == "SUBPATTERN" and item[1][0] is not None for item in _items(body)):
             raise UntranslatableError("a group inside a look-ahead")
         return self._add(_AHEAD, int(negated), self._sequence(body, flags, self._add(_ACCEPT)), following)
 
@@ -299,7 +299,7 @@ def _items(items: Tree) -> Iterator[Tree]:
 
 
 @lru_cache(maxsize=4096)
-def _compiled(text: str, flags: int, item: _Item) -> re.Pattern[str]:
+def _compiled(flags: int, item: _Item) -> re.Pattern[str]:
     state = _parser.State()
     state.flags, state.str = flags, ""
     with warnings.catch_warnings(action="ignore"):
@@ -332,7 +332,7 @@ def _mask_of(characters: Characters, operation: Tree, argument: Tree, flags: int
             raise UntranslatableError("a character beyond ASCII by its number")
         if any(high >= 128 for _, high in _ranges(operation, argument)):
             raise UntranslatableError("a range beyond ASCII")
-        match = _compiled(text, flags, _Item(text, (operation, argument))).match
+        match = _compiled(flags, _Item(text, (operation, argument))).match
         known = sum(1 << code for code, character in characters.samples.items() if match(character))
         if len(_masks) >= _REMEMBERED:
             _masks.clear()

@@ -74,7 +74,7 @@ def comparable(failure: Failure) -> dict[str, Any]:
     return {name: getattr(failure, name) for name in failure.__slots__}
 
 
-def block(lines: Iterable[str | bytes], now: float, **more: Any) -> Chunk:
+def block(lines: Iterable[str | bytes], now: float, **more: Any) -> Chunk:  # noqa: ANN401 -- a chunk's
     """These lines as one chunk, received at `now`."""
     data = b"".join((line.encode() if isinstance(line, str) else line) + b"\n" for line in lines)
     return Chunk(data, "test", now, **more)

@@ -98,7 +98,11 @@ def test_without_a_registry_the_wheel_is_pure(tree: Path, tmp_path: Path) -> Non
     home = tmp_path / "cargo"
     home.mkdir()
     built = wheel(
-        tree, tmp_path / "wheel", CARGO_HOME=str(home), CARGO_NET_OFFLINE="true", CARGO_TARGET_DIR=str(tmp_path / "target")
+        tree,
+        tmp_path / "wheel",
+        CARGO_HOME=str(home),
+        CARGO_NET_OFFLINE="true",
+        CARGO_TARGET_DIR=str(tmp_path / "target"),
     )
 
     assert built.name.endswith("py3-none-any.whl")
@@ -129,7 +133,8 @@ def test_the_source_distribution_builds_both_ways(tree: Path, tmp_path: Path, ta
         cwd=tree, env={**os.environ, "GUARDHOOKS_NATIVE": "off"}, check=True, capture_output=True,
     )  # fmt: skip
     (archive,) = tmp_path.glob("*.tar.gz")
-    names = tarfile.open(archive).getnames()
+    with tarfile.open(archive) as opened:
+        names = opened.getnames()
     assert [name for name in names if name.endswith("guardhooks_native/crate/Cargo.lock")]
     assert not [name for name in names if name.endswith(".so") or "/target/" in name]
 
@@ -159,7 +164,17 @@ print(next(row["served_by"] for row in plugins.report([jail]) if row["hook"] == 
 
 def matches_with(built: Path, environment: Path) -> str:
     """The plugin that finds failures where this wheel is installed; what it needs besides is there already."""
-    installed = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(environment), str(built)]
+    installed = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(environment),
+        str(built),
+    ]
     subprocess.run(installed, check=True, capture_output=True)
     variables = {**os.environ, "PYTHONPATH": str(environment), "PYTHONNOUSERSITE": "1"}
     probe = [sys.executable, "-P", "-c", PROBE]

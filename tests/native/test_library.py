@@ -48,7 +48,7 @@ def same(specs: list[FilterSpec], library: Chunk) -> set[str]:
         for number, spec in enumerate(specs)
         for usedns in ("warn", "no", "raw")
     ]
-    # With sessions, the plain matcher keeps helper lines only behind its prefilter; else it forgets other sessions sooner.
+    # With sessions, helper lines are laid aside behind a prefilter only; without it, more sessions are kept at a time.
     pair = Pair(jails, prefilter=any(spec.name == "sshd" for spec in specs))
     whole = Chunk(library.data, "library", NOW, live=False)
     for chunk in halves(whole):

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from guardhooks import Jail
+from guardhooks.filters import Decoder, JailMatcher, TimedRegex, shared
 from guardhooks_core.matchers.filterd.cache import Cache, digest
-from guardhooks_core.matchers.filterd.decoding import Decoder
-from guardhooks_core.matchers.filterd.jail_matcher import JailMatcher
 from guardhooks_core.matchers.filterd.layout import Layout
 from guardhooks_core.matchers.filterd.prefilter import (
     Compiled,
@@ -22,7 +21,6 @@ from guardhooks_core.matchers.filterd.prefilter import (
     SearchPattern,
     build,
 )
-from guardhooks_core.matchers.filterd.regex.timed import TimedRegex, shared
 
 _LENGTH: Final = 8
 

@@ -7,16 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from guardhooks import Chunk, ConfigError, Failure, Jail, LineTrace, MissedLines, Problem
+from guardhooks import Chunk, Failure, Jail, LineTrace, MissedLines, Problem
+from guardhooks.filters import CompiledFilters, Survey
 from guardhooks_core.matchers.filterd.cache import Cache
 from guardhooks_core.matchers.filterd.cache_entry import CacheEntry
-from guardhooks_core.matchers.filterd.dates import DateDetector
-from guardhooks_core.matchers.filterd.decoding import Decoder
-from guardhooks_core.matchers.filterd.jail_matcher import JailMatcher
 from guardhooks_core.matchers.filterd.layout import lay_out
 from guardhooks_core.matchers.filterd.plan import Plan
-from guardhooks_core.matchers.filterd.survey import Survey
-from guardhooks_core.matchers.filterd.timestamps import SharedDetector
+from guardhooks_core.matchers.filterd.prefilter import build_for
 
 logger = logging.getLogger("guardhooks.filterd")
 
@@ -39,63 +36,21 @@ class FilterMatcher:
         """
         self._entry = CacheEntry(cache, jails) if cache else None
         self._prefilter = prefilter
-        self._clock = clock
-        self._now: float | None = None
-        self._problems: dict[str, list[Problem]] = {jail.name: [] for jail in jails if jail.filter}
-        self._detectors: dict[tuple[tuple[str, ...], str], SharedDetector] = {}
-        self._decoders: dict[str, Decoder] = {}
-        self._jail_matchers: list[tuple[JailMatcher, Decoder]] = []
-        for jail in jails:
-            if jail.filter:
-                self._add(jail)
+        self._filters = CompiledFilters(jails, clock=clock)
+        self._jail_matchers = self._filters.jail_matchers
 
     @property
     def jails(self) -> Sequence[str]:
-        return tuple(self._problems)
+        return self._filters.jails
 
     @property
     def problems(self) -> Mapping[str, Sequence[Problem]]:
-        return {name: tuple(found) for name, found in self._problems.items() if found}
-
-    def _add(self, jail: Jail) -> None:
-        problems = self._problems[jail.name]
-        decoder = self._decoder(jail)
-        key = "datepattern"
-        try:
-            detector = self._detector(jail)
-            key = "prefregex"
-            jail_matcher = JailMatcher(jail, detector, problems.append)
-        except ConfigError as fault:
-            message = f"{fault}; without it the jail cannot find anything"
-            problems.append(Problem(message, section=jail.name, key=key, fatal=True))
-            return
-        problems.extend(jail_matcher.rules.problems)
-        if not jail_matcher.rules.failregexes:
-            name = jail.filter.name if jail.filter else ""
-            message = f"no failregex of filter {name!r} can be used: the jail cannot find anything"
-            problems.append(Problem(message, section=jail.name, key="filter", fatal=True))
-            return
-        self._jail_matchers.append((jail_matcher, decoder))
-
-    def _detector(self, jail: Jail) -> SharedDetector:
-        patterns = jail.filter.datepattern if jail.filter else ()
-        key = (patterns, jail.logtimezone)
-        if key not in self._detectors:
-            self._detectors[key] = SharedDetector(DateDetector(patterns, timezone=jail.logtimezone))
-        return self._detectors[key]
-
-    def _decoder(self, jail: Jail) -> Decoder:
-        name = jail.logencoding
-        try:
-            return self._decoders.setdefault(name, Decoder(name))
-        except LookupError:
-            message = f"unknown encoding {name!r}; UTF-8 is used"
-            self._problems[jail.name].append(Problem(message, section=jail.name, key="logencoding"))
-            return self._decoders.setdefault("utf-8", Decoder("utf-8"))
+        return self._filters.problems
 
     def feed(self, chunk: Chunk) -> Iterator[Failure]:
         """The failures in these lines, in order."""
-        self._now = now = chunk.received
+        now = chunk.received
+        self._filters.received(now)
         live = chunk.live
         data = chunk.data if chunk.data.endswith(b"\n") else chunk.data + b"\n"
         number = counted = 0
@@ -127,34 +82,17 @@ class FilterMatcher:
 
     def time_of(self, line: bytes) -> float | None:
         """The time written in the line, as read by the first jail that finds a date."""
-        now = self._now if self._now is not None else self._clock()
-        for jail_matcher, decoder in self._jail_matchers:
-            date = jail_matcher.detector.detector.peek(decoder.decode(line), now)
-            if date is not None and date.time is not None:
-                return date.time
-        return None
+        return self._filters.time_of(line)
 
     def trace(self, chunk: Chunk, *, every: bool = True) -> Iterator[LineTrace]:
         """What happens to each line in the first usable jail."""
-        self._now = chunk.received
-        for number, raw in enumerate(_lines(chunk.data)):
-            known = chunk.times[number] if chunk.times else None
-            for jail_matcher, decoder in self._jail_matchers[:1]:
-                yield jail_matcher.trace(decoder.decode(raw), known, chunk.received, every=every)
+        return self._filters.trace(chunk, every=every)
 
     def survey(self, chunk: Chunk, *, every: bool = True) -> Iterator[LineTrace | MissedLines]:
         """As `trace`, with the lines that no regex can match summed up."""
-        self._now = chunk.received
+        self._filters.received(chunk.received)
         return self._survey.lines(chunk, every=every) if self._survey else iter(())
 
     @cached_property
     def _survey(self) -> Survey | None:
-        return Survey(*self._jail_matchers[0]) if self._jail_matchers else None
-
-
-def _lines(data: bytes) -> list[bytes]:
-    """The lines of a block: split at newlines only, as sources do."""
-    lines = data.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return lines
+        return Survey(*self._jail_matchers[0], build_for) if self._jail_matchers else None

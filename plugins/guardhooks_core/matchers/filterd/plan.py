@@ -7,13 +7,11 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final, TypeAlias
 
+from guardhooks.filters import Candidates, Decoder, JailMatcher
 from guardhooks_core.matchers.filterd import prefilter
 from guardhooks_core.matchers.filterd.cache_entry import CacheEntry
-from guardhooks_core.matchers.filterd.decoding import Decoder
-from guardhooks_core.matchers.filterd.jail_matcher import JailMatcher
 from guardhooks_core.matchers.filterd.layout import Layout, lay_out, plain_layout
 from guardhooks_core.matchers.filterd.prefilter import Prefilter
-from guardhooks_core.matchers.filterd.rules import Candidates
 
 Call: TypeAlias = tuple[JailMatcher, Decoder, Candidates | None]
 """A jail that must read a line, and the failregexes that can match (None: all)."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from guardhooks_core.matchers.filterd.regex.literals import AllOf, AnyOf, RequiredLiteral, Word
+from guardhooks.filters import AllOf, AnyOf, RequiredLiteral, Word
 
 Hits = list[tuple[int, int]]
 """Pairs (offset behind a line's newline, number of a search pattern that the line may contain), sorted."""
@@ -60,6 +60,11 @@ def build(patterns: Sequence[SearchPattern], compiled: Compiled | None = None) -
         return HyperscanPrefilter(patterns, compiled)
     except ImportError:
         return LiteralPrefilter(patterns)
+
+
+def build_for(literals: Sequence[RequiredLiteral]) -> Prefilter:
+    """The same for literals."""
+    return build([search_pattern(literal) for literal in literals])
 
 
 # --- Hyperscan -------------------------------------------------------------------------------------------------------

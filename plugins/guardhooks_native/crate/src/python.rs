@@ -160,6 +160,31 @@ mod _core {
         }
     }
 
+    /// Searches blocks for literals, as a matcher does.
+    #[pyclass(frozen)]
+    struct Scanner {
+        scan: Scan,
+    }
+
+    #[pymethods]
+    impl Scanner {
+        #[new]
+        fn new(spec: ScanSpec) -> PyResult<Scanner> {
+            Ok(Scanner { scan: spec.build().map_err(PyValueError::new_err)? })
+        }
+
+        /// The end of a line, its newline included, and the number of a literal that the line may hold; sorted.
+        fn scan(&self, data: &[u8]) -> Vec<(usize, u32)> {
+            let mut rules = Vec::new();
+            let mut found = Vec::new();
+            for (start, end) in self.scan.lines(data) {
+                self.scan.rules_of(data, start..end, &mut rules);
+                found.extend(rules.iter().map(|&rule| (end + 1, rule)));
+            }
+            found
+        }
+    }
+
     /// Asks the Python object that a matcher was given.
     struct PythonHost<'a, 'py> {
         py: Python<'py>,

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from guardhooks import Chunk, Failure, FilterSpec, Jail
+from guardhooks.filters.regex import parsing
 from guardhooks_core.matchers.filterd import Filterd, cache, cache_entry, layout
 from guardhooks_core.matchers.filterd.cache import Cache
 from guardhooks_core.matchers.filterd.matcher import FilterMatcher
-from guardhooks_core.matchers.filterd.regex import parsing
 
 NOW = 1_700_000_000.0
 LOG = Chunk(

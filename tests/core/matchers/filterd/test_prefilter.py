@@ -10,10 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardhooks import Chunk, FilterSpec, Jail
-from guardhooks_core.matchers.filterd.layout import keeps_words
-from guardhooks_core.matchers.filterd.matcher import FilterMatcher
-from guardhooks_core.matchers.filterd.prefilter import HyperscanPrefilter, LiteralPrefilter, Prefilter, search_pattern
-from guardhooks_core.matchers.filterd.regex.literals import (
+from guardhooks.filters.regex.literals import (
     AllOf,
     AnyOf,
     RequiredLiteral,
@@ -21,6 +18,9 @@ from guardhooks_core.matchers.filterd.regex.literals import (
     heaviest,
     required_literals,
 )
+from guardhooks_core.matchers.filterd.layout import keeps_words
+from guardhooks_core.matchers.filterd.matcher import FilterMatcher
+from guardhooks_core.matchers.filterd.prefilter import HyperscanPrefilter, LiteralPrefilter, Prefilter, search_pattern
 
 NOW = 1_700_000_000.0
 ENGINES = [HyperscanPrefilter, LiteralPrefilter]
