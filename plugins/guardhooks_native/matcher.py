@@ -85,6 +85,10 @@ class NativeMatcher:
         times = list(chunk.times) if chunk.times else None
         return NativeFindings(self._core.feed(chunk.data, chunk.received, chunk.live, times), self.jails)
 
+    def steps(self) -> int:
+        """Steps that the regex engines took since the last call: what lines cost, counted."""
+        return self._core.steps() if self._core else 0
+
     def time_of(self, line: bytes) -> float | None:
         """The time written in the line, as read by the first jail that finds a date."""
         return self._filters.time_of(line)

@@ -92,7 +92,8 @@ impl Dates {
                 Some((known, time)) => {
                     self.uses += 1;
                     self.last_use = now;
-                    self.dated = Dated { found: true, start: known.start, end: known.end, time: Some(time), keep: None };
+                    self.dated =
+                        Dated { found: true, start: known.start, end: known.end, time: Some(time), keep: None };
                 }
                 None => {
                     self.dated = ask(std::mem::take(&mut self.uses), self.last_use);

@@ -3,8 +3,8 @@
 
 use crate::block::{Block, Identity, Row, USERS};
 use crate::dates::{Dated, Dates};
-use crate::deferred::{Deferred, DeferredLines, Verdict, LONGEST};
-use crate::numbers::{numbers, Number};
+use crate::deferred::{Deferred, DeferredLines, LONGEST, Verdict};
+use crate::numbers::{Number, numbers};
 use crate::regex::{Regex, Search};
 use crate::sessions::{Event, Sessions};
 use crate::text::{Decoded, Line, Span, Subject, Texts};
@@ -102,6 +102,7 @@ pub struct Shared {
     pub block: Block,
     pub search: Search,
     pub slots: Vec<u32>,
+    #[allow(clippy::vec_box, reason = "half a kilobyte each, taken out for every line")]
     scratch: Vec<Box<Scratch>>,
 }
 
@@ -224,7 +225,14 @@ impl Jail {
     }
 
     /// The failures in a line that only these rules can match.
-    pub fn feed<H: Host>(&mut self, line: &Line<'_>, rules: &[u32], reading: Reading, shared: &mut Shared, host: &mut H) {
+    pub fn feed<H: Host>(
+        &mut self,
+        line: &Line<'_>,
+        rules: &[u32],
+        reading: Reading,
+        shared: &mut Shared,
+        host: &mut H,
+    ) {
         if !(self.spec.has_sessions && self.lay_aside(line, rules, reading)) {
             self.read(line, rules, reading, shared, host);
         }
@@ -317,7 +325,9 @@ impl Jail {
                 self.last = Some(time);
                 (cut, Some(time), false)
             }
-            None if dates.empty_counts => ((0, 0), Some(self.recent(now).filter(|&time| time != 0.0).unwrap_or(now)), false),
+            None if dates.empty_counts => {
+                ((0, 0), Some(self.recent(now).filter(|&time| time != 0.0).unwrap_or(now)), false)
+            }
             None => (if self.recent(now).is_none() { cut } else { (0, 0) }, None, true),
         }
     }
@@ -354,7 +364,7 @@ impl Jail {
     /// The first rule that matches, unless the line is to be ignored; its groups and the prefix's are then in `values`.
     fn hit<H: Host>(&self, scratch: &mut Scratch, rules: &[u32], shared: &mut Shared, host: &mut H) -> Option<u32> {
         let Scratch { subject, values, .. } = scratch;
-        let whole = (0, subject.len());
+        let whole = (0, subject.end());
         if self.spec.ignore_first && self.ignored(subject, whole, shared, host) {
             return None;
         }
@@ -446,7 +456,7 @@ impl Jail {
         let full = |name: u16| values.text(name).is_some();
         let Some(key) = text(names::MLFID) else {
             let Jail { identities, number, .. } = self;
-            let who = identify(identities, *number, |name| text(name), host);
+            let who = identify(identities, *number, text, host);
             let groups = values.each().filter(|group| group.0 != names::FORGET);
             let groups = groups.map(|(name, span)| (name, subject.text(span)));
             let lines = std::iter::once(line.text()).take(self.spec.most_lines);

@@ -4,9 +4,9 @@
 //! walk takes the preferred way among those, and never has to turn back. Same answer as `walk.rs`, captures included.
 
 use crate::charset::Set;
-use crate::nfa::{is_ascii_word, Nfa, State};
+use crate::nfa::{Nfa, State, is_ascii_word};
 use crate::plain::{Id, Look};
-use crate::walk::{holds, Found, NONE};
+use crate::walk::{Found, NONE, holds};
 use std::collections::HashMap;
 
 /// Bytes of automaton that one regex may keep; a text that needs more is given up.
@@ -173,15 +173,7 @@ impl Linear {
         set
     }
 
-    fn forwards(
-        &self,
-        nfa: &Nfa,
-        text: &[u8],
-        from: usize,
-        begin: usize,
-        slots: &mut [u32],
-        steps: &mut u32,
-    ) -> bool {
+    fn forwards(&self, nfa: &Nfa, text: &[u8], from: usize, begin: usize, slots: &mut [u32], steps: &mut u32) -> bool {
         let (mut id, mut at) = (nfa.start, begin);
         loop {
             if *steps == 0 {

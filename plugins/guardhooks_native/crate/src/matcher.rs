@@ -33,8 +33,7 @@ impl Matcher {
             }) && rule.alternatives.iter().all(|&(one, two)| usize::from(one.max(two)) < crate::jail::MOST_NAMES)
         };
         let spec = |spec: &Spec| {
-            spec.detector < shared.dates.len()
-                && spec.prefix.iter().chain(&spec.rules).chain(&spec.ignores).all(rule)
+            spec.detector < shared.dates.len() && spec.prefix.iter().chain(&spec.rules).chain(&spec.ignores).all(rule)
         };
         if !specs.iter().all(spec) {
             return Err("a damaged jail: it names what is not there".into());

@@ -19,10 +19,24 @@ pub enum State {
     /// Consumes a character; the sets do not overlap.
     Step(Vec<(Set, Id)>),
     Union(Vec<Id>),
-    Capture { slot: u32, next: Id },
-    Look { kind: Look, next: Id },
-    Behind { negated: bool, set: Set, next: Id },
-    Peek { negated: bool, set: Set, next: Id },
+    Capture {
+        slot: u32,
+        next: Id,
+    },
+    Look {
+        kind: Look,
+        next: Id,
+    },
+    Behind {
+        negated: bool,
+        set: Set,
+        next: Id,
+    },
+    Peek {
+        negated: bool,
+        set: Set,
+        next: Id,
+    },
 }
 
 #[derive(Clone, Debug)]

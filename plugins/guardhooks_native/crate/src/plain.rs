@@ -28,23 +28,55 @@ pub enum Look {
 pub enum Node {
     Match,
     /// One character of a set; with a group, that character is what the group captured.
-    Class { set: u32, group: Option<u8>, next: Id },
+    Class {
+        set: u32,
+        group: Option<u8>,
+        next: Id,
+    },
     /// Alternatives, the preferred one first.
     Split(Vec<Id>),
-    Capture { slot: u32, next: Id },
+    Capture {
+        slot: u32,
+        next: Id,
+    },
     /// From here on the group has matched.
-    Mark { group: u8, next: Id },
-    Look { kind: Look, next: Id },
+    Mark {
+        group: u8,
+        next: Id,
+    },
+    Look {
+        kind: Look,
+        next: Id,
+    },
     /// The character before is (not) of a set.
-    Behind { negated: bool, set: u32, next: Id },
+    Behind {
+        negated: bool,
+        set: u32,
+        next: Id,
+    },
     /// The character that follows is (not) of a set.
-    Peek { negated: bool, set: u32, next: Id },
+    Peek {
+        negated: bool,
+        set: u32,
+        next: Id,
+    },
     /// What follows can (not) be matched by `body`, which ends with `Accept`.
-    Ahead { negated: bool, body: Id, next: Id },
+    Ahead {
+        negated: bool,
+        body: Id,
+        next: Id,
+    },
     /// Where the group has matched `yes`, else `no`.
-    Condition { group: u8, yes: Id, no: Id },
+    Condition {
+        group: u8,
+        yes: Id,
+        no: Id,
+    },
     /// The character that the group captured.
-    Same { group: u8, next: Id },
+    Same {
+        group: u8,
+        next: Id,
+    },
     Accept,
 }
 

@@ -20,7 +20,7 @@ mod _core {
     use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    /// A regex as the translator writes it: nodes, start, slots. 
+    /// A regex as the translator writes it: nodes, start, slots.
     type Graph = (Vec<u32>, Vec<Vec<u8>>, u32, u32);
 
     fn regex_of((code, sets, start, slots): &Graph, words: &[u8]) -> PyResult<regex::Regex> {

@@ -2,14 +2,14 @@
 //!
 //! The answer may hold too much, never too little.
 
-use aho_corasick::{packed, AhoCorasick, AhoCorasickKind, Input, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind, packed};
 use memchr::memmem::Finder;
 
 /// What a line must hold.
 pub enum Factor {
     /// Nothing that can be looked for.
     Unknown,
-    Word(Finder<'static>),
+    Word(Box<Finder<'static>>),
     /// All, in this order.
     All(Vec<Factor>),
     Any(Vec<Factor>),
@@ -21,7 +21,10 @@ impl Factor {
         let (kind, value) = code.next().ok_or("a damaged factor: it ends too early")?;
         let mut parts = || (0..value).map(|_| Factor::decode(code, words)).collect::<Result<Vec<_>, _>>();
         Ok(match kind {
-            0 => Factor::Word(Finder::new(words.get(value as usize).ok_or("a damaged factor: no such word")?).into_owned()),
+            0 => {
+                let word = words.get(value as usize).ok_or("a damaged factor: no such word")?;
+                Factor::Word(Box::new(Finder::new(word).into_owned()))
+            }
             1 => Factor::All(parts()?),
             2 => Factor::Any(parts()?),
             _ => Factor::Unknown,

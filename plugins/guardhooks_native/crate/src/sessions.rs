@@ -1,6 +1,6 @@
 //! Sessions: several lines of one connection (`<F-MLFID>`) merged into one failure.
 
-use crate::numbers::{numbers, Number};
+use crate::numbers::{Number, numbers};
 use crate::text::Span;
 use std::collections::{HashMap, VecDeque};
 

@@ -68,7 +68,8 @@ impl Subject {
         }
     }
 
-    pub fn len(&self) -> u32 {
+    /// How many characters there are.
+    pub fn end(&self) -> u32 {
         self.codes.len() as u32
     }
 }

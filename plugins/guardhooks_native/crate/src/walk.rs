@@ -3,7 +3,7 @@
 //! Out of steps it says so, and `linear.rs` gives the same answer in time that grows with the text.
 
 use crate::charset::Set;
-use crate::nfa::{is_ascii_word, Nfa, State};
+use crate::nfa::{Nfa, State, is_ascii_word};
 use crate::plain::{Id, Look};
 use std::collections::HashMap;
 
@@ -19,16 +19,50 @@ pub enum Found {
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
-    Text { at: u32, len: u32, next: u32 },
-    One { set: u32, next: u32 },
-    Table { at: u32, len: u32 },
+    Text {
+        at: u32,
+        len: u32,
+        next: u32,
+    },
+    One {
+        set: u32,
+        next: u32,
+    },
+    Table {
+        at: u32,
+        len: u32,
+    },
     /// A loop over one set; `follow` is what can stand behind it.
-    Run { set: u32, out: u32, follow: u32, lazy: bool },
-    Split { first: u32, second: u32, first_begins: u32, second_begins: u32 },
-    Capture { slot: u32, next: u32 },
-    Look { kind: Look, next: u32 },
-    Behind { negated: bool, set: u32, next: u32 },
-    Peek { negated: bool, set: u32, next: u32 },
+    Run {
+        set: u32,
+        out: u32,
+        follow: u32,
+        lazy: bool,
+    },
+    Split {
+        first: u32,
+        second: u32,
+        first_begins: u32,
+        second_begins: u32,
+    },
+    Capture {
+        slot: u32,
+        next: u32,
+    },
+    Look {
+        kind: Look,
+        next: u32,
+    },
+    Behind {
+        negated: bool,
+        set: u32,
+        next: u32,
+    },
+    Peek {
+        negated: bool,
+        set: u32,
+        next: u32,
+    },
     Match,
     Fail,
 }
@@ -154,7 +188,8 @@ impl Walk {
                             }
                         })
                     } else {
-                        let most = pos + text[pos..].iter().position(|&code| !body.has(code)).unwrap_or(text.len() - pos);
+                        let most =
+                            pos + text[pos..].iter().position(|&code| !body.has(code)).unwrap_or(text.len() - pos);
                         spend!((most - pos) >> 3);
                         let reached = last_stop(text, pos, most, follow, sets);
                         spend!((most - reached.unwrap_or(pos)) >> 3);
@@ -472,9 +507,9 @@ fn begins(nfa: &Nfa) -> Vec<Option<Set>> {
             State::Match => None,
             State::Look { kind: Look::LineEnd | Look::End, .. } => None,
             State::Step(ways) => Some(ways.iter().fold(Set::EMPTY, |sum, way| sum.union(&way.0))),
-            State::Union(ways) => ways.iter().try_fold(Set::EMPTY, |sum, &way| {
-                begins[way as usize].map(|begin: Set| sum.union(&begin))
-            }),
+            State::Union(ways) => {
+                ways.iter().try_fold(Set::EMPTY, |sum, &way| begins[way as usize].map(|begin: Set| sum.union(&begin)))
+            }
             State::Capture { next, .. }
             | State::Look { next, .. }
             | State::Behind { next, .. }
