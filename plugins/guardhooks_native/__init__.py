@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from guardhooks import Jail, LineMatcher, hookimpl
 
 logger = logging.getLogger("guardhooks.native")
 
+_CHOICE = "GUARDHOOKS_NATIVE"
 _NOTE = Path(__file__).with_name("_build.txt")
 _REMEDY = "install Rust (cargo) and reinstall guardhooks for the native one"
 
 
 def missing() -> str:
     """Why there is no native core here; empty if there is one."""
+    if os.environ.get(_CHOICE) == "off":
+        return f"switched off by {_CHOICE}=off"
     try:
         from guardhooks_native import _core  # noqa: F401 -- tried
     except ImportError as error:

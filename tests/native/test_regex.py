@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import unicodedata
@@ -13,11 +14,21 @@ from hypothesis import strategies as st
 pytest.importorskip("guardhooks_native._core", reason="the native core is not built")
 from guardhooks_native.characters import DIGIT, OTHER, SPACE, WORD, Characters
 from guardhooks_native.translate import UntranslatableError, translate
+from tests.native.fuzz import CORPUS
 from tests.native.patterns import CHARACTERS, compiled, core_spans, spans
 from tests.native.patterns import expression as random_expression
 from tests.native.patterns import text as random_text
 
 PUMPED = re.compile(r"(?P<a>\w+)(?P<b>\w+)(?P<c>\w+)x$")
+
+
+@pytest.mark.parametrize(("expression", "line"), json.loads(CORPUS.read_text()))
+def test_what_once_differed(expression: str, line: str) -> None:
+    known = compiled(expression)
+    assert known is not None
+    pattern, translation, regex = known
+    for linear in (False, True):
+        assert core_spans(translation, regex, line, linear=linear) == spans(pattern, line)
 
 
 sources = st.integers(0, 1 << 64).map(random.Random)

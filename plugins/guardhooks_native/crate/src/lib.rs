@@ -22,3 +22,6 @@ pub mod walk;
 
 #[cfg(feature = "python")]
 mod python;
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardhooks import Chunk, FilterSpec, Jail
+from guardhooks.filters import keeps_words
 from guardhooks.filters.regex.literals import (
     AllOf,
     AnyOf,
@@ -18,7 +19,6 @@ from guardhooks.filters.regex.literals import (
     heaviest,
     required_literals,
 )
-from guardhooks_core.matchers.filterd.layout import keeps_words
 from guardhooks_core.matchers.filterd.matcher import FilterMatcher
 from guardhooks_core.matchers.filterd.prefilter import HyperscanPrefilter, LiteralPrefilter, Prefilter, search_pattern
 
