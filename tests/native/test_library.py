@@ -19,10 +19,11 @@ __all__ = ["library", "tree", "zone"]
 
 PACKAGED = Path(__file__).parent.parent.parent / "config"
 STOCK = sorted(file.stem for file in FILTERS.glob("*.conf") if "common" not in file.stem)
-OWN = sorted(file.stem for file in (PACKAGED / "filter.d").glob("*.conf") if file.stem != "common")
+OWN = sorted(file.stem for file in (PACKAGED / "filter.d").glob("*.conf") if "common" not in file.stem)
 UNSERVED = {"ejabberd-auth", "guacamole", "mongodb-auth", "openwebmail", "roundcube-auth", "selinux-ssh"} | {
     "sendmail-reject", "slapd", "stunnel",
 }  # fmt: skip
+OWN_UNSERVED = {"web-proxy"}
 
 
 def modes(folder: Path, name: str) -> Iterator[FilterSpec]:
@@ -48,8 +49,9 @@ def same(specs: list[FilterSpec], library: Chunk) -> set[str]:
         for number, spec in enumerate(specs)
         for usedns in ("warn", "no", "raw")
     ]
-    # With sessions, helper lines are laid aside behind a prefilter only; without it, more sessions are kept at a time.
-    pair = Pair(jails, prefilter=any(spec.name == "sshd" for spec in specs))
+    # The library mixes logs with and without dates. Which date is the last known one then depends on the lines that a
+    # prefilter rules out, so the plain matcher runs as it does in a daemon.
+    pair = Pair(jails, prefilter=True)
     whole = Chunk(library.data, "library", NOW, live=False)
     for chunk in halves(whole):
         pair.feed(chunk)
@@ -78,4 +80,5 @@ def test_a_stock_filter(name: str, library: Chunk) -> None:
 @pytest.mark.parametrize("name", OWN)
 @pytest.mark.timeout(300)
 def test_a_packaged_filter(name: str, library: Chunk) -> None:
-    assert same(list(modes(PACKAGED, name)), library)
+    served = same(list(modes(PACKAGED, name)), library)
+    assert bool(served) == (name not in OWN_UNSERVED)
