@@ -36,7 +36,7 @@ NAMES: Final = frozenset({"nftables", "nftables-multiport", "nftables-allports"}
 
 
 class NftablesAction:
-    """The plugin. `clock` returns seconds since the epoch; `reject_hooks` are the chains' hooks that are tried first."""
+    """The plugin. `clock` returns seconds since the epoch; `reject_hooks` are the chain hooks that are tried first."""
 
     def __init__(
         self, clock: Callable[[], float] = time.time, reject_hooks: tuple[str, ...] = ruleset.PREROUTING
