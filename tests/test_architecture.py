@@ -1,4 +1,4 @@
-"""docs/architecture.md tells the truth about the folders."""
+"""docs/architecture.md and CONTRIBUTING.md tell the truth about the folders."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "architecture.md").read_text()
 TOP = ("bench", "config", "docs", "guardhooks", "plugins", "tests")
-NAMED = sorted(set(re.findall(rf"(?<![\w./])(?:{'|'.join(TOP)})/[\w./]*[\w/]|hookspecs\.py|pyproject\.toml", TEXT)))
+NAME = re.compile(rf"(?<![\w./])(?:{'|'.join(TOP)})/[\w./]*[\w/]|hookspecs\.py|pyproject\.toml")
+NAMED = sorted(set(NAME.findall(TEXT)))
+NAMED_TO_CONTRIBUTORS = sorted(set(NAME.findall((ROOT / "CONTRIBUTING.md").read_text())))
 TOO_WIDE = {"guardhooks/", "plugins/", "plugins/guardhooks_core/"}
 """Named as wholes; that a module lies there says nothing."""
 
 
-@pytest.mark.parametrize("name", NAMED)
-def test_what_it_names_exists(name: str) -> None:
+@pytest.mark.parametrize("name", sorted({*NAMED, *NAMED_TO_CONTRIBUTORS}))
+def test_what_they_name_exists(name: str) -> None:
     assert (ROOT / name).is_dir() if name.endswith("/") else (ROOT / name).exists()
 
 

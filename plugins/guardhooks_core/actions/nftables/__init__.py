@@ -36,12 +36,14 @@ NAMES: Final = frozenset({"nftables", "nftables-multiport", "nftables-allports"}
 
 
 class NftablesAction:
-    """The plugin. `clock` returns seconds since the epoch."""
+    """The plugin. `clock` returns seconds since the epoch; `reject_hooks` are the chain hooks that are tried first."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.time, reject_hooks: tuple[str, ...] = ruleset.PREROUTING
+    ) -> None:
         self._clock = clock
         self._owners = Ownership()
-        self._builder = TableBuilder()
+        self._builder = TableBuilder(reject_hooks)
         self._reconciler = SetReconciler(clock)
         self._subscriptions = ChangeSubscriptions()
         self._listener = ChangeListener(self._changed)

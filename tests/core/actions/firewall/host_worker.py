@@ -22,7 +22,6 @@ from guardhooks_core.actions.conntrack import ConntrackAction
 from guardhooks_core.actions.ipset import IpsetAction
 from guardhooks_core.actions.iptables import IptablesAction
 from guardhooks_core.actions.nftables import NftablesAction
-from guardhooks_core.actions.nftables.builder import TableBuilder
 from guardhooks_core.actions.nftables.ruleset import LOCAL_AND_FORWARDED
 from guardhooks_core.actions.route import RouteAction
 
@@ -51,17 +50,21 @@ class TestedGuard:
 _guards: list[TestedGuard] = []
 
 
-def restart(*, adopting: bool = False, refused: tuple[str, ...] = ()) -> None:
-    """What the plugins knew is gone, what the kernel holds is not."""
+def restart(*, adopting: bool = False, refused: tuple[str, ...] = (), old_kernel: bool = False) -> None:
+    """What the plugins knew is gone, what the kernel holds is not.
+
+    With `old_kernel` nftables acts as if the kernel had refused to reject in prerouting.
+    """
     _guards.append(TestedGuard(adopting, list(refused)))
-    asyncio.run_coroutine_threadsafe(_start_anew(), _loop).result()
+    nftables = NftablesAction(time.time, LOCAL_AND_FORWARDED) if old_kernel else NftablesAction(time.time)
+    asyncio.run_coroutine_threadsafe(_start_again(nftables), _loop).result()
 
 
-async def _start_anew() -> None:
+async def _start_again(nftables: NftablesAction) -> None:
     for plugin in _plugins:
         if isinstance(plugin, NftablesAction | IpsetAction):
             plugin.on_stop()
-    _plugins[:] = [NftablesAction(time.time), IpsetAction(time.time)]
+    _plugins[:] = [nftables, IpsetAction(time.time)]
     _plugins.extend((ConntrackAction(), RouteAction(), IptablesAction()))
     for plugin in _plugins[:2]:
         plugin.on_start(_guards[-1])
@@ -136,13 +139,6 @@ def conntrack_on_ban(bans: list[str]) -> None:
     for id_ in bans:
         plugin.on_ban(jail, Ban(id_, "sshd", time.time(), 600))
     plugin.on_stop()
-
-
-def pretend_old_kernel() -> None:
-    """As if the kernel had refused to reject in prerouting."""
-    for plugin in _plugins:
-        if isinstance(plugin, NftablesAction):
-            plugin._builder = TableBuilder(LOCAL_AND_FORWARDED)
 
 
 def forget_ip6tables(folder: str) -> None:
