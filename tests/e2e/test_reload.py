@@ -9,9 +9,9 @@ import pytest
 
 from guardhooks.settings.daemon_options import SECTIONS
 from tests.e2e.daemon import Daemon
-from tests.e2e.here import plain_config
 from tests.e2e.range import wait_for
 from tests.e2e.unprivileged import Unprivileged
+from tests.kit.guards import plain_config
 
 SPY = """import logging, guardhooks
 @guardhooks.hookimpl

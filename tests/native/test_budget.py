@@ -39,11 +39,12 @@ def test_pumped_lines(name: str) -> None:
     folder = FILTERS.parent if name in STOCK else PACKAGED
     specs = list(modes(folder, name))
     if not specs:
-        pytest.skip("a filter without a regex")
+        return  # a filter without a regex
     for spec in specs[-1:]:
         matcher = NativeMatcher([Jail(name, spec)])
         if not matcher.jails:
-            pytest.skip(matcher.unserved[name])
+            assert matcher.unserved[name]  # left to filterd, with the reason
+            continue
         for size in SIZES:
             for line in lines(spec, size):
                 matcher.feed(block([line], NOW))

@@ -72,7 +72,7 @@ def halves(chunk: Chunk) -> Iterator[Chunk]:
 def test_a_stock_filter(name: str, library: Chunk) -> None:
     specs = list(modes(FILTERS.parent, name))
     if not specs:
-        pytest.skip("a filter without a regex")
+        return  # a filter without a regex
     served = same(specs, library)
     assert bool(served) == (name not in UNSERVED)
 
