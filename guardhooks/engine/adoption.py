@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from guardhooks.engine.ban_guard import BanGuard
+from guardhooks.engine.bans import checked
 from guardhooks.ledger import Ledger
 from guardhooks.model import Ban, Jail
 from guardhooks.text import safe_text
@@ -21,7 +22,7 @@ logger = logging.getLogger("guardhooks.actions")
 def adopt(ban_guard: BanGuard, ledger: Ledger, jail: Jail, found: Sequence[Ban]) -> tuple[list[Ban], list[Ban]]:
     """Add what was found; returns the bans as stored, and those that must not be in force."""
     adopted, refused = [], []
-    for each in found:
+    for each in map(checked, found):
         if why := ban_guard.refusal(jail, each.id):
             logger.warning(
                 "[%s] %s was found in the firewall and is not adopted: %s", jail.name, safe_text(each.id), why

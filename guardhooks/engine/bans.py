@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from guardhooks.engine.ban_guard import FORCED, BanGuard
 from guardhooks.engine.configuration import LiveConfiguration
 from guardhooks.engine.enforcer import Enforcer
 from guardhooks.engine.ledger_writer import LedgerWriter
+from guardhooks.errors import ActionError
 from guardhooks.ledger import Ledger
 from guardhooks.model import NO_OPTIONS, Ban
 from guardhooks.net.addresses import canonical
 from guardhooks.text import safe_text
 
 logger = logging.getLogger("guardhooks.actions")
+
+
+def checked(ban: Ban) -> Ban:
+    """A ban as the host takes it in, whoever made it: its id in canonical spelling, its times numbers.
+
+    :raises ActionError: when the id is empty or a time is no number.
+    """
+    if not ban.id.strip():
+        raise ActionError("its id is empty")
+    if math.isnan(ban.length) or not math.isfinite(ban.start):
+        raise ActionError(f"{safe_text(ban.id, 80)}: start = {ban.start}, length = {ban.length} are no times")
+    id = canonical(ban.id)
+    return ban if id in {"", ban.id} else replace(ban, id=id)
 
 
 class Bans:
@@ -41,6 +57,11 @@ class Bans:
             logger.error("[%s] a plugin decided a ban of %s, but there is no such jail", ban.jail, safe_text(ban.id))
             return None
         self._ledger.forget(ban.jail, ban.id)
+        try:
+            ban = checked(ban)
+        except ActionError as error:
+            logger.error("[%s] a decided ban is NOT made: %s; its plugin needs to be fixed", ban.jail, error)
+            return None
         if ban.end <= self._clock():
             logger.info("[%s] Ignore %s, expired bantime", ban.jail, safe_text(ban.id))
             return None
@@ -56,10 +77,11 @@ class Bans:
     ) -> Ban:
         """See `Guard.ban`."""
         of = self._configuration.jail(jail)
-        id = canonical(id) or id
-        self._ban_guard.check(of, id, force=force, protected=protected)
         notes = FORCED if force else NO_OPTIONS
-        ban = Ban(id, jail, self._clock(), of.bantime if length is None else length, reason=reason, notes=notes)
+        seconds = of.bantime if length is None else length
+        ban = checked(Ban(id, jail, self._clock(), seconds, reason=reason, notes=notes))
+        id = ban.id
+        self._ban_guard.check(of, id, force=force, protected=protected)
         stored = self._ledger.add(ban)
         if stored is None:
             return next(iter(self._ledger.find(id, jail)), ban)

@@ -29,6 +29,10 @@ Adopt: TypeAlias = Callable[[Jail, Sequence[Ban]], tuple[Sequence[Ban], Sequence
 _REPORT: Final = "report"
 _NOT_WORKING: Final = frozenset({ActionState.FAILING, ActionState.NO_HANDLER})
 
+NO_ACTION: Final = "the jail has no action that could keep anybody out; set action= or banaction="
+_NOBODY: Final = frozenset({""})
+"""What bans wait for in a jail without actions."""
+
 logger = logging.getLogger("guardhooks.actions")
 
 
@@ -67,8 +71,8 @@ class Enforcer:
         workers = [self._worker(jail, action) for action in jail.actions]
         self._workers[jail.name] = workers
         desired = self._desired(jail.name)
-        if names := frozenset(action.actname for action in jail.actions):
-            self._waiting[jail.name] = dict.fromkeys((ban.id for ban in desired), self._names.setdefault(names, names))
+        names = frozenset(action.actname for action in jail.actions) or _NOBODY
+        self._waiting[jail.name] = dict.fromkeys((ban.id for ban in desired), self._names.setdefault(names, names))
         for worker in workers:
             worker.start(desired)
 
@@ -123,13 +127,13 @@ class Enforcer:
             worker.restart()
 
     def ban(self, jail: Jail, ban: Ban) -> None:
-        """Have a ban enforced by all actions of its jail. In a jail without actions it is in force at once."""
+        """Have a ban enforced by all actions of its jail. In a jail without actions it is never in force."""
         self._expect(ban)
         workers = self._workers.get(jail.name, ())
         for worker in workers:
             worker.enqueue(Op.BAN, ban)
         if not workers:
-            self._announce([(jail, Op.BAN, ban)])
+            logger.warning("[%s] %s is decided, NOT in force: %s", jail.name, safe_text(ban.id), NO_ACTION)
 
     def unban(self, jail: Jail, ban: Ban) -> None:
         """Have a ban lifted by all actions of its jail. The ledger must no longer hold it."""
@@ -164,10 +168,14 @@ class Enforcer:
     def reason(self, jail: str, id: str) -> str:
         """Why a working action could not put this ban in force; empty if none does."""
         workers = self._workers.get(jail, ())
+        if not workers:
+            return NO_ACTION
         return next((worker.retries.reason(id) for worker in workers if id in worker.retries), "")
 
     def failing(self, jail: str) -> int:
         """How many bans of a jail are failing."""
+        if not self._workers.get(jail):
+            return len(self._desired(jail))
         ids = {id for worker in self._workers.get(jail, ()) for id in worker.retries.ids}
         sick = {w.action.actname for w in self._workers.get(jail, ()) if w.state in _NOT_WORKING}
         if sick:
@@ -191,11 +199,9 @@ class Enforcer:
         return ""
 
     def _expect(self, ban: Ban) -> None:
-        if workers := self._workers.get(ban.jail):
-            served = frozenset(
-                worker.action.actname for worker in workers if worker.state is not ActionState.NO_HANDLER
-            )
-            self._wait(ban, served or frozenset(worker.action.actname for worker in workers))
+        workers = self._workers.get(ban.jail, ())
+        served = frozenset(worker.action.actname for worker in workers if worker.state is not ActionState.NO_HANDLER)
+        self._wait(ban, served or frozenset(worker.action.actname for worker in workers) or _NOBODY)
 
     def _wait(self, ban: Ban, names: frozenset[str]) -> None:
         """Have a ban wait for these actions; where there are none, it is in force."""
@@ -212,7 +218,8 @@ class Enforcer:
             waiting = self._waiting[jail.name].get(ban.id)
             if waiting is None:
                 continue
-            self._wait(ban, names := waiting & left | fresh)
+            names = waiting & left | fresh if jail.actions else _NOBODY
+            self._wait(ban, names)
             if not names:
                 complete.append((jail, Op.BAN, ban))
         self._announce(complete)

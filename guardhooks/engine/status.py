@@ -11,7 +11,7 @@ from typing import Final
 import guardhooks
 from guardhooks.engine.action_worker import ActionState, ActionWorker
 from guardhooks.engine.configuration import LiveConfiguration
-from guardhooks.engine.enforcer import Enforcer
+from guardhooks.engine.enforcer import NO_ACTION, Enforcer
 from guardhooks.engine.sources import Sources
 from guardhooks.ledger import Ledger
 from guardhooks.model import Ban, Jail, Problem
@@ -82,7 +82,8 @@ class StatusBuilder:
             Problem(f"plugin {name} is switched off: {why}")
             for name, why in plugins.faults.switched_off(jail.name).items()
         ]
-        return [*jail.problems, *plugins.unknown_switches(jail), *self._sources.problems(jail.name), *off]
+        idle = () if jail.actions else (Problem(NO_ACTION, section=jail.name),)
+        return [*jail.problems, *idle, *plugins.unknown_switches(jail), *self._sources.problems(jail.name), *off]
 
     def _jail(self, jail: Jail) -> JailStatus:
         totals = self._ledger.totals(jail.name)

@@ -269,15 +269,17 @@ def test_a_ban_does_not_wait_for_an_action_that_a_reload_took_away() -> None:
     asyncio.run(story())
 
 
-def test_a_jail_without_actions_still_tells_its_bans() -> None:
+def test_a_ban_of_a_jail_without_actions_is_failing_and_not_told() -> None:
     async def story() -> None:
         world = Range()
         jail = Jail("sshd")
         enforcer = world.enforcer()
         enforcer.open(jail)
         world.decide(enforcer, jail, "192.0.2.1")
-        await until(lambda: world.told == [(Op.BAN, "192.0.2.1")])
-        assert enforcer.state("sshd", "192.0.2.1") == "active"
+        assert enforcer.state("sshd", "192.0.2.1") == "failing"
+        assert "no action" in enforcer.reason("sshd", "192.0.2.1")
+        assert enforcer.failing("sshd") == 1
+        assert world.told == []
 
     asyncio.run(story())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -211,6 +212,52 @@ def test_enough_failures_become_a_ban_in_the_firewall(world: World) -> None:
     play(story)
 
 
+def test_without_any_action_nobody_is_said_to_be_banned(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        guard = world.guard(dataclasses.replace(SSHD, actions=()))
+        await guard.start()
+        await guard.ban("sshd", "198.51.100.1")
+        status = guard.jail_status("sshd")
+        assert (status.state, status.bans.current, status.bans.failing) == ("degraded", 0, 1)
+        assert [(ban.state, "no action" in ban.problem) for ban in status.banned] == [("failing", True)]
+        assert any("no action" in problem for problem in status.problems)
+        assert "NOT in force" in caplog.text
+        await guard.reload(settings(SSHD), world.plugins())
+        await until(lambda: world.banned == [("sshd", "198.51.100.1")])
+        assert guard.ban_state("sshd", "198.51.100.1") == "active"
+        await guard.unban("198.51.100.1")
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_plugins_ban_is_known_under_its_canonical_spelling(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        world.log(*failed("2001:DB8::/64"), *failed("::ffff:198.51.100.7"))
+        await until(lambda: len(world.banned) == 2)
+        assert world.kernel == {"wall sshd": {"2001:db8::/64", "198.51.100.7"}}
+        assert [ban.id for ban in await guard.unban("2001:DB8::/64")] == ["2001:db8::/64"]
+        await guard.stop()
+
+    play(story)
+
+
+@pytest.mark.parametrize("length", [math.nan, -1.0])
+def test_a_plugins_ban_that_cannot_be_is_not_made(world: World, length: float) -> None:
+    async def story() -> None:
+        guard = world.guard(dataclasses.replace(SSHD, bantime=length))
+        await guard.start()
+        world.log(*failed("198.51.100.1"))
+        await world.failures(guard, 3)
+        assert guard.ledger.active() == []
+        assert world.kernel == {"wall sshd": set()}
+        await guard.stop()
+
+    play(story)
+
+
 def test_a_restart_counts_on_where_it_was_and_keeps_every_ban(world: World) -> None:
     async def story() -> None:
         guard = world.guard()
@@ -322,7 +369,7 @@ def test_this_machine_is_never_banned(world: World) -> None:
 
 def test_two_jails_of_one_source_share_one_reading(world: World) -> None:
     async def story() -> None:
-        other = dataclasses.replace(SSHD, name="dovecot", actions=())
+        other = dataclasses.replace(SSHD, name="dovecot")
         guard = world.guard(SSHD, other)
         await guard.start()
         world.log(*failed("198.51.100.1"), *failed("198.51.100.9", jail="dovecot"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import math
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -13,10 +12,11 @@ from typing import Final, NamedTuple, TypeAlias
 
 from guardhooks import Ban, canonical, safe_text
 
-logger = logging.getLogger("guardhooks.firewall")
-
 _TOLERANCE: Final = 2.0
 """Seconds by which a kernel timeout may differ from the ban before it is corrected."""
+
+
+_NO_ENTRY: Final = "is no address or prefix, as this action needs; commands of an action file may use <fid>"
 
 
 class Entry(NamedTuple):
@@ -74,19 +74,19 @@ def entry_text(entry: Entry) -> str:
     return text if entry.prefix == len(entry.address) * 8 else f"{text}/{entry.prefix}"
 
 
-def entries_of(bans: Iterable[Ban], now: float) -> dict[int, Entries]:
+def entries_of(bans: Iterable[Ban], now: float, failed: dict[str, str] | None = None) -> dict[int, Entries]:
     """The entries of `bans`, by IP version; bans that have ended are left out, of two for one id the longer counts.
 
-    An id that is not an address cannot be banned by a firewall: it is logged and left out, so that the others are.
+    An id that is not an address cannot be banned by a firewall: it is left out, so that the others are banned, and
+    `failed` gets the reason.
     """
     four: Entries = {}
     six: Entries = {}
     for ban in bans:
         entry = parse_entry(ban.id)
         if entry is None:
-            logger.error(
-                "[%s] %s is not an address or prefix: a firewall cannot ban it", ban.jail, safe_text(ban.id, 80)
-            )
+            if failed is not None:
+                failed[ban.id] = f"{safe_text(ban.id, 80)!r} {_NO_ENTRY}"
             continue
         left = ban.start + ban.length - now
         entries = four if len(entry[0]) == 4 else six

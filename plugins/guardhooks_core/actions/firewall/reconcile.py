@@ -295,9 +295,21 @@ def reasons(left_out: Iterable[Entry], backend: SetBackend) -> dict[str, str]:
     }
 
 
-def outcome(results: Iterable[Result], jail: str, now: float, *, note: str, built: int = 0, warning: str) -> Outcome:
-    """The outcome of a start or check; unexpected entries are reported as bans of the seconds that they have left."""
-    added, removed, failed = built, 0, dict[str, str]()
+def outcome(
+    results: Iterable[Result],
+    jail: str,
+    now: float,
+    *,
+    note: str,
+    built: int = 0,
+    warning: str,
+    failed: Mapping[str, str],
+) -> Outcome:
+    """The outcome of a start or check; unexpected entries are reported as bans of the seconds that they have left.
+
+    :param failed: bans that no set can hold, and why.
+    """
+    added, removed, failed = built, 0, dict(failed)
     found: list[Ban] = []
     for result in results:
         added, removed = added + result.added, removed + result.removed

@@ -76,9 +76,9 @@ class Parameters:
                 raise fault(action, f"ip_value = {safe_text(text, 100)!r} must be one line that contains <ip> once")
         return cls(file, daemons, values, Block(kernel_name("", action.get("name"), limit=60)))
 
-    def lines(self, bans: Sequence[Ban], now: float) -> list[str]:
+    def lines(self, bans: Sequence[Ban], now: float, failed: dict[str, str] | None = None) -> list[str]:
         """One line for each address and prefix."""
-        found = entries_of(bans, now)
+        found = entries_of(bans, now, failed)
         return [
             line_for(self.daemons, self.values[version], entry)
             for version, entries in found.items()
@@ -114,11 +114,12 @@ class HostsDenyAction:
         self._owners.require(jail, action, owned)
         if op is Op.CHECK:
             return self._reconcile(parameters, bans)
-        self._change(parameters, op, bans)
-        return True
+        return self._change(parameters, op, bans)
 
-    def _change(self, parameters: Parameters, op: Op, bans: Sequence[Ban]) -> None:
-        given = dict.fromkeys(parameters.lines(bans, float("-inf") if op is Op.UNBAN else self._clock()))
+    def _change(self, parameters: Parameters, op: Op, bans: Sequence[Ban]) -> Outcome:
+        failed: dict[str, str] = {}
+        now = float("-inf") if op is Op.UNBAN else self._clock()
+        given = dict.fromkeys(parameters.lines(bans, now, failed))
 
         def changed(data: bytes) -> bytes:
             held = parameters.block.read(data)
@@ -127,9 +128,11 @@ class HostsDenyAction:
             return parameters.block.write(data, wanted)
 
         edit(parameters.file, changed)
+        return Outcome(failed=failed)
 
     def _reconcile(self, parameters: Parameters, bans: Sequence[Ban]) -> Outcome:
-        wanted = parameters.lines(bans, self._clock())
+        failed: dict[str, str] = {}
+        wanted = parameters.lines(bans, self._clock(), failed)
         added = removed = 0
 
         def changed(data: bytes) -> bytes:
@@ -139,7 +142,7 @@ class HostsDenyAction:
             return parameters.block.write(data, wanted) if added or removed else data
 
         edit(parameters.file, changed)
-        return Outcome(added, removed, f"lines in {parameters.file}")
+        return Outcome(added, removed, f"lines in {parameters.file}", failed=failed)
 
 
 @hookimpl(trylast=True)

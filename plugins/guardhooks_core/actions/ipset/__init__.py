@@ -100,7 +100,7 @@ class IpsetAction:
         merging, key = self._subscriptions.merging(jail, parse_policy(action)), backends[4].name
         failed: dict[str, str] = {}
         now = self._clock()
-        for version, entries in entries_of(bans, now if op is Op.BAN else float("-inf")).items():
+        for version, entries in entries_of(bans, now if op is Op.BAN else float("-inf"), failed).items():
             if not entries:
                 continue
             backend = backends[version]
@@ -121,16 +121,18 @@ class IpsetAction:
         merging = self._subscriptions.merging(jail, policy)
         adopt = policy.adopt or (first and self._subscriptions.adopts(jail, action))
         results: list[Result] = []
+        unfit: dict[str, str] = {}
         existing: list[IpsetBackend] = []
         note = f"ipset: sets {', '.join(backend.name for backend in backends.values())}"
-        for version, wanted in entries_of(bans, now).items():
+        for version, wanted in entries_of(bans, now, unfit).items():
             try:
                 plan = self._reconciler.plan((key, version), backends[version], wanted, merging, at=now, adopt=adopt)
                 results.append(self._carry_out((key, version), backends[version], plan))
                 existing.append(backends[version])
             except ToolMissingError as error:
                 note += _without_ipv6(error, version, bans)
-        return outcome(results, jail.name, now, note=note, warning=self._reconciler.warning(key)), existing
+        warning = self._reconciler.warning(key)
+        return outcome(results, jail.name, now, note=note, warning=warning, failed=unfit), existing
 
     def _carry_out(self, key: tuple[str, int], backend: IpsetBackend, plan: Plan) -> Result:
         resized = backend.ensure(plan.fit.entries)

@@ -70,20 +70,22 @@ class IptablesAction:
                 return self._reconcile(parameters, name, bans)
             return self._change(parameters, name, op, bans)
 
-    def _change(self, parameters: Parameters, name: str, op: Op, bans: Sequence[Ban]) -> bool:
-        for version, entries in entries_of(bans, float("-inf") if op is Op.UNBAN else self._clock()).items():
+    def _change(self, parameters: Parameters, name: str, op: Op, bans: Sequence[Ban]) -> Outcome:
+        failed: dict[str, str] = {}
+        for version, entries in entries_of(bans, float("-inf") if op is Op.UNBAN else self._clock(), failed).items():
             if entries:
                 chain = Chain(parameters, version, name)
                 if op is Op.UNBAN:
                     chain.remove(entries)
                 else:
                     chain.add(entries)
-        return True
+        return Outcome(failed=failed)
 
     def _reconcile(self, parameters: Parameters, name: str, bans: Sequence[Ban]) -> Outcome:
         added = removed = 0
+        failed: dict[str, str] = {}
         note = f"iptables: chain {name}, a rule for each ban"
-        for version, wanted in entries_of(bans, self._clock()).items():
+        for version, wanted in entries_of(bans, self._clock(), failed).items():
             try:
                 more, less = Chain(parameters, version, name).reconcile(wanted)
             except ToolMissingError as error:
@@ -92,7 +94,7 @@ class IptablesAction:
                 note += f"; IPv6 off: {error}"
                 continue
             added, removed = added + more, removed + less
-        return Outcome(added, removed, note)
+        return Outcome(added, removed, note, failed=failed)
 
     def _flush(self, jail: Jail, action: ActionSpec, name: str) -> bool:
         if not self._owners.others(jail, action, [name]):

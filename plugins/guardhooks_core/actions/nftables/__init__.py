@@ -90,7 +90,7 @@ class NftablesAction:
         backends, policy = self._holders(jail, chain, parse_parameters(action)), parse_policy(action)
         merging = self._subscriptions.merging(jail, policy)
         failed: dict[str, str] = {}
-        for version, entries in entries_of(bans, self._clock() if op is Op.BAN else float("-inf")).items():
+        for version, entries in entries_of(bans, self._clock() if op is Op.BAN else float("-inf"), failed).items():
             if not entries:
                 continue
             backend = backends[version]
@@ -105,11 +105,12 @@ class NftablesAction:
         parameters, policy = parse_parameters(action), parse_policy(action)
         merging, adopt = self._subscriptions.merging(jail, policy), self._adopts(jail, action, policy, first=first)
         backends, now = self._holders(jail, chain, parameters), self._clock()
+        unfit: dict[str, str] = {}
         if first and adopt:
             self._builder.learn(chain)
         plans = {
             version: self._reconciler.plan((chain, version), backends[version], wanted, merging, at=now, adopt=adopt)
-            for version, wanted in entries_of(bans, now).items()
+            for version, wanted in entries_of(bans, now, unfit).items()
         }
         shapes: dict[Shape, Entries] = {Shape(4, jail.ipv4prefix or 32): {}, Shape(6, jail.ipv6prefix or 128): {}}
         for plan in plans.values():
@@ -117,7 +118,8 @@ class NftablesAction:
         built = self._builder.build(parameters, chain, shapes)
         results = [self._reconciler.carry_out((chain, version), plan) for version, plan in plans.items()]
         note = f"nftables: table {ruleset.FAMILY} {ruleset.TABLE}, chain {chain}"
-        return outcome(results, jail.name, now, note=note, built=built, warning=self._reconciler.warning(chain))
+        warning = self._reconciler.warning(chain)
+        return outcome(results, jail.name, now, note=note, built=built, warning=warning, failed=unfit)
 
     def _adopts(self, jail: Jail, action: ActionSpec, policy: Policy, *, first: bool) -> bool:
         return policy.adopt or (first and self._subscriptions.adopts(jail, action))

@@ -47,21 +47,23 @@ class RouteAction:
             self._owners.require(jail, action, [str(metric)])
             if op is Op.CHECK:
                 return self._reconcile(action, metric, bans)
-            self._change(action, op, metric, bans)
-            return True
+            return self._change(action, op, metric, bans)
 
-    def _change(self, action: ActionSpec, op: Op, metric: int, bans: Sequence[Ban]) -> None:
+    def _change(self, action: ActionSpec, op: Op, metric: int, bans: Sequence[Ban]) -> Outcome:
+        failed: dict[str, str] = {}
         now = float("-inf") if op is Op.UNBAN else self._clock()
-        entries = [entry for found in entries_of(bans, now).values() for entry in found]
+        entries = [entry for found in entries_of(bans, now, failed).values() for entry in found]
         if op is Op.UNBAN:
             kernel.remove(metric, entries)
         else:
             kernel.add(metric, kind_of(action), entries)
+        return Outcome(failed=failed)
 
     def _reconcile(self, action: ActionSpec, metric: int, bans: Sequence[Ban]) -> Outcome:
         kind = kind_of(action)
         added = removed = 0
-        for version, wanted in entries_of(bans, self._clock()).items():
+        failed: dict[str, str] = {}
+        for version, wanted in entries_of(bans, self._clock(), failed).items():
             try:
                 more, less = _reconcile_family(version, metric, kind, wanted)
             except ToolMissingError:
@@ -69,7 +71,8 @@ class RouteAction:
                     raise
                 continue  # a kernel without IPv6 has no routes to it
             added, removed = added + more, removed + less
-        return Outcome(added, removed, f"routes: {kind}, protocol {kernel.PROTOCOL}, metric {metric}")
+        note = f"routes: {kind}, protocol {kernel.PROTOCOL}, metric {metric}"
+        return Outcome(added, removed, note, failed=failed)
 
     def _flush(self, jail: Jail, action: ActionSpec, metric: int) -> bool:
         if not self._owners.others(jail, action, [str(metric)]):

@@ -191,9 +191,9 @@ class BanCommands:
     async def _ban(self, ban: Ban) -> None:
         family = self._family(ban)
         if not self.invoker.can_name("actionban", family, ban):
-            message = "[%s] %s cannot ban %s: it is not an address"
-            logger.error(message, ban.jail, self.action.actname, safe_text(ban.id, 80))
-        elif not (ban.restored and self.invoker.commands.norestored):
+            self._tries[ban.id] = TRIES - 1  # no retry can help
+            raise ActionError(f"{self.action.actname}: {safe_text(ban.id, 80)} is no address, which actionban needs")
+        if not (ban.restored and self.invoker.commands.norestored):
             if ban.id in self._held:
                 await self.invoker.demand("actionprolong", family, ban)
             else:

@@ -34,7 +34,7 @@ _LONGEST: Final = 120_000
 """Characters of a command; the kernel accepts no argument of more than 128 KiB."""
 _RESERVED: Final = frozenset({"bantime"})
 """Tags that take their value from the ban, not from a parameter of that name."""
-_ADDRESS_TAGS: Final = ("<ip>", "<ip-rev>", "<ip-host>")
+_ADDRESS_TAGS: Final = ("<ip-rev>", "<ip-host>")
 
 
 def has_commands(action: ActionSpec) -> bool:

@@ -95,7 +95,7 @@ def _matches(ban: Ban) -> str:
 
 
 _OF_BAN: Final[Mapping[str, Callable[[Ban], str]]] = {
-    "ip": address_of,
+    "ip": lambda ban: address_of(ban) or ban.id,
     "fid": lambda ban: ban.id,
     "ip-rev": lambda ban: reversed_address(address_of(ban)),
     "ip-host": lambda ban: "",  # noqa: ARG005 -- known to the context

@@ -112,7 +112,9 @@ def test_an_id_that_no_firewall_can_ban_does_not_keep_others_from_being_banned(
 ) -> None:
     server, _ = hosts
     act(server, name, "start", ("10.0.0.1", 600), (id_, 600))
-    act(server, name, "ban", (id_, 600), ("10.0.0.2", 600))
+    outcome = act(server, name, "ban", (id_, 600), ("10.0.0.2", 600))
+    assert list(outcome["failed"]) == [id_]
+    assert "is no address or prefix" in outcome["failed"][id_]
     act(server, name, "unban", (id_, 600))
     assert counts(act(server, name, "check", ("10.0.0.1", 600), ("10.0.0.2", 600))) == (0, 0)
 

@@ -179,10 +179,22 @@ def test_a_hung_command_fails_in_time_and_delays_no_other_action(bench: Bench):
     assert not Path("/proc", (bench.folder / "pid").read_text().strip()).exists()
 
 
-def test_a_text_id_reaches_no_command_that_needs_an_address(bench: Bench):
+def test_ip_of_an_account_is_the_account(bench: Bench):
     action = bench.logger()
-    run(bench, action, (Op.START, []), (Op.BAN, [ban("999.1.1.1"), ONE]), (Op.UNBAN, [ban("999.1.1.1")]))
-    assert bench.log == ["start", "ban 192.0.2.1"]
+    account = ban("bob@example.org")
+    run(bench, action, (Op.START, []), (Op.BAN, [account]), (Op.UNBAN, [account]))
+    assert bench.log == ["start", "ban bob@example.org", "unban bob@example.org"]
+
+
+def test_a_command_that_needs_an_address_leaves_the_ban_of_an_account_failing(bench: Bench):
+    action = bench.logger(actionban="echo ban <ip-rev> >> FOLDER/log")
+    account = ban("bob@example.org")
+    *_, outcome = run(bench, action, (Op.START, []), (Op.BAN, [account, ONE]))
+    assert isinstance(outcome, Outcome)
+    assert list(outcome.failed) == ["bob@example.org"]
+    assert "is no address" in outcome.failed["bob@example.org"]
+    run(bench, action, (Op.UNBAN, [account]))
+    assert bench.log == ["start", "ban 1.2.0.192."]
 
 
 # --- restarts --------------------------------------------------------------------------------------------------------

@@ -101,12 +101,12 @@ def test_tags_of_commands_without_a_ban():
 
 def test_permanent_and_restored():
     context = TagContext("jail", "", NOW, ban("x", math.inf, restored=True))
-    assert (context.value("bantime"), context.value("restored"), context.value("ip")) == ("-1", "1", "")
+    assert (context.value("bantime"), context.value("restored"), context.value("ip")) == ("-1", "1", "x")
 
 
 def test_the_address_of_a_text_id_is_its_offender():
     assert TagContext("jail", "", NOW, ban("session", fields={"ip4": "192.0.2.7"})).value("ip") == "192.0.2.7"
-    assert TagContext("jail", "", NOW, ban("999.1.1.1")).value("ip") == ""
+    assert TagContext("jail", "", NOW, ban("999.1.1.1")).value("ip") == "999.1.1.1"
 
 
 def test_a_missing_name_or_family_is_none_as_scripts_expect():
