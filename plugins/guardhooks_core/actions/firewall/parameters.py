@@ -10,6 +10,7 @@ from typing import Any, Final
 from guardhooks import ActionError, ActionSpec, ConfigError, Option, OptionTable, option_types, safe_text
 from guardhooks_core.actions.common.options import for_family, is_wanted_native, value
 from guardhooks_core.actions.firewall.ports import Ports, parse_ports
+from guardhooks_core.actions.firewall.stock_commands import has_stock_commands
 from guardhooks_core.actions.firewall.verdict import Verdict, parse_verdict
 
 _WITH_PORTS: Final = ("tcp", "udp", "sctp", "dccp", "udplite")
@@ -77,8 +78,13 @@ class Parameters:
 
 
 def is_native(action: ActionSpec) -> bool:
-    """Whether a plugin that works with sets may serve the action in place of its file: not with `native = no`."""
-    return is_wanted_native(action) and not wants_rules(action) and not is_inverted(action)
+    """Whether a plugin that works with sets may serve the action in place of its file.
+
+    Not with `native = no`, nor where the site has written commands of its own.
+    """
+    if wants_rules(action) or is_inverted(action):
+        return False
+    return is_wanted_native(action) and has_stock_commands(action)
 
 
 def wants_rules(action: ActionSpec) -> bool:

@@ -166,7 +166,8 @@ class IpsetAction:
             self._size_monitor.forget(name)
             if iptables.has_tool(version):
                 self._rules.reconcile(version, name, [])
-            kernel.destroy(name)
+            if (current := kernel.read(name)) is not None and current.fits(version):
+                kernel.destroy(name)
         self._reconciler.forget(names[4])
         self._owners.release(owners)
         return True

@@ -47,17 +47,14 @@ class IpsetBackend:
     def ensure(self, planned: Entries) -> int:
         """Make the set exist, of the right type and size; how many changes that took.
 
-        :raises ActionError: when another's set of that name is in use.
+        :raises ActionError: when somebody else's set has that name.
         """
         current = kernel.read(self.name)
         if current is not None and not current.fits(self.version):
-            if current.references:
-                raise ActionError(
-                    f"set {self.name} is a {current.type} set that is not guardhooks' own and is in use: stop "
-                    "fail2ban, remove its rules, or give the action another name="
-                )
-            kernel.destroy(self.name)
-            current = None
+            raise ActionError(
+                f"set {self.name} is a {current.type} set that is not guardhooks' own and is left alone: stop "
+                f"fail2ban and `ipset destroy {self.name}`, or give the action another name="
+            )
         if current is None:
             kernel.create(self.name, self.version, self.limit)
         elif current.max_elements != self.limit:

@@ -199,11 +199,14 @@ def test_a_set_of_another_type_in_use_is_not_touched(hosts: tuple[Host, Host]) -
         act(server, "ipset", "start", ("10.0.0.1", 600))
 
 
-def test_a_left_over_set_of_another_type_is_replaced(hosts: tuple[Host, Host]) -> None:
+def test_a_sites_own_set_of_another_type_is_neither_rebuilt_nor_destroyed(hosts: tuple[Host, Host]) -> None:
     server, _ = hosts
     server.sh("ipset", "create", "f2b-sshd", "hash:ip")
-    act(server, "ipset", "start", ("10.0.0.1", 600))
-    assert "hash:net" in server.sh("ipset", "list", "f2b-sshd")
+    server.sh("ipset", "add", "f2b-sshd", "10.9.9.9")
+    with pytest.raises(ActionError, match=r"hash:ip.*name="):
+        act(server, "ipset", "start", ("10.0.0.1", 600))
+    act(server, "ipset", "flush")
+    assert "10.9.9.9" in server.sh("ipset", "list", "f2b-sshd")
 
 
 def test_a_new_prefix_length_gets_a_set_when_it_comes(hosts: tuple[Host, Host]) -> None:
