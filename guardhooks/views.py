@@ -70,11 +70,12 @@ class GuardView(Protocol):
         id: str,
         *,
         length: float | None = None,
-        reason: str = "by hand",
+        reason: str = "",
         force: bool = False,
+        replace: bool = False,
         protected: Collection[str] = (),
     ) -> Ban:
-        """Ban an address, a network or another id by hand."""
+        """Ban an address, a network or another id by hand; see `Guard.ban`."""
         ...
 
     async def unban(self, id: str, jail: str | None = None) -> list[Ban]:

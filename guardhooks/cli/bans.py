@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -25,6 +26,8 @@ _text_option = click.option("--text", is_flag=True, help="Let ids be any text, n
 @click.argument("jail")
 @click.argument("ids", metavar="IP...", nargs=-1, required=True)
 @click.option("--for", "length", type=Duration(), metavar="DURATION", help="How long: 600, 10m, '1h 30m', 2d, forever.")
+@click.option("--replace", is_flag=True, help="A ban that lasts longer is made shorter.")
+@click.option("--reason", metavar="TEXT", default="", help="Why; shown by `status` and in mail.")
 @click.option("--force", is_flag=True, help="Even what must not be banned, see below.")
 @_text_option
 @json_option
@@ -34,6 +37,8 @@ def ban(
     ids: Sequence[str],
     *,
     length: float | None,
+    replace: bool,
+    reason: str,
     force: bool,
     text: bool,
     as_json: bool,
@@ -45,20 +50,24 @@ def ban(
     Refused without --force: what hits this machine's own addresses, its gateway, where you or others who control the
     daemon are logged in from by ssh, or what `ignoreip` exempts; and networks wider than /8 (IPv6: /32).
 
-    Without --for a ban lasts as long as the jail's bantime. Exits with 1 when a ban is not in force.
+    Without --for a ban lasts as long as the jail's bantime. `-` reads ids from standard input, one or more on a line;
+    what follows a `#` is left out. Exits with 1 when a ban is refused or not in force.
     """
-    banned, observing = list[dict[str, Any]](), False
+    banned, refused, observing = list[dict[str, Any]](), list[dict[str, str]](), False
+    options = {"force": force or None, "text": text or None, "replace": replace or None, "reason": reason or None}
     with Connection(control_socket(config, state)) as daemon:
-        for batch in _batches(ids):
-            flags = {"force": force or None, "text": text or None}
-            answer = cast("dict[str, Any]", daemon.request("ban", jail=jail, ids=batch, length=length, **flags))
+        for batch in _batches(_with_standard_input(ids)):
+            answer = cast("dict[str, Any]", daemon.request("ban", jail=jail, ids=batch, length=length, **options))
             banned += answer["banned"]
+            refused += answer["refused"]
             observing = answer["observing"]
     if as_json:
-        output.print_json({"banned": banned, "observing": observing})
+        output.print_json({"banned": banned, "refused": refused, "observing": observing})
     else:
         _print_banned(banned, observing=observing)
-    return Exit.FAILED if any(each["state"] != "active" for each in banned) else Exit.DONE
+        for each in refused:
+            complain(each["reason"], Exit.FAILED)
+    return Exit.FAILED if refused or any(each["state"] != "active" for each in banned) else Exit.DONE
 
 
 def _print_banned(banned: Sequence[dict[str, Any]], *, observing: bool) -> None:
@@ -79,6 +88,15 @@ def _until(ban: dict[str, Any]) -> str:
     if ban["end"] is None:
         return "forever"
     return f"for {output.duration(ban['length'])}, until {output.moment(ban['end'])}"
+
+
+def _with_standard_input(ids: Sequence[str]) -> list[str]:
+    """The ids, with those on standard input in the place of `-`."""
+    if "-" not in ids:
+        return list(ids)
+    lines = sys.stdin.buffer.read().decode(errors="replace").splitlines()
+    read = [word for line in lines for word in line.partition("#")[0].split()]
+    return [each for id_ in ids for each in (read if id_ == "-" else [id_])]
 
 
 def _batches(ids: Sequence[str]) -> Iterator[list[str]]:
@@ -105,7 +123,7 @@ def unban(
 ) -> Exit:
     """Lift bans: of addresses, of networks or of everybody.
 
-    A network stands for every address and network in it.
+    A network stands for every address and network in it. `-` reads ids from standard input.
 
     Exits with 1 when one of them was not banned.
     """
@@ -114,15 +132,17 @@ def unban(
     with Connection(control_socket(config, state)) as daemon:
         if everybody:
             return _unban_all(daemon, jail, as_json=as_json)
-        lifted, absent = list[dict[str, Any]](), list[str]()
-        for batch in _batches(ids):
-            answer = daemon.request("unban", jail=jail, ids=batch, text=text or None)
-            lifted += cast("dict[str, Any]", answer)["unbanned"]
-            absent += cast("dict[str, Any]", answer)["absent"]
+        total: dict[str, list[Any]] = {"unbanned": [], "absent": [], "still_banned": []}
+        for batch in _batches(_with_standard_input(ids)):
+            answer = cast("dict[str, Any]", daemon.request("unban", jail=jail, ids=batch, text=text or None))
+            for key in total:
+                total[key] += answer[key]
+    lifted, absent = total["unbanned"], total["absent"]
     if as_json:
-        output.print_json({"unbanned": lifted, "absent": absent})
+        output.print_json(total)
     else:
         _print_lifted(lifted, absent)
+        _print_still_banned(total["still_banned"])
     return Exit.FAILED if absent else Exit.DONE
 
 
@@ -140,3 +160,14 @@ def _print_lifted(lifted: Sequence[dict[str, Any]], absent: Sequence[str]) -> No
         click.echo(f"[{safe_text(each['jail'])}] unbanned {safe_text(each['id'])}")
     for id_ in absent:
         complain(f"{id_} was not banned", Exit.FAILED)
+
+
+def _print_still_banned(bans: Sequence[dict[str, Any]]) -> None:
+    jails: dict[str, list[str]] = {}
+    for each in bans:
+        jails.setdefault(each["id"], []).append(each["jail"])
+    for id_, names in jails.items():
+        shown = safe_text(id_)
+        click.echo(
+            f"{shown} is still banned by {safe_text(', '.join(names))}; `guardhooks unban {shown}` lifts that too"
+        )

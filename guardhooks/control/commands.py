@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import guardhooks
 from guardhooks.control.arguments import ArgumentKind, canonical_ids
@@ -27,6 +27,8 @@ from guardhooks.views import GuardView
 _IN_FORCE_TIME: Final = 5.0
 """Seconds to wait until actions have done a ban by hand, so that the answer can tell."""
 _POLL: Final = 0.01
+_LONGEST_REASON: Final = 500
+"""Characters."""
 
 
 class Stop(Protocol):
@@ -68,10 +70,14 @@ def own_requests(
                     "as `guardhooks plugins --json`", (jail,), read),
             Request("is_banned", own.is_banned, "Whether ids are banned", "true or false for each id",
                     (ids, jail, text), read),
-            Request("ban", own.ban, "Ban ids in a jail", "`banned`: the bans with their `state`; `observing`",
-                    (Argument("jail", help="name of a jail", required=True), ids, length, text, force)),
+            Request("ban", own.ban, "Ban ids in a jail; one that is refused does not stop the others",
+                    "`banned`: the bans with their `state`; `refused`: `id` and `reason` of the others; `observing`",
+                    (Argument("jail", help="name of a jail", required=True), ids, length, text, force,
+                     Argument("replace", ArgumentKind.FLAG, "make a ban that lasts longer shorter"),
+                     Argument("reason", help="why, for status and mail"))),
             Request("unban", own.unban, "Lift bans; one that is not banned is no error",
-                    "`unbanned`: the bans; `absent`: ids that were not banned", (jail, ids, text)),
+                    "`unbanned`: the bans; `absent`: ids that were not banned; `still_banned`: bans by other jails",
+                    (jail, ids, text)),
             Request("unban_all", own.unban_all, "Lift every ban", "`count`", (jail,)),
             Request("reload", own.reload, "Read the configuration again; every ban is kept",
                     "as `guardhooks status --json`", timeout=RELOAD_TIMEOUT),
@@ -122,31 +128,40 @@ class _OwnRequests:
         return {each: self._guard.is_banned(each, jail) for each in canonical_ids(ids, any_text=text)}
 
     async def ban(
-        self, jail: str, ids: list[str], length: float | None = None, *, text: bool = False, force: bool = False
+        self,
+        jail: str,
+        ids: list[str],
+        length: float | None = None,
+        *,
+        text: bool = False,
+        force: bool = False,
+        replace: bool = False,
+        reason: str = "",
     ) -> object:
         self._check_jail(jail)
+        if len(reason) > _LONGEST_REASON:
+            raise RequestError(f'"reason" is longer than {_LONGEST_REASON} characters', "usage")
         ids = canonical_ids(ids, any_text=text)
         for each in ids:
             _refuse_everybody(each)
         peer = current_peer.get()
         protected = frozenset() if force or peer is None else await asyncio.to_thread(claims_of, peer.pid)
-        bans = await self._ban_all(
-            [self._guard.ban(jail, each, length=length, force=force, protected=protected) for each in ids]
+        options: dict[str, Any] = {"length": length, "force": force, "replace": replace, "reason": reason}
+        # All at once, so that they share what is slow.
+        answers = await asyncio.gather(
+            *(self._guard.ban(jail, each, protected=protected, **options) for each in ids), return_exceptions=True
         )
+        bans, refused = list[Ban](), list[dict[str, str]]()
+        for each, answer in zip(ids, answers, strict=True):
+            if isinstance(answer, GuardhooksError):
+                refused.append({"id": each, "reason": str(answer)})
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                bans.append(answer)
         states = await self._settled_states(bans)
         banned = [{**_ban_to_dict(ban), "state": state} for ban, state in zip(bans, states, strict=True)]
-        return {"banned": banned, "observing": self._guard.observing}
-
-    async def _ban_all(self, asked: Sequence[Awaitable[Ban]]) -> list[Ban]:
-        """All at once, so that they share what is slow. One that is refused does not stop the others."""
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        bans = [answer for answer in answers if isinstance(answer, Ban)]
-        for answer in answers:
-            if isinstance(answer, GuardhooksError) and bans:
-                raise RequestError(f"{answer}; the other {len(bans)} are banned", "refused") from answer
-            if isinstance(answer, BaseException):
-                raise answer
-        return bans
+        return {"banned": banned, "refused": refused, "observing": self._guard.observing}
 
     async def _settled_states(self, bans: Sequence[Ban]) -> list[str]:
         """How far the bans have come, once none is pending or when it takes too long."""
@@ -166,7 +181,12 @@ class _OwnRequests:
             lifted += bans
             if not bans:
                 absent.append(each)
-        return {"unbanned": [_ban_to_dict(ban) for ban in lifted], "absent": absent}
+        still = [] if jail is None else [other for ban in lifted for other in self._guard.ledger.find(ban.id)]
+        return {
+            "unbanned": [_ban_to_dict(ban) for ban in lifted],
+            "absent": absent,
+            "still_banned": [_ban_to_dict(ban) for ban in still],
+        }
 
     async def unban_all(self, jail: str | None = None) -> object:
         self._check_jail(jail)

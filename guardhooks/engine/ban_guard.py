@@ -44,7 +44,7 @@ class BanGuard:
 
     def __init__(self, clock: Callable[[], float], allowlist_reason: Callable[[Jail, str], str]) -> None:
         self._clock = clock
-        self._allowlist_reason = allowlist_reason
+        self.allowlist_reason = allowlist_reason
         self._read_at = 0.0
         self._needed: dict[str, str] = {}
         self._map = PrefixMap()
@@ -107,12 +107,12 @@ class BanGuard:
             return f"it {'is' if hit == id else f'covers {hit},'} {self.role_of(hit)}"
         if why := _too_wide(id):
             return why
-        reason = self._allowlist_reason(jail, id)
+        reason = self.allowlist_reason(jail, id)
         return f"{safe_text(reason)} exempts it" if reason else ""
 
     def narrow_to_address(self, jail: Jail, prefix: str, address: str) -> str:
         """`address` if its `prefix` would hit what the machine needs or what plugins allowlist, else `prefix`."""
-        return address if self.protected_address_in(prefix) or self._allowlist_reason(jail, prefix) else prefix
+        return address if self.protected_address_in(prefix) or self.allowlist_reason(jail, prefix) else prefix
 
     def unsafe_active_bans(self, find: Callable[[str], list[Ban]]) -> list[Ban]:
         """Bans in force of what the machine needs by now, except forced ones; logs the reason of each.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import Final
 
 from guardhooks.engine.ban_guard import FORCED, BanGuard
 from guardhooks.engine.configuration import LiveConfiguration
@@ -13,11 +15,16 @@ from guardhooks.engine.enforcer import Enforcer
 from guardhooks.engine.ledger_writer import LedgerWriter
 from guardhooks.errors import ActionError
 from guardhooks.ledger import Ledger
-from guardhooks.model import NO_OPTIONS, Ban
+from guardhooks.model import Ban
 from guardhooks.net.addresses import canonical
 from guardhooks.text import safe_text
 
 logger = logging.getLogger("guardhooks.actions")
+
+
+BY_HAND: Final = "by hand"
+_SLICE: Final = 500
+"""Bans looked at in one turn of the event loop."""
 
 
 def checked(ban: Ban) -> Ban:
@@ -31,6 +38,18 @@ def checked(ban: Ban) -> Ban:
         raise ActionError(f"{safe_text(ban.id, 80)}: start = {ban.start}, length = {ban.length} are no times")
     id = canonical(ban.id)
     return ban if id in {"", ban.id} else replace(ban, id=id)
+
+
+def _with_evidence(ban: Ban, former: Ban, *, keep_reason: bool) -> Ban:
+    """A ban by hand that takes the place of a present one, with what is known from that."""
+    return replace(
+        ban,
+        failures=former.failures,
+        reason=former.reason if keep_reason and former.reason else ban.reason,
+        matches=former.matches,
+        fields=former.fields,
+        notes={**former.notes, **ban.notes},
+    )
 
 
 class Bans:
@@ -72,19 +91,32 @@ class Bans:
             self._enforcer.ban(jail, stored)
         return stored
 
-    async def ban(  # noqa: PLR0917 -- those of `Guard.ban`
-        self, jail: str, id: str, length: float | None, reason: str, force: bool, protected: Collection[str]
+    async def ban(
+        self,
+        jail: str,
+        id: str,
+        *,
+        length: float | None,
+        reason: str,
+        force: bool,
+        replacing: bool,
+        protected: Collection[str],
     ) -> Ban:
         """See `Guard.ban`."""
         of = self._configuration.jail(jail)
-        notes = FORCED if force else NO_OPTIONS
         seconds = of.bantime if length is None else length
-        ban = checked(Ban(id, jail, self._clock(), seconds, reason=reason, notes=notes))
-        id = ban.id
-        self._ban_guard.check(of, id, force=force, protected=protected)
-        stored = self._ledger.add(ban)
+        ban = checked(Ban(id, jail, self._clock(), seconds, reason=reason or BY_HAND, notes=FORCED if force else {}))
+        self._ban_guard.check(of, ban.id, force=force, protected=protected)
+        former = next((each for each in self._ledger.find(ban.id, jail) if each.id == ban.id), None)
+        if former is not None:
+            if ban.end < former.end and not replacing:
+                if length is None:
+                    return former
+                raise ActionError(f"[{jail}] {safe_text(ban.id)} is banned for longer already; --replace shortens that")
+            ban = _with_evidence(ban, former, keep_reason=not reason)
+        stored = self._ledger.add(ban, shorten=replacing)
         if stored is None:
-            return next(iter(self._ledger.find(id, jail)), ban)
+            return former or ban
         self._enforcer.ban(of, stored)
         await self._writer.write()
         return stored
@@ -101,6 +133,22 @@ class Bans:
     async def lift_unsafe(self) -> None:
         """Lift the bans of what this machine needs by now."""
         if bans := self._ban_guard.unsafe_active_bans(self._ledger.find):
+            await self.lift(bans)
+
+    async def lift_allowlisted(self) -> None:
+        """Lift the bans of what plugins exempt by now (`ignoreip`), except forced ones; the log says why."""
+        bans = []
+        for number, ban in enumerate(self._ledger.active()):
+            jail = self._configuration.jails.get(ban.jail)
+            why = self._ban_guard.allowlist_reason(jail, ban.id) if jail is not None else ""
+            if why and not ban.notes.keys() >= FORCED.keys():
+                logger.warning(
+                    "[%s] the ban of %s is lifted: %s exempts it now", ban.jail, safe_text(ban.id), safe_text(why)
+                )
+                bans.append(ban)
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+        if bans:
             await self.lift(bans)
 
     def expire(self, now: float) -> None:

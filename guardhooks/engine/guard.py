@@ -126,6 +126,7 @@ class Guard:
         self._writer.log("")
         self.ledger.expire(self.clock())
         await self._bans.lift_unsafe()
+        await self._bans.lift_allowlisted()
         self._log_unknown_switches()
         for jail in self.jails.values():
             self.enforcer.open(jail)
@@ -180,6 +181,7 @@ class Guard:
             for name in gone:
                 self._bans.drop_jail(name)
             former.plugins.on_stop(self, still_loaded=plugins)
+        await self._bans.lift_allowlisted()
 
     def _log_unknown_switches(self) -> None:
         for jail in self.jails.values():
@@ -222,19 +224,28 @@ class Guard:
         id: str,
         *,
         length: float | None = None,
-        reason: str = "by hand",
+        reason: str = "",
         force: bool = False,
+        replace: bool = False,
         protected: Collection[str] = (),
     ) -> Ban:
         """Ban an address, a network or another id by hand.
 
+        Where a ban of it is there, a longer one prolongs it, and its evidence is kept. Without a length, one that lasts
+        longer than the jail's bantime stays as it is.
+
         :param length: seconds, the jail's bantime if left out.
+        :param reason: what is shown; "by hand", or that of the present ban, if empty.
         :param force: ban even what this machine needs and what `ignoreip` allowlists.
+        :param replace: a present ban that lasts longer is made shorter.
         :param protected: further addresses that the ban must not hit, such as the one that asks for it.
         :raises ConfigError: when there is no such jail.
-        :raises ActionError: when it would hit this machine, who controls it, an allowlisted address, or everybody.
+        :raises ActionError: when it would hit this machine, who controls it, an allowlisted address, or everybody; when
+            a present ban lasts longer than `length`.
         """
-        return await self._bans.ban(jail, id, length, reason, force, protected)
+        return await self._bans.ban(
+            jail, id, length=length, reason=reason, force=force, replacing=replace, protected=protected
+        )
 
     async def unban(self, id: str, jail: str | None = None) -> list[Ban]:
         """Lift the bans of an id, or of all inside a network, in one jail or in all; returns those that were lifted."""

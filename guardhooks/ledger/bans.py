@@ -112,7 +112,7 @@ class BanList:
 
     # --- changes -----------------------------------------------------------------------------------------------------
 
-    def add(self, ban: Ban, now: float) -> Ban | None:
+    def add(self, ban: Ban, now: float, *, shorten: bool = False) -> Ban | None:
         """See `Ledger.add`."""
         if ban.end <= now:
             return None
@@ -120,7 +120,7 @@ class BanList:
         if former is not None and former.end <= now:
             self._finish(former)
             former = None
-        if former is not None and former.end >= ban.end:
+        if former is not None and former.end >= ban.end and not shorten:
             return None
         count = former.count if former else self._earlier(ban.id, ban.jail) + 1
         number = former.number if former else self._next_number()

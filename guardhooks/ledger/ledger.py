@@ -140,17 +140,19 @@ class Ledger:
 
     # --- bans --------------------------------------------------------------------------------------------------------
 
-    def add(self, ban: Ban) -> Ban | None:
+    def add(self, ban: Ban, *, shorten: bool = False) -> Ban | None:
         """Put a ban in force; returns it as stored, None if it changes nothing.
 
         It changes nothing where a ban of this id in this jail lasts at least as long already, or where it has ended
         already. A longer one replaces the present one and keeps its count; else the count is the number of
         remembered bans of this id in this jail, without those that were lifted by hand, plus one.
+
+        :param shorten: replace the present ban even if it lasts longer.
         """
         now = self._clock()
         former = self._bans.entry(ban.jail, ban.id)
         prolonged = former is not None and former.end > now
-        stored = self._bans.add(ban, now)
+        stored = self._bans.add(ban, now, shorten=shorten)
         if stored is not None:
             self._state.jail(ban.jail).bans += not prolonged
             self._state.dirty_jails.add(ban.jail)

@@ -33,13 +33,21 @@ class RecordingGuard:
         id: str,
         *,
         length: float | None = None,
-        reason: str = "by hand",
+        reason: str = "",
         force: bool = False,
+        replace: bool = False,
         protected: Collection[str] = (),
     ) -> Ban:
         self.forced = force
         ban = self.held[jail, id] = Ban(id, jail, 1000.0, 600.0 if length is None else length, reason=reason)
         return ban
+
+    @property
+    def ledger(self) -> RecordingGuard:
+        return self
+
+    def find(self, id: str) -> list[Ban]:
+        return [ban for key, ban in self.held.items() if key[1] == id]
 
     async def unban(self, id: str, jail: str | None = None) -> list[Ban]:
         return [self.held.pop(key) for key in list(self.held) if key[1] == id and jail in {None, key[0]}]

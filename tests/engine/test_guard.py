@@ -115,6 +115,7 @@ class World:
     unbanned: list[tuple[str, str]] = field(default_factory=list)
     sources: list[Memory] = field(default_factory=list)
     ignored: set[str] = field(default_factory=set)
+    spared: set[str] = field(default_factory=set)
 
     @hookimpl
     def log_source(self, spec: SourceSpec) -> LogSource | None:
@@ -130,6 +131,10 @@ class World:
     @hookimpl
     def on_failure(self, failure: Failure) -> Ignore | None:
         return Ignore("the test says so") if failure.id in self.ignored else None
+
+    @hookimpl
+    def refuse_ban(self, id: str) -> Ignore | None:
+        return Ignore("the list") if id in self.spared else None
 
     @hookimpl
     def decide_ban(self, jail: Jail, failure: Failure, record: Record) -> list[Ban] | None:
@@ -253,6 +258,51 @@ def test_a_plugins_ban_that_cannot_be_is_not_made(world: World, length: float) -
         await world.failures(guard, 3)
         assert guard.ledger.active() == []
         assert world.kernel == {"wall sshd": set()}
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_ban_by_hand_keeps_the_evidence_of_an_automatic_one(world: World) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        world.log(*failed("198.51.100.1"))
+        await until(lambda: len(world.banned) == 1)
+        await guard.ban("sshd", "198.51.100.1", length=99_999.0, reason="for longer")
+        (ban,) = guard.ledger.active()
+        assert (ban.failures, ban.reason, ban.length) == (3, "for longer", 99_999.0)
+        with pytest.raises(ActionError, match="--replace"):
+            await guard.ban("sshd", "198.51.100.1", length=60.0)
+        assert (await guard.ban("sshd", "198.51.100.1")).length == 99_999.0
+        shorter = await guard.ban("sshd", "198.51.100.1", length=60.0, replace=True)
+        assert (shorter.length, shorter.failures) == (60.0, 3)
+        world.now += 61.0
+        await until(lambda: world.kernel == {"wall sshd": set()})
+        await guard.stop()
+
+    play(story)
+
+
+def test_who_is_exempt_by_now_is_unbanned_at_reload_and_start(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        guard = world.guard()
+        await guard.start()
+        for address in ("198.51.100.1", "198.51.100.2", "198.51.100.3"):
+            await guard.ban("sshd", address)
+        await until(lambda: len(world.banned) == 3)
+        world.spared = {"198.51.100.1"}
+        await guard.reload(settings(SSHD), world.plugins())
+        await until(lambda: world.kernel == {"wall sshd": {"198.51.100.2", "198.51.100.3"}})
+        assert "198.51.100.1 is lifted: the list exempts it now" in caplog.text
+        await guard.stop()
+        world.spared = {"198.51.100.2"}
+        guard = world.guard()
+        await guard.start()
+        await until(lambda: world.kernel == {"wall sshd": {"198.51.100.3"}})
+        await guard.ban("sshd", "198.51.100.2", force=True)
+        await guard.reload(settings(SSHD), world.plugins())
+        assert guard.is_banned("198.51.100.2")
         await guard.stop()
 
     play(story)

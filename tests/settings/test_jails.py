@@ -274,3 +274,14 @@ def test_wrong_daemon_settings_are_told(write: Write) -> None:
     assert {problem.key for problem in settings.problems} == {"loglevel", "socet", "socket", "disable"}
     assert (settings.loglevel, settings.socket) == ("INFO", None)
     assert math.isfinite(settings.history_age)
+
+
+def test_a_jail_for_bans_by_hand_needs_neither_filter_nor_log(write: Write) -> None:
+    directory = write(
+        {
+            "jail.conf": "[DEFAULT]\nfilter = %(__name__)s\n",
+            "jail.local": "[manual]\nenabled = true\nfilter =\nbantime = -1\naction = observe\n",
+        }
+    )
+    (jail,) = load(directory).jails
+    assert (jail.problems, jail.sources, jail.filter) == ((), (), None)
