@@ -11,6 +11,7 @@ from guardhooks.doctor import whole
 from guardhooks.doctor.connections import Open, open_connections
 from guardhooks.doctor.diagnosis import Diagnosis, bad, good, note
 from guardhooks.engine.ban_guard import FORCED
+from guardhooks.engine.leaks import closed_ports
 from guardhooks.model import Ban, Finding, Jail, Level
 from guardhooks.net.addresses import widen
 from guardhooks.text import plural, safe_text
@@ -35,8 +36,13 @@ async def examine_address(guard: Guard, diagnosis: Diagnosis) -> None:
         diagnosis.add(f"jail {jail.name}", _jail(guard, jail, address, bans, running=running))
         banned += bans
         await _actions(guard, jail, bans, diagnosis)
-    diagnosis.add("connections", _connections(await asyncio.to_thread(open_connections, address)))
-    _conclude(diagnosis, banned)
+    found = await asyncio.to_thread(open_connections, address)
+    diagnosis.add("connections", _connections(found))
+    closed = [await asyncio.to_thread(closed_ports, guard.jails[ban.jail]) for ban in banned]
+    uncovered = [
+        each for each in found if each.protocol == "tcp" and not any(p is None or each.port in p for p, _ in closed)
+    ]
+    _conclude(diagnosis, banned, uncovered)
 
 
 def _jail(guard: Guard, jail: Jail, address: str, bans: Sequence[Ban], *, running: bool) -> Iterator[Finding]:
@@ -101,13 +107,18 @@ def _connections(found: Sequence[Open]) -> Iterator[Finding]:
     yield note(f"{len(found)} established: {shown}{more}")
 
 
-def _conclude(diagnosis: Diagnosis, bans: Sequence[Ban]) -> None:
+def _conclude(diagnosis: Diagnosis, bans: Sequence[Ban], uncovered: Sequence[Open]) -> None:
+    """:param uncovered: connections to ports that none of the bans closes."""
     words = [finding for _, finding in diagnosis.findings if finding.blocks is not None]
     kept = "; ".join(finding.text for finding in words if finding.blocks)
     through = "; ".join(finding.text for finding in words if finding.blocks is False)
     holes = "; ".join(each.text for each in words if each.blocks is False and each.level is Level.BAD)
     address = diagnosis.address
-    if kept:
+    if bans and uncovered:
+        ports = ", ".join(f"tcp/{port}" for port in sorted({each.port for each in uncovered}))
+        diagnosis.kept_out = False
+        diagnosis.verdict = f"{address} is banned and gets through: it is connected to {ports}, which no ban closes"
+    elif kept:
         although = "" if bans else ", although it is not banned"
         more = f"; but not everywhere where it is banned: {holes}" if bans and holes else ""
         diagnosis.kept_out, diagnosis.verdict = True, f"{address} is kept out{although}: {kept}{more}"

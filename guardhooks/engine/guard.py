@@ -27,6 +27,7 @@ from guardhooks.engine.ban_guard import BanGuard
 from guardhooks.engine.bans import Bans
 from guardhooks.engine.configuration import LiveConfiguration
 from guardhooks.engine.enforcer import Enforcer
+from guardhooks.engine.leaks import Leaks
 from guardhooks.engine.ledger_writer import LedgerWriter
 from guardhooks.engine.maintenance import Maintenance
 from guardhooks.engine.pipeline import Pipeline
@@ -98,6 +99,9 @@ class Guard:
             self.configuration, self.ledger, self.enforcer, self.ban_guard, self.clock,
         )  # fmt: skip
         self._writer = LedgerWriter(ledger)
+        self._leaks = Leaks(
+            lambda jail, id: enforcer.state(jail, id) == "active", lambda: self.started, clock, self.supervisor
+        )
         self._bans = Bans(live, ledger, self._writer, enforcer, ban_guard, clock)
         self.pipeline = Pipeline(
             configuration=live,
@@ -106,14 +110,14 @@ class Guard:
             clock=clock,
             executor=self._executor,
             apply=self._bans.apply,
-            seen_again=enforcer.check_soon,
+            seen_again=self._seen_again,
             narrow_to_address=ban_guard.narrow_to_address,
         )
         self.sources = Sources(live, self.pipeline, self.supervisor)
         self._maintenance = Maintenance(
             live, ledger, self._writer, self._bans, enforcer, ban_guard, self.sources, clock
         )
-        self._status = StatusBuilder(live, ledger, enforcer, self.sources, clock)
+        self._status = StatusBuilder(live, ledger, enforcer, self.sources, self._leaks, clock)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -273,6 +277,10 @@ class Guard:
         For plugins that merge narrow bans into wider ones. May be called from any thread.
         """
         return self.ban_guard.refusal(jail, id)
+
+    def _seen_again(self, jail: Jail, ban: Ban, failure: Failure) -> None:
+        self.enforcer.check_soon(jail.name)
+        self._leaks.failed(jail, ban, failure)
 
     def _allowlist_reason(self, jail: Jail, id: str) -> str:
         """Why plugins allowlist an id; asked of the jail as it is now: an action may know it from before a reload."""

@@ -47,7 +47,7 @@ class Pipeline:
     clock: Callable[[], float]
     executor: Executor
     apply: Callable[[Ban], Ban | None]
-    seen_again: Callable[[str], None]
+    seen_again: Callable[[Jail, Ban, Failure], None]
     narrow_to_address: Callable[[Jail, str, str], str]
 
     async def follow(self, source: LogSource, jails: Sequence[Jail], matchers: Matchers) -> None:
@@ -128,7 +128,7 @@ class Pipeline:
         if record is None:
             return ()
         if record.active is not None:
-            self.seen_again(jail.name)
+            self.seen_again(jail, record.active, failure)
         if id != failure.id or time != failure.time:
             failure = replace(failure, id=id, time=time)
         decided = plugins.decide_ban(jail, failure, record)

@@ -12,6 +12,7 @@ import guardhooks
 from guardhooks.engine.action_worker import ActionState, ActionWorker
 from guardhooks.engine.configuration import LiveConfiguration
 from guardhooks.engine.enforcer import NO_ACTION, Enforcer
+from guardhooks.engine.leaks import Leaks
 from guardhooks.engine.sources import Sources
 from guardhooks.ledger import Ledger
 from guardhooks.model import Ban, Jail, Problem
@@ -32,16 +33,18 @@ _NOT_WORKING: Final = frozenset({ActionState.FAILING, ActionState.NO_HANDLER})
 class StatusBuilder:
     """Asks every part of a guard for its state."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 -- its collaborators
         self,
         configuration: LiveConfiguration,
         ledger: Ledger,
         enforcer: Enforcer,
         sources: Sources,
+        leaks: Leaks,
         clock: Callable[[], float],
     ) -> None:
         self._configuration = configuration
         self._ledger, self._enforcer, self._sources, self._clock = ledger, enforcer, sources, clock
+        self._leaks = leaks
 
     def guard(self, *, started: float, observing: bool, ledger_file: Path | None, state_problem: str) -> GuardStatus:
         """All jails, and what is wrong with none of them in particular."""
@@ -82,8 +85,14 @@ class StatusBuilder:
             Problem(f"plugin {name} is switched off: {why}")
             for name, why in plugins.faults.switched_off(jail.name).items()
         ]
-        idle = () if jail.actions else (Problem(NO_ACTION, section=jail.name),)
-        return [*jail.problems, *idle, *plugins.unknown_switches(jail), *self._sources.problems(jail.name), *off]
+        own = [text for text in ("" if jail.actions else NO_ACTION, self._leaks.problem(jail.name)) if text]
+        return [
+            *jail.problems,
+            *(Problem(text, section=jail.name) for text in own),
+            *plugins.unknown_switches(jail),
+            *self._sources.problems(jail.name),
+            *off,
+        ]
 
     def _jail(self, jail: Jail) -> JailStatus:
         totals = self._ledger.totals(jail.name)

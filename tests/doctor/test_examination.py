@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Sequence
@@ -142,6 +143,25 @@ def test_a_plugin_that_fails_is_a_finding_and_the_others_are_asked(tmp_path: Pat
     assert ("action sshd/wall", Finding(text, Level.BAD)) in found.findings
     assert found.kept_out is True
     assert not found.healthy
+
+
+def test_who_is_connected_to_a_port_that_no_ban_closes_is_not_kept_out(tmp_path: Path) -> None:
+    async def story() -> None:
+        plugins = Plugins(lambda: 1000.0)
+        plugins.register(Builder({"wall": [KEPT]}), "builder")
+        wall = ActionSpec("wall", "wall", {"port": "1"})
+        guard = make_guard(plugins, Jail("sshd", actions=(wall,)), state=tmp_path)
+        await guard.start()
+        await guard.ban("sshd", "127.0.0.2", force=True)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            with socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0)):
+                found = await examine(guard, "127.0.0.2")
+        assert found.kept_out is False
+        assert f"is banned and gets through: it is connected to tcp/{port}" in found.verdict
+        await guard.stop()
+
+    asyncio.run(story())
 
 
 def test_a_ban_that_is_not_in_force_is_wrong(tmp_path: Path) -> None:

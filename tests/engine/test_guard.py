@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import math
 import re
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -303,6 +304,36 @@ def test_who_is_exempt_by_now_is_unbanned_at_reload_and_start(world: World, capl
         await guard.ban("sshd", "198.51.100.2", force=True)
         await guard.reload(settings(SSHD), world.plugins())
         assert guard.is_banned("198.51.100.2")
+        await guard.stop()
+
+    play(story)
+
+
+def test_a_banned_address_that_goes_on_failing_is_told_once_with_the_cause(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        wall = dataclasses.replace(WALL, options={"name": "sshd", "port": "22"})
+        guard = world.guard(dataclasses.replace(SSHD, actions=(wall,)))
+        await guard.start()
+        await guard.ban("sshd", "127.0.0.2", force=True)
+        await until(lambda: world.banned == [("sshd", "127.0.0.2")])
+        world.now += 100.0
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            with socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0)):
+                world.log(*(f"sshd 127.0.0.2 {second}" for second in (1001, 1002, 1003)))
+                await world.failures(guard, 3)
+                assert guard.status().jails[0].state == "running"  # lines about the time before the ban
+                world.log(*(f"sshd 127.0.0.2 {second}" for second in range(1050, 1060)))
+                await until(lambda: f"is connected to port {port}, and the ban closes port 22" in caplog.text)
+        (jail,) = guard.status().jails
+        assert jail.state == "degraded"
+        assert any("is banned and goes on failing" in problem for problem in jail.problems)
+        assert caplog.text.count("goes on failing") == 1
+        world.now += 700.0
+        await guard.ban("sshd", "127.0.0.2", force=True)
+        assert guard.status().jails[0].state == "running"
         await guard.stop()
 
     play(story)

@@ -96,7 +96,7 @@ class Replay:
             self.bans.append(ReplayedBan(stored, tuple(sorted(users))))
         return stored
 
-    def _seen_again(self, _jail: str) -> None:
+    def _seen_again(self, _jail: Jail, _ban: Ban, _failure: Failure) -> None:
         self.late += 1
 
     def close(self) -> None:
