@@ -298,7 +298,8 @@ class Outcome:
     """A fuller answer of `execute_action` than True: what differed and was repaired, and a note for `status`.
 
     `note` says in a few words what serves the action (`nftables: table inet guardhooks`), `warning` what will need
-    attention though all is done (a set is nearly full). `failed` names the ids of those bans of the call
+    attention though all is done (a set is nearly full). `problem` says which part does not work yet (a chain does not
+    exist): the jail is degraded, and the action is checked again soon. `failed` names the ids of those bans of the call
     that could not be put in force, with the reason and the remedy of each: only they are shown as failing and
     retried, the others of the call are done. `found` are bans in force that were not among those asked for, to be taken
     into the ledger (for `start` and `check`; see `Guard.adopts`); `start` and `length` say what is left of each.
@@ -310,6 +311,7 @@ class Outcome:
     warning: str = ""
     failed: Mapping[str, str] = field(default_factory=_no_options)
     found: tuple[Ban, ...] = ()
+    problem: str = ""
 
 
 # --- diagnosis --------------------------------------------------------------------------------------------------------

@@ -106,6 +106,8 @@ def _action_advice(action: ActionStatus) -> list[str]:
         texts.append(action.reason)
     elif action.failing:
         texts.append(f"action {action.actname}: {action.failing} not in force: {action.reason}")
+    elif action.reason:
+        texts.append(f"action {action.actname}: {action.reason}")
     if action.warning:
         texts.append(f"action {action.actname}: {action.warning}")
     return texts

@@ -110,6 +110,8 @@ def _worker(worker: ActionWorker) -> Iterator[Finding]:
         yield good(safe_text(worker.note) or "it reports that it works")
     if len(worker.retries):
         yield bad(f"{plural(len(worker.retries), 'ban')} failing: {safe_text(worker.retries.reason())}")
+    if worker.problem:
+        yield bad(safe_text(worker.problem))
     if worker.warning:
         yield bad(safe_text(worker.warning))
     if worker.repairs:

@@ -24,6 +24,8 @@ _SOONEST_RECHECK: Final = 5.0
 """Seconds between two checks because a banned id was seen again."""
 _SOONEST_CHECK: Final = 1.0
 """Seconds between two checks because others changed the firewall."""
+_RECHECK_PROBLEM: Final = 10.0
+"""Seconds between two checks of an action of which a part does not work."""
 _SLICE: Final = 500
 """Bans looked at in one turn of the event loop."""
 _CLOSING_TIME: Final = 20.0
@@ -68,6 +70,7 @@ class ActionWorker:
         self.reason = ""
         self.note = ""
         self.warning = ""
+        self.problem = ""
         self.repairs = 0
         self.started = False
         self.retries = Retries()
@@ -243,6 +246,7 @@ class ActionWorker:
         """Apply the outcome of an op that did not fail as a whole."""
         if op in {Op.START, Op.CHECK}:
             self.note, self.warning = outcome.note or self.note, outcome.warning
+            self._note_problem(safe_text(outcome.problem))
         else:
             self.warning = outcome.warning or self.warning
         # What was queued meanwhile is newer than this outcome, and is not overwritten by it.
@@ -253,6 +257,16 @@ class ActionWorker:
             self._done(self, op, recovered)
         else:
             self._done(self, op, [ban for ban in bans if ban.id not in outcome.failed])
+
+    def _note_problem(self, problem: str) -> None:
+        """A part of the action does not work yet; it is checked again soon."""
+        if problem and problem != self.problem:
+            logger.error("[%s] action %s: %s", self.jail.name, self.action.actname, problem)
+        elif self.problem and not problem:
+            logger.warning("[%s] action %s is complete again", self.jail.name, self.action.actname)
+        self.problem = problem
+        if problem:
+            self._next_check = min(self._next_check, self._now() + _RECHECK_PROBLEM)
 
     def _log_retries(self) -> None:
         reason = safe_text(self.retries.reason())

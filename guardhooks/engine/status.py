@@ -102,7 +102,7 @@ class StatusBuilder:
         failing = self._enforcer.failing(jail.name)
         is_degraded = (
             bool(problems)
-            or any(worker.state in _NOT_WORKING or worker.retries for worker in workers)
+            or any(worker.state in _NOT_WORKING or worker.retries or worker.problem for worker in workers)
             or any(source.state == "failed" for source in sources)
         )
         return JailStatus(
@@ -138,7 +138,7 @@ def _action(worker: ActionWorker) -> ActionStatus:
         actname=worker.action.actname,
         state=str(worker.state),
         note=worker.note,
-        reason=worker.reason or worker.retries.reason(),
+        reason=worker.reason or worker.retries.reason() or worker.problem,
         warning=worker.warning,
         failing=len(worker.retries),
         repairs=worker.repairs,

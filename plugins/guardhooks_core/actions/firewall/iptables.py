@@ -109,13 +109,10 @@ def _take_packets(words: list[str]) -> int:
     return 0
 
 
-def require_chain(chains: Chains, version: int, chain: str) -> None:
-    """Make sure that a chain exists.
-
-    :raises ActionError: when it does not.
-    """
-    if chain not in chains:
-        raise ActionError(f"{TOOLS[version]} has no chain {safe_text(chain, 40)}: create it, or change chain=")
+def no_chain(version: int, chains: Iterable[str]) -> str:
+    """What to do about chains that do not exist."""
+    names = safe_text(", ".join(dict.fromkeys(chains)), 100)
+    return f"{TOOLS[version]} has no chain {names}: rules are added when it appears; create it, or change chain="
 
 
 def _quoted(word: str) -> str:

@@ -31,6 +31,7 @@ _BUFFER: Final = 1 << 20
 _NETFILTER_HEADER: Final = 4
 """Bytes of nfgenmsg, of which the first is the family."""
 _NEW_CHAIN, _DELETE_CHAIN, _NEW_GENERATION, _GET_GENERATION = 3, 5, 15, 16
+CHAIN_ADDED: Final = 3
 TABLE_REMOVED: Final = 2
 REMOVALS: Final = frozenset({TABLE_REMOVED, 5, 8})
 """Kinds of changes that remove a table, a chain or a rule."""

@@ -15,10 +15,16 @@ from typing import Final
 from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
 from guardhooks_core.actions.firewall import iptables
 from guardhooks_core.actions.firewall.change_watch import ChangeSubscriptions
-from guardhooks_core.actions.firewall.entries import entries_of
+from guardhooks_core.actions.firewall.entries import entries_of, entry_text
 from guardhooks_core.actions.firewall.errors import ToolMissingError
 from guardhooks_core.actions.firewall.names import kernel_name
-from guardhooks_core.actions.firewall.nftables_monitor import REMOVALS, TABLE_REMOVED, Change, ChangeListener
+from guardhooks_core.actions.firewall.nftables_monitor import (
+    CHAIN_ADDED,
+    REMOVALS,
+    TABLE_REMOVED,
+    Change,
+    ChangeListener,
+)
 from guardhooks_core.actions.firewall.ownership import Ownership
 from guardhooks_core.actions.firewall.parameters import Parameters, is_native, parse_parameters, parse_policy, table_of
 from guardhooks_core.actions.firewall.reconcile import Plan, Result, SetReconciler, outcome, reasons
@@ -36,6 +42,7 @@ NAMES: Final = frozenset({
 DEFAULT_MAX_ELEMENTS: Final = 1 << 20
 """A set grows as it fills, so a high limit costs nothing; the kernel's own default of 65,536 is soon reached."""
 _FAMILIES: Final = frozenset({2, 10})  # NFPROTO_IPV4, NFPROTO_IPV6
+_RULE_CHANGES: Final = REMOVALS | {CHAIN_ADDED}
 _TABLE: Final = "filter"
 
 
@@ -50,6 +57,8 @@ class IpsetAction:
         self._listener = ChangeListener(self._rules_changed)
         self._rules = RuleBatcher(self._listener.own_work)
         self._lock = threading.Lock()
+        self._without_rules: dict[str, str] = {}
+        """By set, why no rule matches it: none of its chains exists."""
         self._size_monitor = SetSizeMonitor(clock, self._lock, self._subscriptions.request_checks)
 
     @hookimpl
@@ -111,6 +120,8 @@ class IpsetAction:
             with self._size_monitor.own_change(backend.name, (now + left for left in entries.values())):
                 left_out = self._reconciler.ban((key, version), backend, entries, merging)
             failed |= reasons(left_out, backend)
+            if why := self._without_rules.get(backend.name):
+                failed |= dict.fromkeys(map(entry_text, entries), why)
         return Outcome(failed=failed, warning=self._reconciler.warning(key))
 
     def _fill(
@@ -147,15 +158,29 @@ class IpsetAction:
     ) -> Outcome:
         """Make the rules exist that match the sets, which exist by now."""
         added, removed, note = filled.added, filled.removed, filled.note
+        problems: list[str] = []
+        failed, warnings = dict(filled.failed), [filled.warning] if filled.warning else []
         for backend in existing:
             wanted = rules.wanted_rules(parameters, backend.version, backend.name)
             try:
-                more, less = self._rules.reconcile(backend.version, backend.name, wanted)
+                more, less, absent = self._rules.reconcile(backend.version, backend.name, wanted)
             except ToolMissingError as error:
                 note += _without_ipv6(error, backend.version, bans)
             else:
                 added, removed = added + more, removed + less
-        return replace(filled, added=added, removed=removed, note=note)
+                why = iptables.no_chain(backend.version, absent) if absent else ""
+                has_rules = len(absent) < len(parameters.chains)
+                self._without_rules[backend.name] = "" if has_rules else why
+                affected = [ban.id for ban in bans if not has_rules and _version_of(ban) == backend.version]
+                failed |= dict.fromkeys(affected, why)
+                if why and (has_rules or backend.version == 4):
+                    problems.append(why)
+                elif why and not affected:  # Docker without IPv6 has no chain in ip6tables, and may never have one
+                    warnings.append(why)
+        return replace(
+            filled, added=added, removed=removed, note=note, failed=failed, warning="; ".join(warnings),
+            problem="; ".join(problems),
+        )  # fmt: skip
 
     def _flush(self, jail: Jail, action: ActionSpec, names: dict[int, str]) -> bool:
         owners = list(names.values())
@@ -173,10 +198,10 @@ class IpsetAction:
         return True
 
     def _rules_changed(self, change: Change | None) -> None:
-        """Others changed iptables' rules, where iptables is nftables underneath: a removed one may have been ours."""
+        """Others changed iptables' rules, if iptables is nftables underneath: one of ours is gone, a chain is new."""
         if change is None:
             self._subscriptions.request_checks()
-        elif change.kind in REMOVALS and change.table == _TABLE and change.family in _FAMILIES:
+        elif change.kind in _RULE_CHANGES and change.table == _TABLE and change.family in _FAMILIES:
             key = _chain_key(change.name)
             if change.kind == TABLE_REMOVED or self._subscriptions.has_subscriber(key):
                 self._subscriptions.request_checks("" if change.kind == TABLE_REMOVED else key)
@@ -187,6 +212,10 @@ def _without_ipv6(error: ToolMissingError, version: int, bans: Sequence[Ban]) ->
     if version == 4 or any(":" in ban.id for ban in bans):
         raise error
     return f"; IPv6 off: {error}"
+
+
+def _version_of(ban: Ban) -> int:
+    return 6 if ":" in ban.id else 4
 
 
 def _chain_key(chain: str) -> str:

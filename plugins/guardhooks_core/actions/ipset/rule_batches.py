@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 from guardhooks import ActionError
 from guardhooks_core.actions.firewall.iptables import Rule
 from guardhooks_core.actions.ipset import rules
+from guardhooks_core.actions.ipset.rules import Changes
 
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """The rules wanted for a set, and the `answer`: how many were added and removed, or why that failed."""
+    """The rules wanted for a set, and the `answer`: what was changed, or why that failed."""
 
     version: int
     set_name: str
     wanted: Sequence[Rule]
-    answer: Future[tuple[int, int]] = field(default_factory=Future)
+    answer: Future[Changes] = field(default_factory=Future)
 
 
 class RuleBatcher:
@@ -35,10 +36,10 @@ class RuleBatcher:
         self._waiting: list[_Request] = []
         self._waiting_lock = threading.Lock()
 
-    def reconcile(self, version: int, set_name: str, wanted: Sequence[Rule]) -> tuple[int, int]:
-        """Make exactly the wanted rules exist for this set; how many were added and removed. New ones come first.
+    def reconcile(self, version: int, set_name: str, wanted: Sequence[Rule]) -> Changes:
+        """Make exactly the wanted rules exist for this set; what was changed. New ones come first.
 
-        :raises ActionError: when a chain does not exist, the tool is missing or refuses.
+        :raises ActionError: when the tool is missing or refuses.
         """
         request = _Request(version, set_name, wanted)
         with self._waiting_lock:

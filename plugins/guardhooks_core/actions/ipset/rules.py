@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from guardhooks_core.actions.firewall import iptables
 from guardhooks_core.actions.firewall.iptables import Rule
@@ -28,21 +29,29 @@ def wanted_rules(parameters: Parameters, version: int, set_name: str) -> list[Ru
     return rules
 
 
-def reconcile(version: int, wanted: Mapping[str, Sequence[Rule]]) -> dict[str, tuple[int, int]]:
-    """Make exactly these rules exist for each set, atomically; how many were added and removed, by set.
+class Changes(NamedTuple):
+    """How many rules were added and removed, and the chains that do not exist, so that their rules could not be."""
 
-    :raises ActionError: when a chain does not exist, the tool is missing or refuses; then nothing has been changed.
+    added: int
+    removed: int
+    absent_chains: tuple[str, ...] = ()
+
+
+def reconcile(version: int, wanted: Mapping[str, Sequence[Rule]]) -> dict[str, Changes]:
+    """Make exactly these rules exist for each set, atomically, in the chains that exist; the changes by set.
+
+    :raises ActionError: when the tool is missing or refuses; then nothing has been changed.
     """
     chains = iptables.read_rules(version)
     current = _rules_of_sets(chains, wanted)
-    additions, removals, counts = list[str](), list[str](), dict[str, tuple[int, int]]()
+    additions, removals, counts = list[str](), list[str](), dict[str, Changes]()
     for name, rules in wanted.items():
         missing, stale = _difference(rules, current[name])
-        for rule in missing:
-            iptables.require_chain(chains, version, rule.chain)
+        absent = tuple(dict.fromkeys(rule.chain for rule in rules if rule.chain not in chains))
+        missing = [rule for rule in missing if rule.chain in chains]
         additions += [f"-I {rule.chain} 1 {' '.join(rule.words)}" for rule in missing]
         removals += [f"-D {rule.specification}" for rule in stale]
-        counts[name] = len(missing), len(stale)
+        counts[name] = Changes(len(missing), len(stale), absent)
     if additions or removals:
         iptables.restore(version, [*additions, *removals])
     return counts

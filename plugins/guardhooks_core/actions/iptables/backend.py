@@ -134,8 +134,9 @@ class Chain:
         for rule in self.jumps:
             if existing[rule.chain, rule.comment]:
                 existing[rule.chain, rule.comment] -= 1
+            elif rule.chain not in current.chains:
+                raise ActionError(iptables.no_chain(self._version, [rule.chain]))
             else:
-                iptables.require_chain(current.chains, self._version, rule.chain)
                 missing.append(f"-I {rule.chain} 1 {' '.join(rule.words)}")
         stale = []
         for rule in current.jumps:

@@ -94,6 +94,7 @@ def act(
                 "removed": answer.removed,
                 "note": answer.note,
                 "warning": answer.warning,
+                "problem": answer.problem,
                 "failed": dict(answer.failed),
                 "found": {ban.id: ban.length for ban in answer.found},
             }
@@ -106,7 +107,9 @@ def start_together(names: list[str], chains: dict[str, str]) -> dict[str, str]:
 
     def start(name: str) -> None:
         try:
-            act("ipset", {"name": name, "chain": chains.get(name, "INPUT")}, "start", [], jail=name)
+            outcome = act("ipset", {"name": name, "chain": chains.get(name, "INPUT")}, "start", [], jail=name)
+            if isinstance(outcome, dict) and outcome["problem"]:
+                wrong[name] = outcome["problem"]
         except ActionError as error:
             wrong[name] = str(error)
 

@@ -156,10 +156,42 @@ def test_without_ip6tables_ipv4_is_guarded_until_somebody_must_be_banned_by_ipv6
         poor.close()
 
 
-def test_a_chain_that_does_not_exist_is_named(hosts: tuple[Host, Host]) -> None:
+def test_chains_that_exist_are_served_at_once_and_the_missing_one_when_it_appears(hosts: tuple[Host, Host]) -> None:
     server, _ = hosts
-    with pytest.raises(ActionError, match=r"no chain DOCKER-USER.*chain="):
-        act(server, "ipset", "start", options={"chain": "INPUT, DOCKER-USER"})
+    options = {"chain": "INPUT, DOCKER-USER"}
+    outcome = act(server, "ipset", "start", ("10.0.0.1", 600), options=options)
+    assert "no chain DOCKER-USER" in outcome["problem"]
+    assert outcome["failed"] == {}
+    assert "f2b-sshd" in server.sh("iptables", "-S", "INPUT")
+    assert act(server, "ipset", "ban", ("10.0.0.2", 600), ("2001:db8::1", 600), options=options)["failed"] == {}
+    server.sh("iptables", "-N", "DOCKER-USER")
+    server.sh("ip6tables", "-N", "DOCKER-USER")
+    bans = [("10.0.0.1", 600), ("10.0.0.2", 600), ("2001:db8::1", 600)]
+    assert act(server, "ipset", "check", *bans, options=options)["problem"] == ""
+    for tool in ("iptables", "ip6tables"):
+        assert "f2b-sshd" in server.sh(tool, "-S", "DOCKER-USER")
+
+
+def test_without_ip6tables_chain_ipv4_is_served_and_ipv6_bans_are_failing(hosts: tuple[Host, Host]) -> None:
+    server, _ = hosts
+    server.sh("iptables", "-N", "DOCKER-USER")
+    options = {"chain": "DOCKER-USER"}
+    outcome = act(server, "ipset", "start", ("10.0.0.1", 600), options=options)
+    assert (outcome["problem"], outcome["failed"]) == ("", {})
+    assert "ip6tables has no chain DOCKER-USER" in outcome["warning"]
+    failed = act(server, "ipset", "ban", ("10.0.0.2", 600), ("2001:db8::1", 600), options=options)["failed"]
+    assert list(failed) == ["2001:db8::1"]
+    server.sh("ip6tables", "-N", "DOCKER-USER")
+    bans = [("10.0.0.1", 600), ("10.0.0.2", 600), ("2001:db8::1", 600)]
+    outcome = act(server, "ipset", "check", *bans, options=options)
+    assert (outcome["problem"], outcome["failed"], outcome["warning"]) == ("", {}, "")
+
+
+def test_before_any_chain_exists_bans_are_failing_and_named(hosts: tuple[Host, Host]) -> None:
+    server, _ = hosts
+    outcome = act(server, "ipset", "start", ("10.0.0.1", 600), options={"chain": "DOCKER-USER"})
+    assert "no chain DOCKER-USER" in outcome["failed"]["10.0.0.1"]
+    assert "no chain DOCKER-USER" in outcome["problem"]
 
 
 def test_many_jails_that_start_at_once_get_their_rules_and_one_that_cannot_is_alone(hosts: tuple[Host, Host]) -> None:
