@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +35,8 @@ from guardhooks_core.actions.shell.invocation import Invoker
 from guardhooks_core.actions.shell.journal import ActionJournal, boot_id
 from guardhooks_core.actions.shell.notify_commands import Notifications
 from guardhooks_core.actions.shell.process import Runner
+from guardhooks_core.actions.shell.script import Script
+from guardhooks_core.actions.shell.twins import Twins
 
 logger = logging.getLogger("guardhooks.shell")
 
@@ -52,6 +54,7 @@ class ShellAction:
         self._folder: Path | None = None
         self._running: dict[tuple[str, str], BanCommands | Notifications] = {}
         self._hostnames = Hostnames()
+        self._twins = Twins(self._lifting)
         self._runner: tuple[asyncio.AbstractEventLoop, Runner] | None = None
 
     @hookimpl
@@ -100,7 +103,11 @@ class ShellAction:
                 return running
             await running.flush()
             del self._running[key]
-        new = Notifications(invoker) if commands.is_notification else BanCommands(invoker, journal, self._shared(key))
+        new: BanCommands | Notifications
+        if commands.is_notification:
+            new = Notifications(invoker)
+        else:
+            new = BanCommands(invoker, journal, self._shared(key), self._twins)
         if running is not None and isinstance(new, Notifications):
             new.silence()
         self._running[key] = new
@@ -116,6 +123,11 @@ class ShellAction:
     async def _commands(self, action: ActionSpec) -> Commands:
         asks = any("-hostname>" in text for text in (*action.properties.values(), *action.options.values()))
         return Commands(action, await self._hostnames.own() if asks else {}, ipv6=_has_ipv6())
+
+    def _lifting(self, id: str) -> Iterator[tuple[object, Script]]:
+        for running in self._running.values():
+            if isinstance(running, BanCommands) and (script := running.lifting(id)) is not None:
+                yield running, script
 
     def _shared(self, key: tuple[str, str]) -> Callable[[str], bool]:
         return lambda text: any(text in other.start_texts for name, other in self._running.items() if name != key)

@@ -15,6 +15,8 @@ from guardhooks_core.actions.shell.families import Families
 from guardhooks_core.actions.shell.invocation import Invoker
 from guardhooks_core.actions.shell.journal import ActionJournal, Entry
 from guardhooks_core.actions.shell.recovery import recover
+from guardhooks_core.actions.shell.script import Script
+from guardhooks_core.actions.shell.twins import Twins
 
 logger = logging.getLogger("guardhooks.shell")
 
@@ -29,10 +31,11 @@ class BanCommands:
     interrupted by a crash: it is then undone before it is done again, as many commands must not run twice
     (`iptables -I`).
 
-    :param shared: see `Families`.
+    :param shared: see `Families`. :param twins: bans of other actions with the same effect.
     """
 
-    def __init__(self, invoker: Invoker, journal: ActionJournal, shared: Callable[[str], bool]) -> None:
+    def __init__(self, invoker: Invoker, journal: ActionJournal, shared: Callable[[str], bool], twins: Twins) -> None:
+        self._twins = twins
         self._families = Families(invoker, shared)
         self._journal = journal
         self._started = False
@@ -64,6 +67,11 @@ class BanCommands:
         if failed is None:
             return f"commands of {self.action.file or 'the jail'}"
         return f"{len(self._unable)} NOT done, retrying at each check: {safe_text(failed[0], 80)}: {failed[1]}"
+
+    def lifting(self, id: str) -> Script | None:
+        """The `actionunban` of a ban that is, or may be, in force; None if there is none."""
+        ban = self._held.get(id) or self._in_doubt.get(id)
+        return self.invoker.script("actionunban", self._family(ban), ban) if ban is not None else None
 
     # --- the operations -----------------------------------------------------------------------------------------------
 
@@ -206,13 +214,16 @@ class BanCommands:
         if ban.id in self._in_doubt:
             await self.invoker.run("actionunban", family, ban)
         self._in_doubt[ban.id] = ban
-        await self._attempt("actionban", family, ban)
+        async with self._twins.turn(ban.id):
+            await self._attempt("actionban", family, ban)
 
     async def _unban(self, ban: Ban) -> None:
         family = self._family(ban)
         if self.invoker.can_name("actionunban", family, ban):
             try:
-                await self._attempt("actionunban", family, ban)
+                async with self._twins.turn(ban.id):
+                    if not self._twins.has_twin(self, ban.id, self.invoker.script("actionunban", family, ban)):
+                        await self._attempt("actionunban", family, ban)
             except ActionError:
                 if self._tries[ban.id] + 1 >= TRIES:
                     self._in_doubt.pop(ban.id, None)  # The host does not retry any more.

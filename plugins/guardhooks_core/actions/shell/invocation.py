@@ -12,7 +12,7 @@ from guardhooks_core.actions.common.hostnames import Hostnames
 from guardhooks_core.actions.common.offender import address_of
 from guardhooks_core.actions.shell.commands import Commands
 from guardhooks_core.actions.shell.process import Result, Runner
-from guardhooks_core.actions.shell.script import build
+from guardhooks_core.actions.shell.script import Script, build
 from guardhooks_core.actions.shell.tags import TagContext
 
 logger = logging.getLogger("guardhooks.shell")
@@ -64,6 +64,11 @@ class Invoker:
             about = f" {safe_text(ban.id, 100)}" if ban else ""
             logger.debug("[%s] %s %s%s: %s", self.jail, self.action.actname, command, about, result)
         return result
+
+    def script(self, command: str, family: str, ban: Ban) -> Script:
+        """A command for a ban as it would run, without the reverse name of its address."""
+        context = TagContext(self.jail, family, self._clock(), ban, "", self._ledger)
+        return build(self.commands.text(command, family), context.value)
 
     async def demand(self, command: str, family: str, ban: Ban | None = None) -> None:
         """Run a command that must succeed.

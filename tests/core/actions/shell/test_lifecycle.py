@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guardhooks import ActionError, ActionSpec, Ban, Op, Outcome
+from guardhooks import ActionError, ActionSpec, Ban, Jail, Op, Outcome
 from tests.core.actions.shell.kit import Bench, ban
 
 ONE, TWO, THREE, SIX = ban("192.0.2.1"), ban("192.0.2.2"), ban("192.0.2.3"), ban("2001:db8::1")
@@ -195,6 +195,24 @@ def test_a_command_that_needs_an_address_leaves_the_ban_of_an_account_failing(be
     assert "is no address" in outcome.failed["bob@example.org"]
     run(bench, action, (Op.UNBAN, [account]))
     assert bench.log == ["start", "ban 1.2.0.192."]
+
+
+def test_the_end_of_one_jails_ban_leaves_that_of_another_on_a_list_they_share(bench: Bench):
+    edge = bench.action(
+        actionban="grep -qxF <ip> FOLDER/list || echo <ip> >> FOLDER/list", actionunban="sed -i '/^<ip>$/d' FOLDER/list"
+    )
+
+    async def story() -> list[list[str]]:
+        seen = []
+        for jail in ("short", "long"):
+            for op, bans in ((Op.START, []), (Op.BAN, [ONE])):
+                await bench.plugin.execute_action(Jail(jail), edge, op, bans)
+        for jail in ("short", "long"):
+            await bench.plugin.execute_action(Jail(jail), edge, Op.UNBAN, [ONE])
+            seen.append((bench.folder / "list").read_text().split())
+        return seen
+
+    assert asyncio.run(story()) == [["192.0.2.1"], []]
 
 
 # --- restarts --------------------------------------------------------------------------------------------------------
