@@ -175,7 +175,7 @@ class ActionWorker:
         if outcome is None:
             self._lose_handler(bans)
             return
-        if self.state is ActionState.FAILING:
+        if self.state is ActionState.FAILING and not (outcome.failed or outcome.problem):
             logger.warning("[%s] action %s works again", self.jail.name, self.action.actname)
         self.state, self.reason = ActionState.ACTIVE, ""
         if outcome.note and outcome.note != self.note and self.action.name != "observe":

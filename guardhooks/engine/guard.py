@@ -330,7 +330,7 @@ class Guard:
         """Report that bans are in force or over, once the ledger has them on disk."""
         try:
             await self._writer.write()
-            announce(self.plugins, news)
+            announce(self.plugins, news, observing=self.observing)
         except (OSError, MemoryError) as error:  # the bans are in force, and the ledger is written at the next tick
             cause = resource_exhaustion(error) or error
             logger.error("%s; some of %d bans and unbans were not reported to the plugins", cause, len(news))

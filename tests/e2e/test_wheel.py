@@ -121,7 +121,7 @@ def test_its_daemon_guards_from_any_directory(installation: Installation) -> Non
             env=installation.environment(),
         )
     try:
-        wait_for(lambda: "[sshd] Ban 198.51.100.9" in told.read_text(), "a ban in the log")
+        wait_for(lambda: "[sshd] Would ban 198.51.100.9" in told.read_text(), "a ban in the log")
         assert "198.51.100.9" in installation.run("status", "sshd", *place).stdout
         assert installation.run("stop", *place).stdout == "stopped; bans stay in force\n"
         assert daemon.wait(10) == 0

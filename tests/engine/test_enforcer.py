@@ -311,6 +311,24 @@ def test_the_bans_that_fit_are_in_force_and_the_others_are_failing_until_there_i
     asyncio.run(story())
 
 
+def test_an_action_works_again_only_when_no_ban_is_failing(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        world = Range(broken={"wall"}, room=1)
+        world.gate.set()
+        world.desired = {id: ban(id) for id in ("192.0.2.1", "192.0.2.2")}
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer()
+        enforcer.open(jail)
+        await until(lambda: enforcer.workers("sshd")[0].state is ActionState.FAILING)
+        world.broken = set()
+        await until(lambda: enforcer.workers("sshd")[0].state is ActionState.ACTIVE)
+        await until(lambda: enforcer.failing("sshd") == 1)
+        assert "works again" not in caplog.text
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
 def test_bans_that_do_not_fit_at_the_start_are_failing_and_a_lifted_one_is_forgotten() -> None:
     async def story() -> None:
         world = Range(room=1)

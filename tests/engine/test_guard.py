@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import math
 import re
 import socket
@@ -476,13 +477,17 @@ def test_a_server_reports_failures_itself(world: World) -> None:
     play(story)
 
 
-def test_observing_touches_no_firewall(world: World) -> None:
+def test_observing_touches_no_firewall_and_says_that_it_would(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
     async def story() -> None:
         guard = world.guard(observe=True)
         await guard.start()
         world.log(*failed("198.51.100.1"))
         await until(lambda: world.kernel.get("observe sshd") == {"198.51.100.1"})
         assert "wall sshd" not in world.kernel
+        await until(lambda: "[sshd] Would ban 198.51.100.1" in caplog.text)
+        assert "] Ban " not in caplog.text
         await guard.stop()
 
     play(story)
