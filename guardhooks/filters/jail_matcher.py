@@ -200,6 +200,8 @@ class JailMatcher:
             note("No offender is named yet: the failure waits for a line of its session that names one.")
             if session:
                 session.pending = True
+        elif not who.genuine:
+            note(f"{who.id!r} is neither an address nor a host name: nothing is counted.")
         else:
             note(f"It counts against {who.id!r}.")
         return self._build(hit, who, event, time, nofail=helper or not who.id)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from guardhooks.errors import ConfigError
 from guardhooks.model import Escalation, FilterSpec, Jail, Problem, SourceSpec
-from guardhooks.net.addresses import prefix_of
+from guardhooks.net.names import misspelt_address
 from guardhooks.settings import jail_options as option
 from guardhooks.settings.actions import build_actions
 from guardhooks.settings.filters import Filter, Known, filter_spec, find_filter
@@ -26,11 +25,6 @@ T = TypeVar("T")
 
 _READ_NO_LOG: Final = frozenset({"recidive"})
 """Filters of jails that make sense without a log: the ledger is looked at instead."""
-
-_LIKE_ADDRESS: Final = re.compile(
-    r"[0-9]+(\.[0-9]+)+(/.*)?|[0-9A-Fa-f:.\[\]]*::.*|[0-9A-Fa-f:.\[\]]+/[0-9A-Fa-f:.]*", re.ASCII
-)
-"""Words that can only be meant as an address or a network; others may be host names or ids of another kind."""
 
 
 def is_enabled(files: JailFiles, name: str) -> bool:
@@ -171,9 +165,7 @@ def _ignoreip(options: OptionReader) -> tuple[str, ...]:
     place = options.scope.find(option.IGNOREIP.name)
     if place is not None:
         options.problems += [
-            problem_at(place, f"{word!r} is not an address, network, host name or file:/path; it exempts nobody")
-            for word in words
-            if _LIKE_ADDRESS.fullmatch(word) and not prefix_of(word)
+            problem_at(place, f"{word!r} {why}; it exempts nobody") for word in words if (why := misspelt_address(word))
         ]
     return words
 

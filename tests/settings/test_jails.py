@@ -104,6 +104,29 @@ def test_a_wrong_value_degrades_its_jail(  # noqa: PLR0917 -- the table's column
 
 
 @pytest.mark.parametrize(
+    ("word", "remedy"),
+    [
+        ("10.1.1.0/33", "a prefix length is at most 32"),
+        ("2001:db8::/129", "a prefix length is at most 128"),
+        ("192.0.2.1/0", "it would mean everybody; write 192.0.2.1, or 0.0.0.0/0 if everybody is meant"),
+        ("192.168.1.*", "write 192.168.1.0/24"),
+        ("10.*.*.*", "write 10.0.0.0/8"),
+        ("10.0.0.1-10.0.0.9", "write 10.0.0.1 10.0.0.2/31 10.0.0.4/30 10.0.0.8/31"),
+        ("256.1.1.1", "it exempts nobody"),
+    ],
+)
+def test_a_word_of_ignoreip_that_spares_nobody_is_an_error_at_its_line(write: Write, word: str, remedy: str) -> None:
+    directory = write(
+        {"jail.local": f"[j]\nenabled = true\nfilter = f\naction = a\nlogpath = /x\nignoreip = ::1 {word}\n"}
+    )
+    [found] = load(directory).jails
+    [problem] = found.problems
+    assert (problem.file, problem.line, problem.key) == (f"{directory}/jail.local", 6, "ignoreip")
+    assert repr(word) in problem.message
+    assert remedy in problem.message
+
+
+@pytest.mark.parametrize(
     ("line", "says"),
     [
         ("filter = g", "no filter 'g'"),
