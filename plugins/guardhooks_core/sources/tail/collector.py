@@ -15,7 +15,8 @@ from guardhooks_core.sources.tail.cursor import FileCursor, load
 from guardhooks_core.sources.tail.follower import GRACE, Follower
 from guardhooks_core.sources.tail.paths import Scan, has_magic, scan, without_rotations
 from guardhooks_core.sources.tail.polling import PollingReason
-from guardhooks_core.sources.tail.reader import LINE_LIMIT, LineReader, identity
+from guardhooks_core.sources.tail.reader import LINE_LIMIT, TAIL_BYTES, LineReader, identity
+from guardhooks_core.sources.tail.rewritten import TimeOf
 from guardhooks_core.sources.tail.watch import Watcher
 
 logger = logging.getLogger("guardhooks.tail")
@@ -69,6 +70,7 @@ class Collector:
         self._touched_lock = threading.Lock()
         self._touched: set[str] = set()
         self._ready: dict[Follower, None] = {}
+        self._time_of: TimeOf = lambda _: None
         self._failures: dict[str, str] = {}
         self.polling = PollingReason("configured by the backend" if options.polling else "")
 
@@ -92,6 +94,7 @@ class Collector:
     def start(self, start: StartAt) -> None:
         """Open the existing files, at their saved positions or at what is newer than `start.since`."""
         with self._lock:
+            self._time_of = start.time_of
             saved = self._load(start.positions)
             begin = self._beginning(start, saved)
             paths = self._find_paths({*saved})
@@ -180,6 +183,17 @@ class Collector:
 
         return begin
 
+    def _begin_copy(self, reader: LineReader) -> None:
+        """Begin a file that has just appeared: at its start, or behind what was read of the file that it copies."""
+        for other in [reader for follower in self.followers.values() for reader in follower.readers]:
+            if (
+                len(other.tail) == TAIL_BYTES
+                and other.identity != reader.identity
+                and FileCursor.of(other).fits(reader)
+            ):
+                reader.seek(other.position)
+                return
+
     def _find_paths(self, bases: set[str]) -> list[str]:
         """Scan until all relevant directories are watched; returns the paths to follow."""
         for _ in range(16):  # Each round may find one more level of directories that were just created.
@@ -222,7 +236,7 @@ class Collector:
         paths = self._find_paths(set())
         for path in paths:
             if path not in self.followers and not self._is_alias(path):
-                self._new(path, begin=None, live=True)
+                self._new(path, begin=self._begin_copy, live=True)
         if has_magic(self._pattern):
             for path in [path for path in self.followers if path not in paths]:
                 follower = self.followers[path]
@@ -250,7 +264,12 @@ class Collector:
 
     def _new(self, path: str, *, begin: Callable[[LineReader], None] | None, live: bool) -> Follower:
         follower = Follower(
-            path, begin=begin, live=live, line_limit=self._options.line_limit, grace=self._options.grace
+            path,
+            begin=begin,
+            live=live,
+            line_limit=self._options.line_limit,
+            grace=self._options.grace,
+            time_of=self._time_of,
         )
         file = _identity_at(path)
         for other in self.followers.values() if file is not None else ():
