@@ -70,6 +70,8 @@ class Collector:
         self._touched_lock = threading.Lock()
         self._touched: set[str] = set()
         self._ready: dict[Follower, None] = {}
+        self.unread = 0
+        """Bytes that were there and not read at the end of the last `collect`."""
         self._time_of: TimeOf = lambda _: None
         self._failures: dict[str, str] = {}
         self.polling = PollingReason("configured by the backend" if options.polling else "")
@@ -145,6 +147,7 @@ class Collector:
                 chunks.append(chunk)
                 budget -= len(chunk.data)
                 self._ready[follower] = None
+            self.unread = sum(follower.unread for follower in self.followers.values())
             if sweep:
                 self.polling.swept()
             return chunks

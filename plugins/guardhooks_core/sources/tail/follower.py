@@ -61,6 +61,14 @@ class Follower:
         current = [] if self.current is None else [self.current]
         return [*(retired.reader for retired in self.retired), *current]
 
+    @property
+    def unread(self) -> int:
+        """Bytes that are there and were not read."""
+        try:
+            return sum(max(0, reader.stat().st_size - reader.position) for reader in self.readers)
+        except OSError:  # A network file system lost the file; reading it reports that.
+            return 0
+
     def resume(self, saved: Sequence[FileCursor], now: float, elsewhere: Collection[str]) -> list[FileCursor]:
         """Resume at saved cursors; returns those whose files were not found.
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Final
 
 from guardhooks import Chunk, SourceStatus, StartAt, safe_text
@@ -107,7 +108,12 @@ class FileSource:
         return self._status("polling" if polling else "reading", detail, origins)
 
     def _status(self, state: str, detail: str, origins: tuple[str, ...] = ()) -> SourceStatus:
-        return SourceStatus(self._key, state, detail, origins, label=self._pattern)
+        status = SourceStatus(self._key, state, detail, origins, label=self._pattern)
+        if not origins or self._collector is None:
+            return status
+        current = [one.current for one in list(self._collector.followers.values()) if one.current is not None]
+        position = f"byte {current[0].position}" if len(current) == 1 else ""
+        return replace(status, position=position, unread=self._collector.unread)
 
     async def close(self) -> None:
         """End `chunks` and release watches and descriptors; waits for a running read."""
