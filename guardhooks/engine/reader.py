@@ -12,7 +12,7 @@ from typing import Final
 from guardhooks.engine.configuration import LiveConfiguration
 from guardhooks.engine.pipeline import Pipeline
 from guardhooks.engine.source_health import SourceHealth
-from guardhooks.errors import GuardhooksError
+from guardhooks.errors import GuardhooksError, PluginError
 from guardhooks.model import Jail, Problem, SourceSpec
 from guardhooks.plugins.calls import Asked, Provided
 from guardhooks.plugins.faults import cause_of
@@ -86,11 +86,12 @@ class Reader:
         while not self._closing:
             try:
                 await self._read()
+                if self._closing or not self._matchers:
+                    return
+                raise PluginError("it ended by itself")  # noqa: TRY301 -- as a source that fails
             except Exception as error:  # noqa: BLE001 -- the plugin boundary: source and matcher are plugins' objects
                 self._failed = cause_of(error)
                 logger.error("source %s failed, retrying: %s", safe_text(self.source.worker.key), self._failed)
-            else:
-                return
             with contextlib.suppress(Exception):
                 await self.source.worker.close()
             await asyncio.sleep(_RESTART_AFTER[min(tries, len(_RESTART_AFTER) - 1)])

@@ -17,7 +17,7 @@ from guardhooks.settings.jail_files import JailFiles
 from guardhooks.settings.option import Option
 from guardhooks.settings.problems import SettingError, as_problem, did_you_mean, problem_at
 from guardhooks.settings.reader import OptionReader
-from guardhooks.settings.sources import any_file, file_sources, journal_source
+from guardhooks.settings.sources import any_file, file_sources, journal_source, path_fault
 from guardhooks.settings.unknown_brackets import unknown_options
 from guardhooks.settings.unknown_keys import unknown_in_jail
 
@@ -112,6 +112,9 @@ def _sources(options: OptionReader, spec: FilterSpec | None, backend: str) -> tu
         return (journal_source(spec.journalmatch if spec else (), backend),)
     sources = file_sources(options.text(option.LOGPATH), backend)
     place = options.scope.find("logpath")
+    if place is not None:
+        faults = [(source.text, path_fault(source.text)) for source in sources]
+        options.problems += [problem_at(place, f"{path!r} {fault}") for path, fault in faults if fault]
     if place is not None and not sources:
         options.problems.append(problem_at(place, "names no file, so this jail has nothing to read"))
     elif not sources and spec is not None and spec.name not in _READ_NO_LOG:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,17 @@ def file_sources(logpath: str, backend: str) -> tuple[SourceSpec, ...]:
         else:
             specs.setdefault(line, SourceSpec(line, backend=backend))
     return tuple(specs.values())
+
+
+def path_fault(text: str) -> str:
+    """What is wrong with a path in `logpath` that can be seen without waiting for its file; empty if nothing is."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text):  # for a plugin, which says what is wrong with it
+        return ""
+    if not text.startswith("/"):
+        return "is a relative path, read from the folder in which the daemon was started; write it from / on"
+    if Path(text).is_dir():
+        return f"is a folder; name the files in it, such as {text.rstrip('/')}/*.log"
+    return ""
 
 
 def journal_source(journalmatch: Sequence[str], backend: str) -> SourceSpec:

@@ -36,12 +36,16 @@ class Source:
     def __init__(self, key: str) -> None:
         self.key = key
         self.state = "reading" if key == "log" else "waiting"
+        self.opened = 0
+        self.ends = False
         self._closed = asyncio.Event()
 
     async def chunks(self, start: StartAt) -> AsyncIterator[Chunk]:
         if self.state == "reading":
+            self.opened += 1
             yield Chunk(f"{NOW - 9}\n{NOW - 5} one\n-\n".encode(), "log", NOW - 2)
-        await self._closed.wait()
+        if not self.ends:
+            await self._closed.wait()
 
     def status(self) -> SourceStatus:
         return SourceStatus(self.key, self.state, "" if self.state == "reading" else f"no file {self.key} yet")
@@ -118,6 +122,26 @@ def test_a_jail_that_has_nothing_to_read_for_a_minute_is_degraded() -> None:
             world.sources["log"].state = "reading"  # one log of a jail that names those of every distribution
             assert [jail.state for jail in guard.status().jails] == ["running", "running"]
 
+        finally:
+            await guard.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_source_that_ends_by_itself_has_failed_and_is_opened_again() -> None:
+    async def scenario() -> None:
+        world, clock = World(), Clock()
+        world.sources["log"] = Source("log")
+        world.sources["log"].ends = True
+        plugins = Plugins(clock)
+        plugins.register(world, "world")
+        guard = make_guard(plugins, JAILS[1], clock=clock)
+        await guard.start()
+        try:
+            await until(lambda: guard.status().jails[0].sources[0].state == "failed")
+            assert "ended by itself" in guard.status().jails[0].sources[0].detail
+            assert guard.status().jails[0].state == "degraded"
+            await until(lambda: world.sources["log"].opened == 2)
         finally:
             await guard.stop()
 

@@ -297,3 +297,12 @@ def test_wrong_daemon_settings_are_told(write: Write) -> None:
     assert {problem.key for problem in settings.problems} == {"loglevel", "socet", "socket", "disable"}
     assert (settings.loglevel, settings.socket) == ("INFO", None)
     assert math.isfinite(settings.history_age)
+
+
+@pytest.mark.parametrize(("path", "says"), [("var/log/x.log", "relative path"), ("/var/log", "such as /var/log/*.log")])
+def test_a_logpath_that_cannot_be_right_is_told_at_its_line(write: Write, path: str, says: str) -> None:
+    directory = write({"jail.local": f"[j]\nenabled = true\nfilter = f\naction = a\nlogpath = {path}\n"})
+    [found] = load(directory).jails
+    [problem] = found.problems
+    assert (problem.line, problem.key) == (5, "logpath")
+    assert says in problem.message

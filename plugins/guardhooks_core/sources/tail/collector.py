@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from guardhooks import Chunk, Position, StartAt, safe_text
+from guardhooks_core.sources.tail.absence import why_absent
 from guardhooks_core.sources.tail.bisect_by_date import offset_since
 from guardhooks_core.sources.tail.cursor import FileCursor, load
 from guardhooks_core.sources.tail.follower import GRACE, Follower
@@ -70,6 +71,8 @@ class Collector:
         self._touched_lock = threading.Lock()
         self._touched: set[str] = set()
         self._ready: dict[Follower, None] = {}
+        self.absent = ""
+        """Why there is no file, where the source is a single path and there is none."""
         self.unread = 0
         """Bytes that were there and not read at the end of the last `collect`."""
         self._time_of: TimeOf = lambda _: None
@@ -204,6 +207,7 @@ class Collector:
             if self._options.polling or not self._watch():
                 break
         if not has_magic(self._pattern):
+            self.absent = "" if os.path.exists(self._pattern) else why_absent(self._pattern)
             return [self._pattern]
         files = self._scan.files
         return without_rotations(files, {*files, *self.followers, *bases})

@@ -101,7 +101,8 @@ class FileSource:
         if failures:
             return self._status("failed", detail, origins)
         if not any(follower.current for follower in followers):
-            nothing = f"{safe_text(self._pattern)} is gone" if origins else f"no file {safe_text(self._pattern)} yet"
+            missing = collector.absent or f"no file {safe_text(self._pattern)} yet"
+            nothing = f"{safe_text(self._pattern)} is gone" if origins else missing
             return self._status("waiting", "; ".join(filter(None, (nothing, detail))), origins)
         if not all(follower.live for follower in followers):
             return self._status("catching up", detail, origins)
