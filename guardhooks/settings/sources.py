@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import re
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from typing import Final
 from guardhooks.model import SourceSpec
 from guardhooks.settings.filters import lines
 
+LEFT_OVER_AFTER: Final = 86400.0
+"""Seconds that a log must be older than the journal to be taken for left over."""
 _JOURNALS: Final = (Path("/run/log/journal"), Path("/var/log/journal"))
 
 
@@ -46,6 +49,16 @@ def any_file(sources: Sequence[SourceSpec]) -> bool:
     """Whether anything is there now that one of these sources would read."""
     # glob, not Path.glob: patterns are absolute and compared with upstream's
     return any("://" in source.text or glob.glob(source.text) for source in sources)  # noqa: PTH207
+
+
+def last_written(sources: Sequence[SourceSpec]) -> float | None:
+    """When any file of these sources was written last, in seconds since the epoch; None if there is none."""
+    times = []
+    for source in sources:
+        for path in glob.glob(source.text) if "://" not in source.text else ():  # noqa: PTH207 -- as above
+            with contextlib.suppress(OSError):
+                times.append(Path(path).stat().st_mtime)
+    return max(times, default=None)
 
 
 def has_journal() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -220,6 +221,28 @@ def test_auto_takes_the_journal_only_where_no_file_is_there(write: Write) -> Non
     (there / "here.log").unlink()
     write(local(f"logpath = {there}/gone\nsystemd_if_nologs = false"))
     assert jail(load(there, journal=True)).sources[0].kind == "file"
+
+
+def test_auto_takes_the_journal_where_the_log_is_left_over_from_a_syslog_that_was_removed(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    filter_text = "[Definition]\nfailregex = ^bad <HOST>\njournalmatch = _A=1\n"
+    directory = write({"filter.d/f.conf": filter_text})
+    log = directory / "auth.log"
+    log.touch()
+    os.utime(log, (1e9, 1e9))
+    write(local(f"logpath = {log}"))
+
+    def kind(days: float, newest: float | None) -> str:
+        now = 1e9 + days * 86400
+        found = load(directory, journal=True, newest_entry=lambda matches: newest, clock=lambda: now)
+        return jail(found).sources[0].kind
+
+    assert kind(40, 1e9 + 39 * 86400) == "journal"
+    assert "was last written 39 days before the newest entry of the journal" in caplog.text
+    assert kind(40, 1e9 + 3600) == "file"  # both are quiet
+    assert kind(40, None) == "file"
+    assert kind(0.5, 1e9 + 43200) == "file"
 
 
 def test_a_jail_may_say_what_its_filter_says(write: Write) -> None:
