@@ -91,22 +91,20 @@ class AgeRules:
             place = safe_text(self._origin, 200)
             logger.warning("[%s] %s: a line is dated %+.0f s from now: %s", self._jail, place, offset, what)
 
-    def warn(self, kind: str, now: float, *, seconds: float = 0.0, line: str = "") -> None:
-        """Log a fault of a line, whose date is `seconds` from now."""
+    def warn(self, kind: str, now: float, *, line: str = "") -> None:
+        """Log that lines are `old`, or that the failure in a line is `undated`."""
         if self._may_warn(kind, now):
             self._warned[kind] = now
-            logger.warning("[%s] %s", self._jail, _warning(kind, seconds, line))
+            logger.warning("[%s] %s", self._jail, _warning(kind, line))
 
     def _may_warn(self, kind: str, now: float) -> bool:
         return now - self._warned.get(kind, -_WARNING_INTERVAL) >= _WARNING_INTERVAL
 
 
-def _warning(kind: str, seconds: float, line: str) -> str:
+def _warning(kind: str, line: str) -> str:
     if kind == "old":
         return "lines older than findtime are skipped while catching up"
-    if kind == "undated":
-        return f"a failure has no valid date: {safe_text(line, 200)}"
-    return f"a line is dated {seconds:+.0f} s from now ({kind} problem?); the current time is used"
+    return f"a failure has no valid date: {safe_text(line, 200)}"
 
 
 class SharedDetector:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, cached_property, partial
-from typing import Final
+from functools import cached_property
 
 from guardhooks import Chunk, Failure, Jail, LineTrace, MissedLines, Problem
 from guardhooks.filters import CompiledFilters, Survey
@@ -15,10 +14,6 @@ from guardhooks_core.matchers.filterd.cache_entry import CacheEntry
 from guardhooks_core.matchers.filterd.layout import lay_out
 from guardhooks_core.matchers.filterd.plan import Plan
 from guardhooks_core.matchers.filterd.prefilter import build_for
-
-_NEWEST_LINES: Final = 10
-"""Lines in which the last date of a block is looked for."""
-_NEWEST_BYTES: Final = 16 << 10
 
 logger = logging.getLogger("guardhooks.filterd")
 
@@ -55,13 +50,10 @@ class FilterMatcher:
     def feed(self, chunk: Chunk) -> Iterator[Failure]:
         """The failures in these lines, in order."""
         now = chunk.received
-        self._filters.received(now)
+        self._filters.begin(chunk)
         live = chunk.live
         data = chunk.data if chunk.data.endswith(b"\n") else chunk.data + b"\n"
         number = counted = 0
-        newest = cache(partial(self._newest, data))
-        for jail_matcher, _ in self._jail_matchers:
-            jail_matcher.begin(chunk.origin, newest)
         for start, end, calls in self.plan.lines(data):
             known = None
             if chunk.times:
@@ -87,11 +79,6 @@ class FilterMatcher:
     def unfiltered(self) -> Mapping[str, Sequence[str]]:
         """By jail, why the prefilter cannot be used for some regexes, so that they are tried on every line."""
         return self.plan.unfiltered if "plan" in vars(self) else lay_out(self._jail_matchers).unfiltered
-
-    def _newest(self, data: bytes) -> float | None:
-        """The date of the last line of a block that has one; looks at a few lines only."""
-        lines = data[-_NEWEST_BYTES:].splitlines()[-_NEWEST_LINES:]
-        return next((time for line in reversed(lines) if (time := self.time_of(line)) is not None), None)
 
     def time_of(self, line: bytes) -> float | None:
         """The time written in the line, as read by the first jail that finds a date."""
