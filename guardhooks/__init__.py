@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from guardhooks.net.addresses import canonical as canonical
     from guardhooks.net.addresses import prefix_of as prefix_of
     from guardhooks.net.addresses import widen as widen
+    from guardhooks.net.names import is_host_name as is_host_name
+    from guardhooks.net.names import misspelt_address as misspelt_address
     from guardhooks.net.prefixes import PrefixList as PrefixList
     from guardhooks.net.prefixes import PrefixMap as PrefixMap
     from guardhooks.settings import option_types as option_types
@@ -80,6 +82,7 @@ _HOME = {
     "guardhooks.control.protocol": ("RequestError",),
     "guardhooks.control.requests": ("Access", "Argument", "Request", "Requests"),
     "guardhooks.net.addresses": ("canonical", "prefix_of", "widen"),
+    "guardhooks.net.names": ("is_host_name", "misspelt_address"),
     "guardhooks.system.interfaces": ("own_addresses",),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
     "guardhooks.engine.guard": ("Guard",),

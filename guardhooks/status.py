@@ -21,6 +21,12 @@ class SourceStatus:
     """State of a source: `waiting` (nothing there yet), `catching up`, `reading`, `polling`, `failed`.
 
     `label` is what people call the source (a path as in `logpath`, a journal match); empty: they see its key.
+    `position` says how far it was read, in the source's own terms; `unread` is the number of bytes that wait, None if
+    unknown.
+
+    The host adds the rest: `lines` read and failures `matched` since the source was opened (of one jail in the status
+    of a jail), `last_line`, the date of the last line (seconds since the epoch, None if it has none), and `lag`, how
+    many seconds old that line was when it was read.
     """
 
     key: str
@@ -28,6 +34,12 @@ class SourceStatus:
     detail: str = ""
     origins: tuple[str, ...] = ()
     label: str = ""
+    position: str = ""
+    unread: int | None = None
+    lines: int = 0
+    matched: int = 0
+    last_line: float | None = None
+    lag: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,8 @@ def one_jail(jail: JailStatus, *, matches: bool = False) -> list[str]:
         length = "forever" if jail.bantime is None else f"for {duration(jail.bantime)}"
         failures = plural(jail.maxretry, "failure")
         pairs.append(("rule", f"{failures} in {duration(jail.findtime)}: banned {length}"))
-    pairs += [("source", _source(source)) for source in jail.sources]
+    for source in jail.sources:
+        pairs += [("source", _source(source)), ("", _health(source))]
     pairs += [("action", _action(action)) for action in jail.actions]
     pairs.append(("failures", f"{plural(jail.failures.tracked, 'offender')} watched, {jail.failures.total} in all"))
     failing = f", {jail.bans.failing} failing" if jail.bans.failing else ""
@@ -148,6 +149,19 @@ def _source(source: SourceStatus) -> str:
     others = [safe_text(origin, 200) for origin in source.origins if origin != _label(source)]
     files = f": {_labels(others)}" if others else ""
     return f"{safe_text(_label(source))} ({_state(source.state)}{detail}){files}"
+
+
+def _health(source: SourceStatus) -> str:
+    """`5 lines read, 2 matched, last line of 2026-01-31 12:00:00 (3s late), byte 912`."""
+    parts = [f"{plural(source.lines, 'line')} read", f"{source.matched} matched"]
+    if source.last_line is not None:
+        late = f" ({duration(source.lag)} late)" if source.lag and source.lag >= 1 else ""
+        parts.append(f"last line of {moment(source.last_line)}{late}")
+    if source.position:
+        parts.append(safe_text(source.position, 200))
+    if source.unread:
+        parts.append(f"{plural(source.unread, 'byte')} unread")
+    return ", ".join(parts)
 
 
 def _action(action: ActionStatus) -> str:

@@ -6,19 +6,22 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import guardhooks
 from guardhooks.doctor.diagnosis import Diagnosis, bad, good, note
 from guardhooks.doctor.ledger_file import look_at
 from guardhooks.engine.action_worker import ActionState, ActionWorker
 from guardhooks.model import ActionSpec, Finding, Jail, Level
+from guardhooks.status import SourceStatus
 from guardhooks.system.privileges import may_change_firewall
 from guardhooks.text import plural, safe_text
 
 if TYPE_CHECKING:
     from guardhooks.engine.guard import Guard
 
+_STALE: Final = 7 * 86400.0
+"""Seconds after which the last line of a log is remarkable."""
 RUN = "start it: `guardhooks run`, or the service"
 
 
@@ -81,11 +84,25 @@ def check_jail(guard: Guard, of: Jail, *, running: bool) -> Iterator[Finding]:
             yield bad(f"source {place} failed")
         elif source.state == "waiting":
             yield note(f"source {place} does not exist yet: nothing is read until it does")
+        elif running:
+            yield _source_health(source)
     if running and not sources and of.sources:
         yield bad("it has no source that is read")
     totals = guard.ledger.totals(of.name)
     if not problems:
         yield good(f"{plural(totals.tracked, 'offender')} watched, {totals.banned} banned")
+
+
+def _source_health(source: SourceStatus) -> Finding:
+    """What a source that reads has delivered; a last line that is old is worth a look."""
+    name = safe_text(source.label or source.key)
+    read = f"source {name}: {plural(source.lines, 'line')} read, {source.matched} matched"
+    if source.last_line is None:
+        return good(read)
+    last = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(source.last_line))
+    if time.time() - source.last_line > _STALE:
+        return note(f"{read}, the last of {last}", "check that the service still logs there")
+    return good(f"{read}, the last of {last}")
 
 
 async def check_action(guard: Guard, of: Jail, spec: ActionSpec) -> list[Finding]:

@@ -28,6 +28,7 @@ _LOOKUPS_UNDER_WAY: Final = 1000
 _BACKLOG: Final = 10_000
 """Changes of the ledger beyond which reading waits for the disk, so that a storm does not fill the memory."""
 
+Delivered: TypeAlias = Callable[[Chunk, Sequence[Failure]], None]
 Matchers: TypeAlias = Callable[[], Sequence[Provided[LineMatcher]]]
 
 logger = logging.getLogger("guardhooks.filter")
@@ -50,23 +51,31 @@ class Pipeline:
     seen_again: Callable[[Jail, Ban, Failure], None]
     narrow_to_address: Callable[[Jail, str, str], str]
 
-    async def follow(self, source: LogSource, jails: Sequence[Jail], matchers: Matchers) -> None:
-        """Read a source to its end, for the given jails; `matchers` gives those to use for the next chunk."""
+    async def follow(self, source: LogSource, jails: Sequence[Jail], matchers: Matchers, delivered: Delivered) -> None:
+        """Read a source to its end, for the given jails; `matchers` gives those to use for the next chunk.
+
+        `delivered` is told of each chunk and what was found in it.
+        """
         lookups: set[asyncio.Task[None]] = set()
         async for chunk in source.chunks(self._start_at(source, jails, matchers)):
-            await self._process_chunk(chunk, matchers(), lookups)
+            await self._process_chunk(chunk, matchers(), lookups, delivered)
             del chunk  # with its failures it takes megabytes, and the next one may come tomorrow
             if self.ledger.backlog > _BACKLOG:
                 with contextlib.suppress(StateError):  # the ledger's writer reports it; reading must go on
                     await self.ledger.flush()
 
     async def _process_chunk(
-        self, chunk: Chunk, matchers: Sequence[Provided[LineMatcher]], lookups: set[asyncio.Task[None]]
+        self,
+        chunk: Chunk,
+        matchers: Sequence[Provided[LineMatcher]],
+        lookups: set[asyncio.Task[None]],
+        delivered: Delivered,
     ) -> None:
         loop = asyncio.get_running_loop()
         failures: list[Failure] = []
         for matcher in matchers:
             failures += await loop.run_in_executor(self.executor, self.configuration.plugins.feed, matcher, chunk)
+        delivered(chunk, failures)
         named = [failure for failure in failures if failure.resolve]
         for failure in named if len(lookups) < _LOOKUPS_UNDER_WAY else ():
             lookups.add(task := loop.create_task(self._look_up(failure)))

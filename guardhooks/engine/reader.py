@@ -11,7 +11,8 @@ from typing import Final
 
 from guardhooks.engine.configuration import LiveConfiguration
 from guardhooks.engine.pipeline import Pipeline
-from guardhooks.errors import GuardhooksError
+from guardhooks.engine.source_health import SourceHealth
+from guardhooks.errors import GuardhooksError, PluginError
 from guardhooks.model import Jail, Problem, SourceSpec
 from guardhooks.plugins.calls import Asked, Provided
 from guardhooks.plugins.faults import cause_of
@@ -39,6 +40,7 @@ class Reader:
     ) -> None:
         self.source, self.jails = source, jails
         self.problems: dict[str, list[Problem]] = {}
+        self.health = SourceHealth()
         self.task: asyncio.Task[None] | None = None
         self._spec = spec
         self._configuration, self._pipeline = configuration, pipeline
@@ -49,7 +51,23 @@ class Reader:
         self._label = ""
         self._closing = False
 
-    def status(self) -> SourceStatus:
+    def status(self, jail: str = "") -> SourceStatus:
+        """The source's status, with what it delivered for one jail or (empty) for all."""
+        try:
+            return self.health.fill(self._status(), jail, self._time_of)
+        except Exception as error:  # noqa: BLE001 -- the plugin boundary: dates are read by matchers
+            return SourceStatus(self.source.worker.key, "failed", cause_of(error), label=self._label)
+
+    def missing(self) -> tuple[SourceStatus, float]:
+        """Its status, and for how many seconds it has had nothing to read."""
+        status = self._status()
+        return status, self.health.missing(status, self._pipeline.clock())
+
+    def _time_of(self, line: bytes) -> float | None:
+        times = (matcher.worker.time_of(line) for matcher in self._matchers)
+        return next((time for time in times if time is not None), None)
+
+    def _status(self) -> SourceStatus:
         """The source's own status, unless it has failed."""
         source, failed = self.source.worker, self._failed
         if not failed:
@@ -68,11 +86,12 @@ class Reader:
         while not self._closing:
             try:
                 await self._read()
+                if self._closing or not self._matchers:
+                    return
+                raise PluginError("it ended by itself")  # noqa: TRY301 -- as a source that fails
             except Exception as error:  # noqa: BLE001 -- the plugin boundary: source and matcher are plugins' objects
                 self._failed = cause_of(error)
                 logger.error("source %s failed, retrying: %s", safe_text(self.source.worker.key), self._failed)
-            else:
-                return
             with contextlib.suppress(Exception):
                 await self.source.worker.close()
             await asyncio.sleep(_RESTART_AFTER[min(tries, len(_RESTART_AFTER) - 1)])
@@ -84,7 +103,7 @@ class Reader:
     async def _read(self) -> None:
         self._matchers = await self._find_matchers()
         if self._matchers:
-            await self._pipeline.follow(self.source.worker, self.jails, lambda: self._matchers)
+            await self._pipeline.follow(self.source.worker, self.jails, lambda: self._matchers, self.health.delivered)
 
     async def update_matchers(self) -> bool:
         """After a reload: get matchers from the plugins that are asked now, unless they are the same as before.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from guardhooks.net.addresses import canonical
+from guardhooks.net.names import is_host_name
 from guardhooks.system.lookups import CachedLookups
 
 _CACHED: Final = 10_000
 _OUTSTANDING: Final = 256
 _THREADS: Final = 8
-_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?", re.ASCII)
 
 
 def system_lookup(name: str) -> Sequence[str]:
@@ -27,8 +26,7 @@ def system_lookup(name: str) -> Sequence[str]:
 class Resolver:
     """Looks up names; see `CachedLookups` for what is cached and limited.
 
-    A text that cannot be a host name (longer than 253 characters, invalid characters, a leading dash) has no address
-    and is never looked up.
+    A text that cannot be a host name (see `is_host_name`) has no address and is never looked up.
 
     :param lookup: called in a worker thread; may raise OSError.
     """
@@ -63,7 +61,7 @@ class Resolver:
         if own := canonical(name):
             return (own,)
         name = name.lower().removesuffix(".")
-        return await self._lookups.get(name) if _NAME.fullmatch(name) else ()
+        return await self._lookups.get(name) if is_host_name(name) else ()
 
     def close(self) -> None:
         """Cancel what is under way."""

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from guardhooks.engine.configuration import LiveConfiguration
 from guardhooks.engine.pipeline import Pipeline
 from guardhooks.engine.reader import Reader
+from guardhooks.engine.source_health import MISSING_AFTER
 from guardhooks.engine.supervisor import Supervisor
 from guardhooks.errors import ConfigError, PluginError
 from guardhooks.model import Jail, Problem, SourceSpec
@@ -73,16 +74,30 @@ class Sources:
 
     def statuses(self, jail: str) -> list[SourceStatus]:
         """State of each source that a jail reads."""
-        return [reader.status() for reader in self._readers.values() if any(j.name == jail for j in reader.jails)]
+        return [reader.status(jail) for reader in self._of(jail)]
 
     def states(self) -> list[tuple[SourceStatus, list[str]]]:
         """State of every source, with the names of the jails that read it."""
-        return [(reader.status(), [jail.name for jail in reader.jails]) for reader in self._readers.values()]
+        return [(reader.missing()[0], [jail.name for jail in reader.jails]) for reader in self._readers.values()]
 
     def problems(self, jail: str) -> list[Problem]:
         """What keeps a jail from being read whole."""
         found = [problem for reader in self._readers.values() for problem in reader.problems.get(jail, [])]
-        return self._problems.get(jail, []) + found
+        return self._problems.get(jail, []) + found + self._missing(jail)
+
+    def _missing(self, jail: str) -> list[Problem]:
+        """A problem if nothing that the jail names has been there for a minute."""
+        looks = [reader.missing() for reader in self._of(jail)]
+        if not looks or min(seconds for _, seconds in looks) < MISSING_AFTER:
+            return []
+        waiting = [safe_text(status.detail or status.key) for status, _ in looks if status.state == "waiting"]
+        if not waiting:  # A source that has failed says so itself.
+            return []
+        nothing = f"has read nothing for over a minute: {'; '.join(waiting)}; check logpath and backend"
+        return [Problem(nothing, section=jail)]
+
+    def _of(self, jail: str) -> list[Reader]:
+        return [reader for reader in self._readers.values() if any(each.name == jail for each in reader.jails)]
 
     async def close(self) -> None:
         """Close all readers."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import Final
 
 from guardhooks.errors import ConfigError
 from guardhooks.filters.dates import DateDetector
@@ -12,6 +14,10 @@ from guardhooks.filters.jail_matcher import JailMatcher
 from guardhooks.filters.timestamps import SharedDetector
 from guardhooks.model import Chunk, Jail, Problem
 from guardhooks.workers import LineTrace
+
+_NEWEST_LINES: Final = 10
+"""Lines in which the last date of a block is looked for."""
+_NEWEST_BYTES: Final = 16 << 10
 
 
 class CompiledFilters:
@@ -78,6 +84,18 @@ class CompiledFilters:
             message = f"unknown encoding {name!r}; UTF-8 is used"
             self._problems[jail.name].append(Problem(message, section=jail.name, key="logencoding"))
             return self._decoders.setdefault("utf-8", Decoder("utf-8"))
+
+    def begin(self, chunk: Chunk) -> None:
+        """The lines of this chunk are matched next."""
+        self.received(chunk.received)
+        newest = cache(partial(self._newest, chunk.data))
+        for jail_matcher, _ in self.jail_matchers:
+            jail_matcher.begin(chunk.origin, newest)
+
+    def _newest(self, data: bytes) -> float | None:
+        """The date of the last line of a block that has one; looks at a few lines only."""
+        lines = data[-_NEWEST_BYTES:].splitlines()[-_NEWEST_LINES:]
+        return next((time for line in reversed(lines) if (time := self.time_of(line)) is not None), None)
 
     def time_of(self, line: bytes) -> float | None:
         """The time written in the line, as read by the first jail that finds a date."""

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from guardhooks.filters.tags import group_name
 from guardhooks.net.addresses import canonical
+from guardhooks.net.names import is_host_name
 
 Value: TypeAlias = str | tuple[str | None, ...] | None
 Groups: TypeAlias = dict[str, Value]
@@ -44,7 +45,8 @@ class Identity:
     """The offender that a match counts against.
 
     `id` is empty if none can be named yet; `resolve` may then contain the host name to look up. `genuine` is False if
-    an address tag captured something that is not an address (`999.1.1.1`): `id` is then that text, for traces only.
+    an address tag captured what is neither an address (`999.1.1.1`) nor a host name (`8`): `id` is then that text, for
+    traces only.
     """
 
     id: str = ""
@@ -82,7 +84,11 @@ def _offender(groups: Mapping[str, Value], usedns: str, *, keep_names: bool) -> 
         return NOBODY
     if address := canonical(name):
         return Identity(address, address)
-    if usedns == "raw" or keep_names:
+    if usedns == "raw":
+        return Identity(name)
+    if not is_host_name(name):
+        return Identity(name, genuine=False)
+    if keep_names:
         return Identity(name)
     return NOBODY if usedns == "no" else Identity(resolve=name)
 

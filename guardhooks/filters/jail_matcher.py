@@ -39,6 +39,10 @@ class JailMatcher:
         self._deferred = DeferredLines()
         self._sessions = Sessions()
 
+    def begin(self, origin: str, newest: Callable[[], float | None]) -> None:
+        """Lines of another block follow, of the file `origin`; `newest` gives the date of the block's last line."""
+        self._age_rules.begin(origin, newest)
+
     def feed(
         self, line: str, known: float | None, now: float, *, live: bool, only: Candidates | None
     ) -> Sequence[Failure]:
@@ -57,9 +61,8 @@ class JailMatcher:
         self, line: str, known: float | None, now: float, *, live: bool, only: Candidates | None
     ) -> Sequence[Failure]:
         text, dated = self._cut(line, known, now)
-        time = self._age_rules.effective_time(dated, now, live=live)
+        time = self._age_rules.effective_time(dated, now, live=live, zoned=known is not None)
         if time is None and dated is not None:
-            self._age_rules.warn("old", now)
             return ()
         hit = self._hit(text, line, only)
         if hit is None:
@@ -200,6 +203,8 @@ class JailMatcher:
             note("No offender is named yet: the failure waits for a line of its session that names one.")
             if session:
                 session.pending = True
+        elif not who.genuine:
+            note(f"{who.id!r} is neither an address nor a host name: nothing is counted.")
         else:
             note(f"It counts against {who.id!r}.")
         return self._build(hit, who, event, time, nofail=helper or not who.id)

@@ -16,6 +16,7 @@ LIFETIME: Final = 300.0
 """Seconds from the first line of a session to its end, however busy it is."""
 LINES: Final = 100
 """Log lines stored per session at most; beyond that the oldest are dropped."""
+_ADDRESSES: Final = ("ip4", "ip6")
 _MARKS: Final = ("nofail", "mlfgained", "mlfforget")
 
 
@@ -67,6 +68,10 @@ class Sessions:
             if not forget:
                 self._store(key, session)
         else:
+            if _is_of_another(session.groups, groups):
+                session.users.clear()
+                for name in _ADDRESSES:
+                    session.groups.pop(name, None)
             self._update(session, groups, gained=gained)
             if forget:
                 self._drop(key)
@@ -110,6 +115,13 @@ class Sessions:
         if not (session.nofail or session.gained or session.pending):
             session.lines = []
         session.groups.update(values)
+
+
+def _is_of_another(before: Groups, groups: Groups) -> bool:
+    """Whether a match names another address: a daemon serves one client after the other under its process number."""
+    new = [groups[name] for name in _ADDRESSES if groups.get(name)]
+    old = [before[name] for name in _ADDRESSES if before.get(name)]
+    return bool(new and old) and new != old
 
 
 def _add_lines(session: Session, lines: Sequence[str], *, nofail: bool, forget: bool) -> None:

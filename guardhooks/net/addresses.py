@@ -7,6 +7,7 @@ import socket
 from functools import lru_cache
 
 _MAPPED = b"\0" * 10 + b"\xff\xff"
+_EVERYBODY = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- nothing is bound
 
 
 def canonical(text: str) -> str:
@@ -68,8 +69,9 @@ def _network(address: str, length: int) -> str:
 def prefix_of(word: str) -> str:
     """The canonical address or prefix that a word of `ignoreip` means, `""` if it means none.
 
-    Besides what `canonical` takes: `[v6]`, `address/mask` with a dotted or IPv6 mask without gaps, a length that is too
-    long (the single address) and prefixes of IPv4-mapped IPv6.
+    Besides what `canonical` takes: `[v6]`, `address/mask` with a dotted or IPv6 mask without gaps, and prefixes of
+    IPv4-mapped IPv6. A length that is too long means nothing, and so does a length of 0 behind anything but the
+    unspecified address: `192.0.2.1/0` was not meant to be everybody.
     """
     address, slash, length = word.partition("/")
     if address.startswith("[") and address.endswith("]") and ":" in address:
@@ -82,7 +84,9 @@ def prefix_of(word: str) -> str:
         return ""
     if ":" in address and ":" not in base:
         bits -= 96
-    return canonical(f"{base}/{min(bits, 128 if ':' in base else 32)}") if bits >= 0 else ""
+    if not 0 <= bits <= (128 if ":" in base else 32) or (bits == 0 and base not in _EVERYBODY):
+        return ""
+    return canonical(f"{base}/{bits}")
 
 
 def _mask_length(text: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from guardhooks.settings.declared import DeclaredOptions
@@ -13,7 +14,8 @@ from guardhooks.settings.merged import MergedConfig
 class JailFiles:
     """`config` are the merged jail files, `referred` the names that their values refer to, in lower case.
 
-    `journal` says whether this machine keeps a systemd journal.
+    `journal` says whether this machine keeps a systemd journal, `newest_entry` gives the time of its newest entry of
+    some matches (None: there is none); `now` is the time of loading. Both in seconds since the epoch.
     """
 
     config: MergedConfig
@@ -21,3 +23,5 @@ class JailFiles:
     declared: DeclaredOptions
     referred: frozenset[str]
     journal: bool
+    newest_entry: Callable[[Sequence[str]], float | None]
+    now: float

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from guardhooks.errors import ConfigError
 from guardhooks.model import Escalation, FilterSpec, Jail, Problem, SourceSpec
-from guardhooks.net.addresses import prefix_of
+from guardhooks.net.names import misspelt_address
 from guardhooks.settings import jail_options as option
 from guardhooks.settings.actions import build_actions
 from guardhooks.settings.filters import Filter, Known, filter_spec, find_filter
@@ -18,19 +18,24 @@ from guardhooks.settings.jail_files import JailFiles
 from guardhooks.settings.option import Option
 from guardhooks.settings.problems import SettingError, as_problem, did_you_mean, problem_at
 from guardhooks.settings.reader import OptionReader
-from guardhooks.settings.sources import any_file, file_sources, journal_source
+from guardhooks.settings.sources import (
+    LEFT_OVER_AFTER,
+    any_file,
+    file_sources,
+    journal_source,
+    last_written,
+    path_fault,
+)
 from guardhooks.settings.unknown_brackets import unknown_options
 from guardhooks.settings.unknown_keys import unknown_in_jail
+from guardhooks.text import safe_text
 
 T = TypeVar("T")
 
+logger = logging.getLogger("guardhooks.config")
+
 _READ_NO_LOG: Final = frozenset({"recidive"})
 """Filters of jails that make sense without a log: the ledger is looked at instead."""
-
-_LIKE_ADDRESS: Final = re.compile(
-    r"[0-9]+(\.[0-9]+)+(/.*)?|[0-9A-Fa-f:.\[\]]*::.*|[0-9A-Fa-f:.\[\]]+/[0-9A-Fa-f:.]*", re.ASCII
-)
-"""Words that can only be meant as an address or a network; others may be host names or ids of another kind."""
 
 
 def is_enabled(files: JailFiles, name: str) -> bool:
@@ -118,6 +123,9 @@ def _sources(options: OptionReader, spec: FilterSpec | None, backend: str) -> tu
         return (journal_source(spec.journalmatch if spec else (), backend),)
     sources = file_sources(options.text(option.LOGPATH), backend)
     place = options.scope.find("logpath")
+    if place is not None:
+        faults = [(source.text, path_fault(source.text)) for source in sources]
+        options.problems += [problem_at(place, f"{path!r} {fault}") for path, fault in faults if fault]
     if place is not None and not sources:
         options.problems.append(problem_at(place, "names no file, so this jail has nothing to read"))
     elif not sources and spec is not None and spec.name not in _READ_NO_LOG:
@@ -131,10 +139,30 @@ def _sources(options: OptionReader, spec: FilterSpec | None, backend: str) -> tu
 def _journal_instead(
     files: JailFiles, options: OptionReader, spec: FilterSpec | None, sources: tuple[SourceSpec, ...], backend: str
 ) -> bool:
-    """Whether to read the journal because none of the jail's files is there."""
+    """Whether to read the journal because none of the jail's files is there, or all are left-overs."""
     if not (files.journal and backend.startswith("auto") and sources and spec and spec.journalmatch):
         return False
-    return options.value(option.SYSTEMD_IF_NOLOGS) and not any_file(sources)
+    if not options.value(option.SYSTEMD_IF_NOLOGS):
+        return False
+    return not any_file(sources) or _is_left_over(files, options.scope.section, sources, spec.journalmatch)
+
+
+def _is_left_over(files: JailFiles, jail: str, sources: Sequence[SourceSpec], matches: Sequence[str]) -> bool:
+    """Whether the files were last written long before the journal: rsyslog was removed, its logs are still there."""
+    written = last_written(sources)
+    if written is None or files.now - written < LEFT_OVER_AFTER:
+        return False
+    entry = files.newest_entry(matches)
+    if entry is None or entry - written < LEFT_OVER_AFTER:
+        return False
+    days = (entry - written) / 86400
+    paths = safe_text(", ".join(source.text for source in sources), 200)
+    logger.warning(
+        "[%s] %s was last written %.0f days before the newest entry of the journal: the journal is read. "
+        "Remove the log, or set systemd_if_nologs = false to read it",
+        jail, paths, days,
+    )  # fmt: skip
+    return True
 
 
 def _numbers(options: OptionReader, jail: Jail) -> Jail:
@@ -171,9 +199,7 @@ def _ignoreip(options: OptionReader) -> tuple[str, ...]:
     place = options.scope.find(option.IGNOREIP.name)
     if place is not None:
         options.problems += [
-            problem_at(place, f"{word!r} is not an address, network, host name or file:/path; it exempts nobody")
-            for word in words
-            if _LIKE_ADDRESS.fullmatch(word) and not prefix_of(word)
+            problem_at(place, f"{word!r} {why}; it exempts nobody") for word in words if (why := misspelt_address(word))
         ]
     return words
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from guardhooks.settings.problems import SettingError, as_problem, did_you_mean
 from guardhooks.settings.sources import has_journal
 from guardhooks.settings.unknown_keys import references, unknown_in_defaults, unknown_in_jail
 from guardhooks.system.config_directories import CONFIG_DIRECTORIES
+from guardhooks.system.journal_entries import newest_entry
 
 DIALECT: Final = "1.1.2"
 """The release of fail2ban whose dialect is spoken; `%(fail2ban_version)s` in configuration files."""
@@ -43,7 +45,12 @@ def find_directory(explicit: Path | None) -> Path:
 
 
 def load(
-    directory: Path, plugin_options: Iterable[OptionTable] | None = None, *, journal: bool | None = None
+    directory: Path,
+    plugin_options: Iterable[OptionTable] | None = None,
+    *,
+    journal: bool | None = None,
+    newest_entry: Callable[[Sequence[str]], float | None] = newest_entry,
+    clock: Callable[[], float] = time.time,
 ) -> Settings:
     """Read everything. An error in one jail affects that jail at most; see `Settings` for where it is reported.
 
@@ -52,9 +59,12 @@ def load(
     :param plugin_options: what the plugins declare (`Plugins.declared_options`); None leaves unchecked what only they
         can know, above all the options in the brackets of actions.
     :param journal: whether this machine keeps a systemd journal; found out if None.
+    :param newest_entry: gives the time of the newest entry of some matches in it, None if there is none.
+    :param clock: tells which logs have not been written for long.
     """
     reader = Reader(PACKAGED)
     files = _jail_files(reader, directory, DeclaredOptions(plugin_options), journal=journal)
+    files = replace(files, newest_entry=newest_entry, now=clock())
     daemon = read_daemon(directory)
     problems = [*daemon.problems]
     jails, broken = _load_jails(files, problems)
@@ -103,7 +113,9 @@ def _jail_files(reader: Reader, directory: Path, declared: DeclaredOptions, *, j
     for key, text in (("fail2ban_version", DIALECT), ("fail2ban_confpath", str(directory.absolute()))):
         defaults[key] = Value(text.replace("%", "%%"), section="DEFAULT", key=key)
     journal = has_journal() if journal is None else journal
-    return JailFiles(config, Library(reader, directory), declared, references(config), journal)
+    return JailFiles(
+        config, Library(reader, directory), declared, references(config), journal, newest_entry, time.time()
+    )
 
 
 def _names(config: MergedConfig) -> list[str]:

@@ -24,7 +24,7 @@ from guardhooks_native.findings import NativeFindings
 from guardhooks_native.needles import scan_spec
 from guardhooks_native.specs import NAMES, JailSpec, Regexes, UnservedError, characters_of, jail_spec
 
-KINDS = ("old", "undated", "latency", "timezone")
+KINDS = ("old", "undated")
 """Kinds of warnings about the age of lines, by their number in the core."""
 
 
@@ -79,7 +79,7 @@ class NativeMatcher:
 
     def feed(self, chunk: Chunk) -> Sequence[Failure]:
         """The failures in these lines, in order; made into objects only where somebody looks at them."""
-        self._filters.received(chunk.received)
+        self._filters.begin(chunk)
         if self._core is None:
             return ()
         times = list(chunk.times) if chunk.times else None
@@ -154,8 +154,11 @@ class _Host:
         who = identify(named, self.jails[jail].jail.usedns)
         return who.id, who.address, who.resolve, who.genuine
 
-    def warn(self, jail: int, kind: int, now: float, seconds: float, line: str) -> None:
-        self.jails[jail].age_rules.warn(KINDS[kind], now, seconds=seconds, line=line)
+    def warn(self, jail: int, kind: int, now: float, line: str) -> None:
+        self.jails[jail].age_rules.warn(KINDS[kind], now, line=line)
+
+    def judge(self, jail: int, time: float, now: float, zoned: bool) -> float | None:
+        return self.jails[jail].age_rules.effective_time(time, now, live=True, zoned=zoned)
 
     def exhausted(self, jail: int, kind: str, index: int, text: str) -> None:
         label = kind if kind == "prefregex" else f"{kind} {index + 1}"

@@ -21,6 +21,8 @@ SAMPLES: Final = next(
     HERE.parent.parent.parent / "shared" / "samples",
 )
 NOW: Final = 1_795_362_015.0  # 2026-11-22 15:40:15 UTC
+CENTURY: Final = 3.2e9
+"""Seconds: the lines of a corpus are of any year, and count."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def default_mode(name: str) -> str:
 def _jail(name: str, options: tuple[tuple[str, str], ...], usedns: str) -> Jail:
     text = ", ".join(f'{key}="{value}"' for key, value in options)
     logtype = dict(options).get("logtype", "file")
-    return Jail(name, filter=load_filter(CONFIG, f"{name}[{text}]", logtype=logtype), usedns=usedns)
+    spec = load_filter(CONFIG, f"{name}[{text}]", logtype=logtype)
+    return Jail(name, filter=spec, usedns=usedns, findtime=CENTURY)
 
 
 def matcher(name: str, options: Mapping[str, str], usedns: str = "no") -> LineMatcher:

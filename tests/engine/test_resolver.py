@@ -134,3 +134,20 @@ def test_the_names_used_longest_ago_are_dropped() -> None:
         resolver.close()
 
     run(scenario)
+
+
+@pytest.mark.parametrize(
+    "text", ["8", "10.1", "256.1.1.1", "1.2.3.4.", "0x7f000001", "host.0x8", "010", "-host", "a b"]
+)
+def test_what_is_no_name_is_never_asked_of_the_resolver(text: str) -> None:
+    names = Names(**{text: ["0.0.0.8"], text.removesuffix("."): ["0.0.0.8"]})
+
+    async def ask() -> tuple[str, ...]:
+        resolver = Resolver(names, clock=lambda: 0.0)
+        try:
+            return await resolver.addresses(text)
+        finally:
+            resolver.close()
+
+    assert asyncio.run(ask()) == ()
+    assert names.asked == []

@@ -133,3 +133,18 @@ def test_helper_lines_of_old_sessions_are_forgotten() -> None:
     assert counts(lines_of("f", "s[1]"), matcher, at=NOW + 301) == []
     assert counts(lines_of("C", "t[2]"), matcher) == []
     assert counts(lines_of("f", "t[2]"), matcher, at=NOW + 299) == [2]
+
+
+def test_the_next_client_of_a_long_lived_daemon_does_not_pay_for_the_users_of_those_before() -> None:
+    """Whoever tries two users fails; not whoever comes after two others, who tried one each."""
+    matcher = FilterMatcher([Jail("j", SPEC, maxmatches=20)])
+    first, second, third = (f"s[468]: connect 192.0.2.{number}" for number in (6, 8, 9))
+    assert counts([first, "s[468]: try bob", second, "s[468]: try alice", third, third], matcher) == []
+    assert len(counts(["s[468]: try bob", "s[468]: try alice"], matcher)) == 1
+
+
+def test_a_failure_counts_against_the_client_that_came_last_whatever_the_kind_of_its_address() -> None:
+    matcher = FilterMatcher([Jail("j", SPEC)])
+    lines = ["s[468]: connect 192.0.2.6", "s[468]: connect 2001:db8::1", "s[468]: fail"]
+    (failure,) = matcher.feed(Chunk("".join(f"{line}\n" for line in lines).encode(), "log", NOW))
+    assert failure.id == "2001:db8::1"

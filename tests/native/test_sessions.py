@@ -143,12 +143,22 @@ def test_sessions_at_random(seed: int) -> None:
 
 def test_warnings_are_those_of_the_plain_matcher() -> None:
     pair = Pair([Jail("app", SESSIONS, findtime=60.0)], prefilter=True)
-    stamp = time.strftime("%b %d %H:%M:%S", time.localtime(NOW - 4000))
-    line = f"{stamp} srv app[1]: bad password for root from 192.0.2.1"
-    pair.feed(block([line], NOW), warnings=True)
-    pair.feed(block([line], NOW, live=False), warnings=True)
+    for age in (4500, 4000, 30 * 3600, -300, -40 * 3600):  # an error of the zone, old, too old, ahead, too far ahead
+        stamp = time.strftime("%b %d %H:%M:%S", time.localtime(NOW - age))
+        line = f"{stamp} srv app[1]: bad password for root from 192.0.2.1"
+        pair.feed(block([line], NOW), warnings=True)
+        pair.feed(block([line], NOW, live=False), warnings=True)
     pair.feed(block(["srv app[1]: bad password for root from 192.0.2.1"], NOW + 100_000), warnings=True)
-    assert len(pair.found) == 2
+    assert len(pair.found) == 4
+
+
+def test_one_process_serves_clients_one_after_the_other() -> None:
+    pair = Pair([Jail("app", SESSIONS)], prefilter=True)
+    stamp = time.strftime("%b %d %H:%M:%S", time.localtime(NOW))
+    source = random.Random(11)
+    words = (*(f"connect from {address}" for address in ("192.0.2.1", "2001:db8::1", "192.0.2.2")), "user x", "user y")
+    for _ in range(50):
+        pair.feed(block([f"{stamp} srv app[1]: {source.choice((*words, 'closed'))}" for _ in range(20)], NOW))
 
 
 def test_more_sessions_than_are_kept() -> None:

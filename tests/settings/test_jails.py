@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,29 @@ def test_a_wrong_value_degrades_its_jail(  # noqa: PLR0917 -- the table's column
 
 
 @pytest.mark.parametrize(
+    ("word", "remedy"),
+    [
+        ("10.1.1.0/33", "a prefix length is at most 32"),
+        ("2001:db8::/129", "a prefix length is at most 128"),
+        ("192.0.2.1/0", "it would mean everybody; write 192.0.2.1, or 0.0.0.0/0 if everybody is meant"),
+        ("192.168.1.*", "write 192.168.1.0/24"),
+        ("10.*.*.*", "write 10.0.0.0/8"),
+        ("10.0.0.1-10.0.0.9", "write 10.0.0.1 10.0.0.2/31 10.0.0.4/30 10.0.0.8/31"),
+        ("256.1.1.1", "it exempts nobody"),
+    ],
+)
+def test_a_word_of_ignoreip_that_spares_nobody_is_an_error_at_its_line(write: Write, word: str, remedy: str) -> None:
+    directory = write(
+        {"jail.local": f"[j]\nenabled = true\nfilter = f\naction = a\nlogpath = /x\nignoreip = ::1 {word}\n"}
+    )
+    [found] = load(directory).jails
+    [problem] = found.problems
+    assert (problem.file, problem.line, problem.key) == (f"{directory}/jail.local", 6, "ignoreip")
+    assert repr(word) in problem.message
+    assert remedy in problem.message
+
+
+@pytest.mark.parametrize(
     ("line", "says"),
     [
         ("filter = g", "no filter 'g'"),
@@ -199,6 +223,28 @@ def test_auto_takes_the_journal_only_where_no_file_is_there(write: Write) -> Non
     assert jail(load(there, journal=True)).sources[0].kind == "file"
 
 
+def test_auto_takes_the_journal_where_the_log_is_left_over_from_a_syslog_that_was_removed(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    filter_text = "[Definition]\nfailregex = ^bad <HOST>\njournalmatch = _A=1\n"
+    directory = write({"filter.d/f.conf": filter_text})
+    log = directory / "auth.log"
+    log.touch()
+    os.utime(log, (1e9, 1e9))
+    write(local(f"logpath = {log}"))
+
+    def kind(days: float, newest: float | None) -> str:
+        now = 1e9 + days * 86400
+        found = load(directory, journal=True, newest_entry=lambda matches: newest, clock=lambda: now)
+        return jail(found).sources[0].kind
+
+    assert kind(40, 1e9 + 39 * 86400) == "journal"
+    assert "was last written 39 days before the newest entry of the journal" in caplog.text
+    assert kind(40, 1e9 + 3600) == "file"  # both are quiet
+    assert kind(40, None) == "file"
+    assert kind(0.5, 1e9 + 43200) == "file"
+
+
 def test_a_jail_may_say_what_its_filter_says(write: Write) -> None:
     filter_ = "[Definition]\nfailregex = ^f <HOST>\nignoreregex = ^i\ndatepattern = ^%%Y\nusedns = no\n_own = 1\n"
     lines = (
@@ -285,3 +331,12 @@ def test_a_jail_for_bans_by_hand_needs_neither_filter_nor_log(write: Write) -> N
     )
     (jail,) = load(directory).jails
     assert (jail.problems, jail.sources, jail.filter) == ((), (), None)
+
+
+@pytest.mark.parametrize(("path", "says"), [("var/log/x.log", "relative path"), ("/var/log", "such as /var/log/*.log")])
+def test_a_logpath_that_cannot_be_right_is_told_at_its_line(write: Write, path: str, says: str) -> None:
+    directory = write({"jail.local": f"[j]\nenabled = true\nfilter = f\naction = a\nlogpath = {path}\n"})
+    [found] = load(directory).jails
+    [problem] = found.problems
+    assert (problem.line, problem.key) == (5, "logpath")
+    assert says in problem.message

@@ -12,6 +12,8 @@ from guardhooks.filters.dates.language import DAYS, MONTHS
 from guardhooks.filters.dates.zones import Calendar, parse_zone
 
 _DAY: Final = 86400.0
+_FOLD_SLACK: Final = 60.0
+"""Seconds that a repeated time may be in the future: clocks differ."""
 _ONE_DAY: Final = timedelta(days=1)
 
 Fields = Mapping[str, str]
@@ -46,6 +48,23 @@ def _epoch(text: str) -> float:
 
 def _civil(fields: Fields, calendar: Calendar, now: float) -> Resolved:
     clock = (_hour(fields), int(fields.get("M", 0)), int(fields.get("S", 0)))
+    found = _first(fields, clock, calendar, now)
+    if not calendar.repeated or found.time is None:
+        return found
+    second = calendar.repeated.get(found.time - clock[2])
+    return found if second is None else _latest(found, second - found.time + clock[2], now)
+
+
+def _latest(found: Resolved, later: float, now: float) -> Resolved:
+    """Of two times that a date means when clocks go back, the latest that is not in the future."""
+    assert found.time is not None
+    turn = found.time + later - _FOLD_SLACK
+    if now < turn:
+        return Resolved(found.time, found.since, min(found.until, turn))
+    return Resolved(found.time + later, max(found.since, turn), found.until)
+
+
+def _first(fields: Fields, clock: tuple[int, int, int], calendar: Calendar, now: float) -> Resolved:
     today, dawn, midnight = calendar.day(now)
     year, month, day = _calendar(fields, today)
     if year is not None and (month is not None or day is not None):

@@ -46,13 +46,18 @@ _SECONDS: Final = _read_names(_NAMES)
 
 
 class Calendar:
-    """Converts a date to an epoch time: `zone` (None: this machine's), `shift` seconds ahead of it."""
+    """Converts a date to an epoch time: `zone` (None: this machine's), `shift` seconds ahead of it.
+
+    A time that occurs twice, as clocks go back, is the first of the two.
+    """
 
     def __init__(self, zone: tzinfo | None = None, shift: int = 0) -> None:
         self._zone: Final = zone
         self._shift: Final = shift
         self._day = (date.min, math.inf, -math.inf)
         self._minutes: dict[tuple[date, int, int], float] = {}
+        self.repeated: Final[dict[float, float]] = {}
+        """Of the minutes given so far that occur twice as clocks go back: the first and the second occurrence."""
 
     def epoch(self, day: date, hour: int = 0, minute: int = 0, second: int = 0) -> float:
         """Seconds since 1970-01-01 UTC; a leap second is the first of the next minute.
@@ -63,8 +68,12 @@ class Calendar:
         if found is None:
             moment = datetime(day.year, day.month, day.day, hour, minute, tzinfo=self._zone)
             found = moment.timestamp() - self._shift
+            second_time = moment.replace(fold=1).timestamp() - self._shift
             if len(self._minutes) >= _CACHED_MINUTES:
                 self._minutes.clear()
+                self.repeated.clear()
+            if second_time > found:  # It is less for a time that clocks going forward skip.
+                self.repeated[found] = second_time
             self._minutes[day, hour, minute] = found
         return found + second
 

@@ -14,6 +14,7 @@ import pytest
 from guardhooks import Failure, Ignore, Jail
 from guardhooks_core.decisions import ignore
 from guardhooks_core.decisions.ignore.command import ignores, substituted, tag_values
+from guardhooks_core.decisions.ignore.lists import IgnoreList
 
 
 class Plugin:
@@ -55,7 +56,6 @@ def plugin() -> Iterator[Plugin]:
         ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
         ("192.0.2.77/24", "192.0.2.1", "192.0.3.1"),
         ("172.16.0.0/255.240.0.0", "172.31.255.255", "172.32.0.0"),
-        ("192.0.2.1/33", "192.0.2.1", "192.0.2.2"),
         ("0.0.0.0/0", "8.8.8.8", "2001:db8::1"),
         ("[2001:DB8::1]", "2001:db8::1", "2001:db8::2"),
         ("2001:db8::/ffff:ffff::", "2001:db8:ffff::1", "2001:db9::1"),
@@ -188,3 +188,24 @@ def test_failures_of_the_jails_before_a_reload_are_still_judged(plugin: Plugin) 
     guard.jails = {"j": replace(old)}
     ignore.on_start(guard)
     assert ignore.on_failure(old, Failure("j", "192.0.2.1", 1.0, "192.0.2.1")) == Ignore("ignoreip 192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    "word", ["192.0.2.1/33", "192.0.2.1/0", "8", "10.1", "256.1.1.1", "192.0.2.*", "192.0.2.1-192.0.2.9"]
+)
+def test_a_word_that_is_no_address_and_no_name_spares_nobody_and_is_never_looked_up(plugin: Plugin, word: str) -> None:
+    plugin.start(ignoreip=(word,))
+    assert [plugin.ask(id) for id in ("192.0.2.1", "0.0.0.8", "10.0.0.1")] == ["", "", ""]
+    assert IgnoreList((word,), lambda: 0.0).names() == []
+
+
+def test_a_list_in_a_file_says_which_of_its_words_spare_nobody(
+    plugin: Plugin, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = tmp_path / "friends"
+    listed.write_text("# ours: 10.1.1.0/33\n192.0.2.1\n198.51.100.7 192.168.1.*\n")
+    plugin.start(ignoreip=(f"file:{listed}",))
+    [message] = [record.getMessage() for record in caplog.records]
+    assert message.startswith(f"{listed}:3: '192.168.1.*' is not an address, network, host name or file:/path")
+    assert message.endswith("write 192.168.1.0/24; it exempts nobody")
+    assert plugin.ask("198.51.100.7") == f"ignoreip file:{listed}"

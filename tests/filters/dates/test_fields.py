@@ -187,3 +187,28 @@ def test_directives_agree_with_strftime(moment: datetime, directive: tuple[str, 
     found = DateDetector([pattern], timezone="UTC").find(text, NOW)
     assert found is not None
     assert found.time == moment.timestamp() // resolution.total_seconds() * resolution.total_seconds()
+
+
+TURN = 1792890000.0  # 2026-10-25 01:00:00 UTC: in Berlin 03:00 becomes 02:00
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line"), [(r"%Y-%m-%d %H:%M:%S", "2026-10-25 02:18:07"), (r"%b %d %H:%M:%S", "Oct 25 02:18:07")]
+)
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (TURN - 2400, TURN - 2513),
+        (TURN + 1200, TURN + 1087),
+        (TURN + 7200, TURN + 1087),
+        (TURN - 3600 + 1090, TURN - 2513),
+    ],
+)
+def test_in_the_hour_after_clocks_go_back_a_date_is_the_latest_that_has_been(
+    pattern: str, line: str, now: float, expected: float
+) -> None:
+    detector = DateDetector([pattern], default_zone=BERLIN)
+    for moment in (now, TURN - 2400, now):  # an earlier reading must not be remembered for longer than it holds
+        found = detector.find(line, moment)
+        assert found is not None
+    assert found.time == expected

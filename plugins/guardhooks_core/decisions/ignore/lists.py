@@ -6,10 +6,11 @@ import logging
 import re
 import socket
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from guardhooks import PrefixList, PrefixMap, canonical, prefix_of, safe_text
+from guardhooks import PrefixList, PrefixMap, canonical, is_host_name, misspelt_address, prefix_of, safe_text
 from guardhooks_core.decisions.ignore.background import Background
 
 _NAME_AGE: Final = 300.0
@@ -21,9 +22,10 @@ _FILE_RETRY: Final = 60.0
 _FILE_SIZE: Final = 16 * 1024 * 1024
 """Bytes of the largest list."""
 _FILE: Final = re.compile(r"file:(?:/{0,2}(?=/(?!/|.{1,2}/))|/{0,2})(.*)", re.DOTALL)
+_MISSPELT_TOLD: Final = 10
+"""Words of a list that are reported at most."""
 _COMMENT: Final = re.compile(r"(?:^|(?<=\s))[#;].*", re.MULTILINE)
 _SEPARATOR: Final = re.compile(r"[\s,]+")
-_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?", re.ASCII)
 
 logger = logging.getLogger("guardhooks.ignore")
 
@@ -43,7 +45,7 @@ class Words:
             if "/" in prefix:
                 self._prefixes.add(prefix, word)
             self._literal[prefix or word] = word
-            if not prefix and _NAME.fullmatch(word):
+            if not prefix and is_host_name(word):
                 self.names.append(Background(word, _lookup(word), frozenset(), age=_NAME_AGE, clock=clock))
 
     def hit(self, id: str) -> str:
@@ -106,7 +108,19 @@ class FileList:
             logger.warning("ignoreip file:%s: %s; retrying in a minute", safe_text(str(self._path)), error)
             return
         self._stamp = stamp
-        self.words = Words(filter(None, _SEPARATOR.split(_COMMENT.sub("", text))), self._clock)
+        text = _COMMENT.sub("", text)
+        self._warn_of_misspelt(text)
+        self.words = Words(filter(None, _SEPARATOR.split(text)), self._clock)
+
+    def _warn_of_misspelt(self, text: str) -> None:
+        faults = (
+            (number, word, why)
+            for number, line in enumerate(text.splitlines(), 1)
+            for word in filter(None, _SEPARATOR.split(line))
+            if (why := misspelt_address(word))
+        )
+        for number, word, why in islice(faults, _MISSPELT_TOLD):
+            logger.error("%s:%d: %s %s; it exempts nobody", self._path, number, safe_text(repr(word), 80), why)
 
 
 class IgnoreList:

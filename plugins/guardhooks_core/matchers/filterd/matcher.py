@@ -50,7 +50,7 @@ class FilterMatcher:
     def feed(self, chunk: Chunk) -> Iterator[Failure]:
         """The failures in these lines, in order."""
         now = chunk.received
-        self._filters.received(now)
+        self._filters.begin(chunk)
         live = chunk.live
         data = chunk.data if chunk.data.endswith(b"\n") else chunk.data + b"\n"
         number = counted = 0

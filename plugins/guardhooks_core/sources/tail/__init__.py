@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from guardhooks import (
@@ -29,6 +30,10 @@ LINELIMIT: Final = Option(
 )
 
 
+_FOREIGN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+"""`exec:…`, `tcp:…`: meant for another plugin, which would have been asked first; paths that begin so are relative."""
+
+
 @hookimpl
 def declare_options() -> list[OptionTable]:
     """See the contract."""
@@ -47,6 +52,11 @@ def log_source(jail: Jail, spec: SourceSpec) -> LogSource | None:
         return None
     if not text or "\0" in text:
         raise ConfigError(f"[{jail.name}] logpath: {safe_text(spec.text)!r} is not a path; name a log file or a glob")
+    if _FOREIGN.match(text):
+        raise ConfigError(
+            f"[{jail.name}] logpath: no plugin reads {safe_text(text, 200)}; write the absolute path of a log file, "
+            "or install the plugin for it"
+        )
     start = spec.start.strip().lower()
     if start not in {"head", "tail"}:
         raise ConfigError(

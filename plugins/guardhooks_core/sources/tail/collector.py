@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from guardhooks import Chunk, Position, StartAt, safe_text
+from guardhooks_core.sources.tail.absence import why_absent
 from guardhooks_core.sources.tail.bisect_by_date import offset_since
 from guardhooks_core.sources.tail.cursor import FileCursor, load
 from guardhooks_core.sources.tail.follower import GRACE, Follower
 from guardhooks_core.sources.tail.paths import Scan, has_magic, scan, without_rotations
 from guardhooks_core.sources.tail.polling import PollingReason
-from guardhooks_core.sources.tail.reader import LINE_LIMIT, LineReader, identity
+from guardhooks_core.sources.tail.reader import LINE_LIMIT, TAIL_BYTES, LineReader, identity
+from guardhooks_core.sources.tail.rewritten import TimeOf
 from guardhooks_core.sources.tail.watch import Watcher
 
 logger = logging.getLogger("guardhooks.tail")
@@ -69,6 +71,11 @@ class Collector:
         self._touched_lock = threading.Lock()
         self._touched: set[str] = set()
         self._ready: dict[Follower, None] = {}
+        self.absent = ""
+        """Why there is no file, where the source is a single path and there is none."""
+        self.unread = 0
+        """Bytes that were there and not read at the end of the last `collect`."""
+        self._time_of: TimeOf = lambda _: None
         self._failures: dict[str, str] = {}
         self.polling = PollingReason("configured by the backend" if options.polling else "")
 
@@ -92,6 +99,7 @@ class Collector:
     def start(self, start: StartAt) -> None:
         """Open the existing files, at their saved positions or at what is newer than `start.since`."""
         with self._lock:
+            self._time_of = start.time_of
             saved = self._load(start.positions)
             begin = self._beginning(start, saved)
             paths = self._find_paths({*saved})
@@ -142,6 +150,7 @@ class Collector:
                 chunks.append(chunk)
                 budget -= len(chunk.data)
                 self._ready[follower] = None
+            self.unread = sum(follower.unread for follower in self.followers.values())
             if sweep:
                 self.polling.swept()
             return chunks
@@ -180,6 +189,17 @@ class Collector:
 
         return begin
 
+    def _begin_copy(self, reader: LineReader) -> None:
+        """Begin a file that has just appeared: at its start, or behind what was read of the file that it copies."""
+        for other in [reader for follower in self.followers.values() for reader in follower.readers]:
+            if (
+                len(other.tail) == TAIL_BYTES
+                and other.identity != reader.identity
+                and FileCursor.of(other).fits(reader)
+            ):
+                reader.seek(other.position)
+                return
+
     def _find_paths(self, bases: set[str]) -> list[str]:
         """Scan until all relevant directories are watched; returns the paths to follow."""
         for _ in range(16):  # Each round may find one more level of directories that were just created.
@@ -187,6 +207,7 @@ class Collector:
             if self._options.polling or not self._watch():
                 break
         if not has_magic(self._pattern):
+            self.absent = "" if os.path.exists(self._pattern) else why_absent(self._pattern)
             return [self._pattern]
         files = self._scan.files
         return without_rotations(files, {*files, *self.followers, *bases})
@@ -222,7 +243,7 @@ class Collector:
         paths = self._find_paths(set())
         for path in paths:
             if path not in self.followers and not self._is_alias(path):
-                self._new(path, begin=None, live=True)
+                self._new(path, begin=self._begin_copy, live=True)
         if has_magic(self._pattern):
             for path in [path for path in self.followers if path not in paths]:
                 follower = self.followers[path]
@@ -250,7 +271,12 @@ class Collector:
 
     def _new(self, path: str, *, begin: Callable[[LineReader], None] | None, live: bool) -> Follower:
         follower = Follower(
-            path, begin=begin, live=live, line_limit=self._options.line_limit, grace=self._options.grace
+            path,
+            begin=begin,
+            live=live,
+            line_limit=self._options.line_limit,
+            grace=self._options.grace,
+            time_of=self._time_of,
         )
         file = _identity_at(path)
         for other in self.followers.values() if file is not None else ():

@@ -1,4 +1,4 @@
-"""Follows one log by its path through all rotations: what is read next, and the cursor to resume from."""
+"""Follows one log by its path through all rotations and rewrites: what is read next, and the cursor to resume from."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 from guardhooks_core.sources.tail import rotations
 from guardhooks_core.sources.tail.cursor import FileCursor, dump
 from guardhooks_core.sources.tail.reader import LINE_LIMIT, LineReader, TruncatedError, identity, open_regular
+from guardhooks_core.sources.tail.rewritten import Before, TimeOf, skip_known
 
 GRACE: Final = 60.0
 """Seconds that a rotated or deleted file is still read after its last line: writers learn of a rotation late."""
@@ -40,6 +41,7 @@ class Follower:
         live: bool,
         line_limit: int = LINE_LIMIT,
         grace: float = GRACE,
+        time_of: TimeOf = lambda _: None,
     ) -> None:
         self.path = path
         self.live = live
@@ -48,6 +50,8 @@ class Follower:
         self.retired: list[Retired] = []
         self._begin = begin
         self._saved: Sequence[FileCursor] = ()
+        self._before: Before | None = None
+        self._time_of = time_of
         self._line_limit = line_limit
         self._grace = grace
 
@@ -56,6 +60,14 @@ class Follower:
         """All open files, in the order in which they are read."""
         current = [] if self.current is None else [self.current]
         return [*(retired.reader for retired in self.retired), *current]
+
+    @property
+    def unread(self) -> int:
+        """Bytes that are there and were not read."""
+        try:
+            return sum(max(0, reader.stat().st_size - reader.position) for reader in self.readers)
+        except OSError:  # A network file system lost the file; reading it reports that.
+            return 0
 
     def resume(self, saved: Sequence[FileCursor], now: float, elsewhere: Collection[str]) -> list[FileCursor]:
         """Resume at saved cursors; returns those whose files were not found.
@@ -120,7 +132,11 @@ class Follower:
             status = os.stat(self.path)
             if self.current is None or identity(status) != self.current.identity:
                 self._retire(now)
-                self._open(now)
+                self.current = self.release(identity(status))  # It was renamed and has come back.
+                if self.current is None:
+                    self._open(now)
+                else:
+                    self._before = None
             self.failure = ""
         except (FileNotFoundError, NotADirectoryError):
             self.failure = ""
@@ -139,6 +155,8 @@ class Follower:
         self._saved = ()
         if self.retired:
             self._add_generations(self.retired[-1].reader, now)
+            if reader.position == 0:
+                self._before = Before.of(self.retired[-1].reader)
 
     def _retire(self, now: float) -> None:
         if self.current is not None:
@@ -155,6 +173,8 @@ class Follower:
         if self.current is None:
             return b""
         try:
+            if self._before is not None and skip_known(self.current, self._before, self._time_of):
+                self._before = None
             return self.current.read(size)
         except TruncatedError:
             self._restart(self.current, now)
@@ -170,10 +190,12 @@ class Follower:
     def _restart(self, reader: LineReader, now: float) -> None:
         """After copytruncate, unread lines are in the copy, if it is in the same directory and not compressed."""
         copies, _ = rotations.find(self.path, [FileCursor.of(reader)], self._line_limit, ())
+        self._before = Before.truncated(reader)
         for copy in copies:
             if copy.identity == reader.identity:
                 copy.close()
             else:
+                self._before = Before.of(copy)
                 self.retired.append(Retired(copy, now + self._grace))
                 self._add_generations(copy, now)
         reader.seek(0)
@@ -203,5 +225,7 @@ class Follower:
         return any(reader.stat().st_size > 0 for reader in later)
 
     def _drop(self, retired: Retired) -> None:
+        if self.current is None:  # The path may come back with a copy of it.
+            self._before = Before.of(retired.reader)
         retired.reader.close()
         self.retired.remove(retired)

@@ -14,6 +14,8 @@ HEAD_BYTES: Final = 256
 """Bytes from the start of a file that identify it."""
 TAIL_BYTES: Final = 128
 """Bytes before the position that identify a file."""
+RECENT_BYTES: Final = 4096
+"""Bytes before the position that are kept, to recognise their lines where the file is rewritten in place."""
 HOLE: Final = bytes(16)
 """This many NULs at the start of a line are a hole in the file, not text."""
 
@@ -65,8 +67,8 @@ class LineReader:
     """Reads whole lines of one descriptor, which it owns.
 
     `position` is the start of the next line or, while `skipping`, a position in a line whose start was returned.
-    Nothing is buffered between reads. Invariant: `tail` are the bytes before `position`, `head` the first bytes of the
-    file; both were read, so they never change in a log that is only appended to.
+    Nothing is buffered between reads. Invariant: `recent` and `tail` are the bytes before `position`, `head` the first
+    bytes of the file; all were read, so they never change in a log that is only appended to.
     """
 
     def __init__(self, descriptor: int, *, line_limit: int = LINE_LIMIT) -> None:
@@ -76,14 +78,18 @@ class LineReader:
         self.position = 0
         self.skipping = False
         self.head = b""
-        self.tail = b""
+        self.recent = b""
 
     def seek(self, position: int, *, skipping: bool = False) -> None:
         """Continue at `position`, the start of a line (with `skipping`, a position in a line to skip)."""
         self.position = position
         self.skipping = skipping
-        self.tail = self.bytes_before(position, TAIL_BYTES)
+        self.recent = self.bytes_before(position, RECENT_BYTES)
         self.head = self.bytes_at(0, min(position, HEAD_BYTES))
+
+    @property
+    def tail(self) -> bytes:
+        return self.recent[-TAIL_BYTES:]
 
     def stat(self) -> os.stat_result:
         return os.fstat(self._descriptor)
@@ -113,15 +119,16 @@ class LineReader:
         :raises TruncatedError: if the bytes before `position` have changed.
         """
         while True:
-            before = len(self.tail)
+            tail = self.tail
+            before = len(tail)
             wanted = before + max(size, 2 * self._line_limit)
             block = os.pread(self._descriptor, wanted, self.position - before)
-            if block[:before] != self.tail:
+            if block[:before] != tail:
                 raise TruncatedError
             lines, consumed = self._split(block[before:])
             if not consumed:
                 return b""
-            self._advance(block, before + consumed)
+            self._advance(block, before, before + consumed)
             if lines:
                 return lines
 
@@ -132,12 +139,14 @@ class LineReader:
         text = b"" if self.skipping else rest.strip(b"\0")
         return text + b"\n" if text else b""
 
-    def _advance(self, block: bytes, end: int) -> None:
-        self.position += end - len(self.tail)
-        if end <= len(block):
-            self.tail = block[max(0, end - TAIL_BYTES) : end]
-        else:  # A hole was skipped.
-            self.tail = self.bytes_before(self.position, TAIL_BYTES)
+    def _advance(self, block: bytes, start: int, end: int) -> None:
+        self.position += end - start
+        if end > len(block):  # A hole was skipped.
+            self.recent = self.bytes_before(self.position, RECENT_BYTES)
+        elif end >= RECENT_BYTES:
+            self.recent = block[end - RECENT_BYTES : end]
+        else:
+            self.recent = (self.recent + block[start:end])[-RECENT_BYTES:]
         if len(self.head) < HEAD_BYTES:
             self.head = self.bytes_at(0, min(self.position, HEAD_BYTES))
 

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from guardhooks_core.sources.tail.cursor import FileCursor
-from guardhooks_core.sources.tail.reader import HEAD_BYTES, LineReader, identity, open_regular
+from guardhooks_core.sources.tail.reader import HEAD_BYTES, TAIL_BYTES, LineReader, identity, open_regular
+from guardhooks_core.sources.tail.rewritten import position_after
 
 COMPRESSED: Final = (".gz", ".xz", ".bz2", ".zst", ".lz4", ".lzma", ".zip", ".Z")
 _NUMBERS: Final = re.compile(r"(?:[-_.]\d+)+")
@@ -72,10 +73,17 @@ def is_at(file: FileCursor, reader: LineReader) -> bool:
 
 
 def seek_saved(reader: LineReader, saved: Sequence[FileCursor]) -> None:
-    """Seek to the cursor of this file, trying the newest first; without one, the file is new and read from 0."""
+    """Seek to the cursor of this file, trying the newest first; without one, the file is new and read from 0.
+
+    A file that was rewritten goes on behind the lines that were read last, if it still has them.
+    """
     for file in reversed(saved):
         if is_at(file, reader):
             reader.seek(file.position, skipping=file.skipping)
+            return
+    for file in reversed(saved):
+        if file.tail.length == TAIL_BYTES and (end := position_after(reader, file.tail)) >= 0:
+            reader.seek(end)  # It was rewritten, and ends with the same lines.
             return
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Final
 
 from guardhooks import Chunk, SourceStatus, StartAt, safe_text
@@ -100,14 +101,20 @@ class FileSource:
         if failures:
             return self._status("failed", detail, origins)
         if not any(follower.current for follower in followers):
-            nothing = f"{safe_text(self._pattern)} is gone" if origins else f"no file {safe_text(self._pattern)} yet"
+            missing = collector.absent or f"no file {safe_text(self._pattern)} yet"
+            nothing = f"{safe_text(self._pattern)} is gone" if origins else missing
             return self._status("waiting", "; ".join(filter(None, (nothing, detail))), origins)
         if not all(follower.live for follower in followers):
             return self._status("catching up", detail, origins)
         return self._status("polling" if polling else "reading", detail, origins)
 
     def _status(self, state: str, detail: str, origins: tuple[str, ...] = ()) -> SourceStatus:
-        return SourceStatus(self._key, state, detail, origins, label=self._pattern)
+        status = SourceStatus(self._key, state, detail, origins, label=self._pattern)
+        if not origins or self._collector is None:
+            return status
+        current = [one.current for one in list(self._collector.followers.values()) if one.current is not None]
+        position = f"byte {current[0].position}" if len(current) == 1 else ""
+        return replace(status, position=position, unread=self._collector.unread)
 
     async def close(self) -> None:
         """End `chunks` and release watches and descriptors; waits for a running read."""

@@ -37,6 +37,8 @@ pub trait Host {
     fn date(&mut self, detector: usize, line: &[u8], now: f64, uses: u64, last_use: f64) -> Dated;
     fn identify(&mut self, jail: usize, groups: &[(u16, &[u8])]) -> Identity;
     fn warn(&mut self, jail: usize, warning: Warning, now: f64, line: &[u8]);
+    /// When a line counts that is dated `time` and came `now`, more than a minute from it; None: not at all.
+    fn judge(&mut self, jail: usize, time: f64, now: f64, zoned: bool) -> Option<f64>;
     fn exhausted(&mut self, jail: usize, kind: Kind, index: u32, text: &[u8]);
     fn page(&mut self, number: u32) -> Box<[u8; 256]>;
     fn failed(&self) -> bool;
@@ -46,9 +48,6 @@ pub trait Host {
 pub enum Warning {
     Old,
     Undated,
-    /// Seconds from now.
-    Latency(f64),
-    Timezone(f64),
 }
 
 impl Warning {
@@ -56,8 +55,6 @@ impl Warning {
         match self {
             Warning::Old => 0,
             Warning::Undated => 1,
-            Warning::Latency(_) => 2,
-            Warning::Timezone(_) => 3,
         }
     }
 }
@@ -278,10 +275,12 @@ impl Jail {
 
     fn read<H: Host>(&mut self, line: &Line<'_>, rules: &[u32], reading: Reading, shared: &mut Shared, host: &mut H) {
         let (cut, dated, undated) = self.cut(line, reading, shared, host);
-        let Reading { now, live, .. } = reading;
-        let time = self.time(dated, now, live, host);
+        let now = reading.now;
+        let time = self.time(dated, reading, host);
         if time.is_none() && dated.is_some() {
-            self.warn(Warning::Old, now, &[], host);
+            if !reading.live {
+                self.warn(Warning::Old, now, &[], host);
+            }
             return;
         }
         let mut scratch = shared.scratch.pop().unwrap_or_default();
@@ -337,20 +336,18 @@ impl Jail {
     }
 
     /// When a line counts; None: not at all.
-    fn time<H: Host>(&mut self, dated: Option<f64>, now: f64, live: bool, host: &mut H) -> Option<f64> {
+    fn time<H: Host>(&mut self, dated: Option<f64>, reading: Reading, host: &mut H) -> Option<f64> {
+        let Reading { now, live, known, .. } = reading;
         let Some(time) = dated else {
             return self.recent(now).filter(|&time| time != 0.0).or(live.then_some(now));
         };
         if !live {
             return (time >= now - self.spec.findtime).then(|| time.min(now));
         }
-        let late = time - now;
-        if late.abs() <= TOLERANCE {
+        if (time - now).abs() <= TOLERANCE {
             return Some(time.min(now));
         }
-        let fault = if (-3300.0..0.0).contains(&late) { Warning::Latency(late) } else { Warning::Timezone(late) };
-        self.warn(fault, now, &[], host);
-        Some(now)
+        host.judge(self.number, time, now, known.is_some())
     }
 
     fn warn<H: Host>(&mut self, warning: Warning, now: f64, line: &[u8], host: &mut H) {

@@ -240,13 +240,14 @@ mod _core {
         }
 
         fn warn(&mut self, jail: usize, warning: Warning, now: f64, line: &[u8]) {
-            let seconds = match warning {
-                Warning::Latency(seconds) | Warning::Timezone(seconds) => seconds,
-                Warning::Old | Warning::Undated => 0.0,
-            };
             let text = self.lossy(self.py, line);
-            let answer = self.host.call_method1("warn", (jail, warning.number(), now, seconds, text));
+            let answer = self.host.call_method1("warn", (jail, warning.number(), now, text));
             self.kept(answer.map(|_| ()));
+        }
+
+        fn judge(&mut self, jail: usize, time: f64, now: f64, zoned: bool) -> Option<f64> {
+            let answer = self.host.call_method1("judge", (jail, time, now, zoned));
+            self.kept(answer.and_then(|answer| answer.extract::<Option<f64>>()))
         }
 
         fn exhausted(&mut self, jail: usize, kind: Kind, index: u32, text: &[u8]) {

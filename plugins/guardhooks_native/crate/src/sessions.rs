@@ -1,9 +1,11 @@
 //! Sessions: several lines of one connection (`<F-MLFID>`) merged into one failure.
 
+use crate::jail::names;
 use crate::numbers::{Number, numbers};
 use crate::text::Span;
 use std::collections::{HashMap, VecDeque};
 
+const ADDRESSES: [u16; 2] = [names::IP4, names::IP6];
 /// Sessions kept at most; the oldest gives way.
 const LIMIT: usize = 100;
 /// Seconds that a session lives from its first line.
@@ -57,6 +59,13 @@ impl Session {
         let mut users: Vec<&[u8]> = self.users.iter().map(|&span| self.text(span)).collect();
         users.sort_unstable();
         users
+    }
+
+    /// Whether a match names another address: a daemon serves one client after the other under its process number.
+    fn is_of_another(&self, groups: &[(u16, &[u8])]) -> bool {
+        let new = ADDRESSES.map(|name| groups.iter().find(|known| known.0 == name).map(|known| known.1));
+        let old = ADDRESSES.map(|name| self.groups().find(|known| known.0 == name).map(|known| known.1));
+        new != [None; 2] && old != [None; 2] && new != old
     }
 
     fn set(&mut self, name: u16, text: &[u8]) {
@@ -246,6 +255,10 @@ impl Sessions {
         }
         if !(session.nofail || session.gained || session.pending) {
             session.lines.clear();
+        }
+        if session.is_of_another(event.groups) {
+            session.users.clear();
+            session.groups.retain(|&(name, _)| !ADDRESSES.contains(&name));
         }
         for &(name, text) in event.groups {
             session.set(name, text);

@@ -136,6 +136,15 @@ def test_lines_of_a_buffer_make_one_failure() -> None:
         (61, True, NOW),
         (-30, True, NOW),
         (-7200, True, NOW),
+        (300, True, NOW),
+        (601, True, None),
+        (3600, True, NOW),
+        (3630, True, NOW - 30),
+        (4 * 3600 + 450, True, None),
+        (26 * 3600, True, NOW),
+        (27 * 3600, True, None),
+        (259_200, True, None),
+        (-27 * 3600, True, None),
         (599, False, NOW - 599),
         (601, False, None),
     ],
@@ -144,6 +153,28 @@ def test_age_rules(age: float, live: bool, expected: float | None) -> None:
     block = chunk(f"{NOW - age:.0f} bad 192.0.2.1", live=live)
     failures = found(FilterMatcher([jail("bad <HOST>")]), block)
     assert [failure.time for failure in failures] == ([] if expected is None else [expected])
+
+
+def test_old_lines_that_are_appended_stay_old_whatever_their_age(caplog: pytest.LogCaptureFixture) -> None:
+    """Four hours of a backup: some of its lines are a multiple of 15 minutes old, its last line is not."""
+    backup = chunk(*(f"{NOW - age} bad 192.0.2.1" for age in range(6 * 3600, 2 * 3600 + 400, -30)))
+    with caplog.at_level(logging.WARNING, "guardhooks.filterd"):
+        assert found(FilterMatcher([jail("bad <HOST>")]), backup) == []
+    [message] = caplog.messages
+    assert message.startswith("[demo] log: a line is dated -21600 s from now")
+    assert "logtimezone" in message
+
+
+def test_a_wrong_time_zone_is_corrected_and_told_with_file_offset_and_remedy(caplog: pytest.LogCaptureFixture) -> None:
+    block = chunk(*(f"{NOW - 7200 - age} bad 192.0.2.1" for age in (700, 500, 3)), "no date")
+    with caplog.at_level(logging.WARNING, "guardhooks.filterd"):
+        failures = found(FilterMatcher([jail("bad <HOST>")]), block)
+    assert [one.time for one in failures] == [NOW - 500, NOW - 3]
+    assert any("log: a line is dated -7200 s from now" in one and "set logtimezone" in one for one in caplog.messages)
+
+
+def test_a_source_that_knows_its_times_has_no_wrong_time_zone() -> None:
+    assert found(FilterMatcher([jail("^bad <HOST>")]), chunk("bad 192.0.2.1", times=(NOW - 7200,))) == []
 
 
 def test_undated_lines_count_now_or_as_the_last_date_but_not_while_catching_up(

@@ -579,3 +579,35 @@ async def test_polls_if_the_backend_asks_for_it(tail: TailType, log: Path) -> No
         log.rename(f"{log}.1")
         append(log, b"two\n")
         await reader.has(b"one\ntwo\n")
+
+
+# --- what is not there -----------------------------------------------------------------------------------------------
+
+
+def _dangling(log: Path) -> str:
+    log.symlink_to("elsewhere")
+    return str(log)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (_dangling, "it is a link to elsewhere, which does not exist"),
+        (lambda log: f"{log.parent}/none/auth.log", "there is no folder"),
+        (lambda log: f"{log}\\", "check logpath"),
+        (lambda log: append(log, b"") or str(log).replace("auth", "auht"), "did you mean"),
+    ],
+)
+async def test_a_source_that_waits_says_what_is_likely_to_be_wrong(
+    tail: TailType, log: Path, make: Callable[[Path], str], says: str
+) -> None:
+    async with tail(make(log)) as reader:
+        status = reader.source.status()
+        assert status.state == "waiting"
+        assert says in status.detail
+
+
+@pytest.mark.parametrize("text", ["exec:/bin/date", "tcp:514"])
+def test_what_no_plugin_reads_is_an_error_and_no_file_that_is_waited_for(text: str) -> None:
+    with pytest.raises(ConfigError, match="no plugin reads"):
+        log_source(Jail("j"), SourceSpec(text))
