@@ -74,7 +74,8 @@ class FilterSpec:
 
     `failregex`, `ignoreregex` and `datepattern` hold one pattern each, in order; matching tags (`<HOST>`, `<F-USER>`)
     are still in them. `maxlines` is at least 1. `options` are the bracket options it was named with. `places` tells
-    file and line where an option (`failregex`, …) begins, as far as it is written in a file.
+    file and line where an option (`failregex`, …) begins, as far as it is written in a file; so, too, for `filter`,
+    `logtimezone` and `logencoding` of the jail.
     """
 
     name: str

@@ -20,6 +20,7 @@ from guardhooks.settings.jails import build_jail, is_enabled
 from guardhooks.settings.layers import Reader
 from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.model import Settings
+from guardhooks.settings.odd_sections import odd_sections
 from guardhooks.settings.option import OptionTable
 from guardhooks.settings.problems import SettingError, as_problem, did_you_mean
 from guardhooks.settings.sources import has_journal
@@ -138,6 +139,7 @@ def _load_jails(files: JailFiles, problems: list[Problem]) -> tuple[list[Jail], 
             problems.append(error.problem)  # once for all jails, not once for each
             return False
 
+    problems += odd_sections(files.config)
     problems += unknown_in_defaults(files.config, files.referred, files.declared)
     for name in _names(files.config):
         own = by_section.get(name, [])
