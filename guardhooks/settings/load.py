@@ -55,7 +55,7 @@ def load(
     :param journal: whether this machine keeps a systemd journal; found out if None.
     """
     reader = Reader(PACKAGED)
-    files = _jail_files(reader, directory, DeclaredOptions(plugin_options), journal=journal)
+    files = jail_files(reader, directory, DeclaredOptions(plugin_options), journal=journal)
     daemon = read_daemon(directory)
     problems = [*daemon.problems]
     jails, broken = _load_jails(files, problems)
@@ -75,7 +75,7 @@ def load(
 
 def load_jail(directory: Path, name: str) -> Jail:
     """One jail, switched on or not. Raises ConfigError if there is none of that name or it cannot run."""
-    files = _jail_files(Reader(PACKAGED), directory, DeclaredOptions(), journal=None)
+    files = jail_files(Reader(PACKAGED), directory, DeclaredOptions(), journal=None)
     if name not in _names(files.config):
         raise ConfigError(f"{directory}: there is no jail {name!r}{did_you_mean(name, _names(files.config))}")
     return build_jail(files, name, list(_by_section(files.config, []).get(name, [])))
@@ -83,7 +83,7 @@ def load_jail(directory: Path, name: str) -> Jail:
 
 def jail_names(directory: Path) -> list[str]:
     """Names of all jails, switched on or not, in file order. Raises ConfigError."""
-    return _names(_jail_files(Reader(), directory, DeclaredOptions(), journal=False).config)
+    return _names(jail_files(Reader(), directory, DeclaredOptions(), journal=False).config)
 
 
 def load_filter(directory: Path, text: str, *, logtype: str = "file") -> FilterSpec:
@@ -96,7 +96,8 @@ def load_filter(directory: Path, text: str, *, logtype: str = "file") -> FilterS
     return filter_spec(find_filter(Library(Reader(PACKAGED), directory), text.strip(), logtype))
 
 
-def _jail_files(reader: Reader, directory: Path, declared: DeclaredOptions, *, journal: bool | None) -> JailFiles:
+def jail_files(reader: Reader, directory: Path, declared: DeclaredOptions, *, journal: bool | None) -> JailFiles:
+    """What all jails of the directory are built from. :raises ConfigError: when there is no jail file."""
     config = reader.read(directory / "jail")
     if config is None:
         raise ConfigError(f"{directory}: holds neither jail.conf nor jail.local, so there is no jail to run")

@@ -8,7 +8,7 @@ from typing import Final
 from guardhooks.model import Problem
 from guardhooks.settings.ini import Value
 from guardhooks.settings.merged import MergedConfig
-from guardhooks.settings.problems import did_you_mean, problem_at
+from guardhooks.settings.problems import did_you_mean
 
 _SPECIAL: Final = {"default": "DEFAULT", "includes": "INCLUDES"}
 _MAKES_A_JAIL: Final = frozenset({"enabled", "filter", "logpath", "failregex", "action"})
@@ -23,7 +23,8 @@ def odd_sections(config: MergedConfig) -> Iterator[Problem]:
         if meant:
             message = f"section [{name}] is not [{meant}], so what it says reaches no jail; did you mean {meant!r}?"
             place = min(values.values(), key=lambda value: value.line, default=None)
-            yield problem_at(place, message) if place else Problem(message, str(config.files[-1]), section=name)
+            file, line = (place.file, place.line) if place else (str(config.files[-1]), 0)
+            yield Problem(message, file, line)
 
 
 def _meant(name: str, others: list[str], values: Mapping[str, Value]) -> str:
