@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
+import pytest
+
 import guardhooks
 from guardhooks import ConfigFinding, Jail, Severity
 from guardhooks.plugins import Plugins
@@ -143,3 +145,17 @@ def test_a_plugin_adds_findings(small: SmallSite) -> None:
     [finding] = site.findings(APP)
     assert (finding.what, finding.jails) == ("the edge router is not known", ("app",))
     assert finding.place == f"{small.folder}/jail.local:4"
+
+
+@pytest.mark.parametrize("action", ["iptables-multiport", "iptables-rules"])
+def test_a_firewall_program_that_is_missing_is_an_error(
+    small: SmallSite, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may look at the firewall")
+    actions = f"action = {action}[port=ssh]\n"
+    assert not [finding for finding in small.findings(APP + actions) if "cannot work" in finding.what]
+    monkeypatch.setenv("PATH", str(small.folder))
+    [finding] = (finding for finding in small.report().findings if "cannot work" in finding.what)
+    assert "iptables is not installed" in finding.what
+    assert finding.severity is Severity.ERROR

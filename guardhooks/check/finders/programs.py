@@ -20,6 +20,8 @@ _SHELL: Final = frozenset({
     "then", "time", "times", "trap", "true", "type", "ulimit", "umask", "unalias", "unset", "until", "wait", "while",
 })  # fmt: skip
 """Keywords and built-in commands of the shell."""
+_OFF: Final = frozenset({"no", "false", "off", "0"})
+"""`native = no`: the commands of the file run all the same."""
 _LATER: Final = re.compile(r"[<%$`]")
 """What is only known when the command runs."""
 
@@ -29,7 +31,7 @@ def missing_programs(site: Site) -> Iterator[ConfigFinding]:
     served = {name for table in site.tables if table.place == "action" for name in table.names}
     for jail in site.jails.values():
         for action in jail.actions:
-            if action.name in served:
+            if action.name in served and action.get("native").strip().lower() not in _OFF:
                 continue
             for program in dict.fromkeys(_programs(action)):
                 if shutil.which(program) is None:
