@@ -159,3 +159,11 @@ def test_a_firewall_program_that_is_missing_is_an_error(
     [finding] = (finding for finding in small.report().findings if "cannot work" in finding.what)
     assert "iptables is not installed" in finding.what
     assert finding.severity is Severity.ERROR
+
+
+def test_a_regex_of_an_own_filter_that_every_line_pays_for_is_noted(small: SmallSite) -> None:
+    small.write("filter.d/slow.conf", "[Definition]\nfailregex = ^ <HOST> \\d+$\n")
+    [finding] = small.findings(APP.replace("filter = app", "filter = slow"))
+    assert finding.severity is Severity.NOTE
+    assert "is tried on every line" in finding.what
+    assert finding.place == f"{small.folder}/filter.d/slow.conf:2"

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import guardhooks
 from guardhooks import ConfigFinding, Jail, Problem, Severity, safe_text
 from guardhooks_core.matchers.filterd.matcher import FilterMatcher
 
+_PACKAGED: Final = Path(guardhooks.__file__).parent / "config" / "filter.d"
 _TAIL: Final = 64 * 1024
 """Bytes at the end of a log that are looked at."""
 _HALF_HOUR: Final = 1800.0
@@ -24,7 +26,7 @@ def check(jail: Jail) -> list[ConfigFinding]:
     """All findings about one jail with a filter."""
     matcher = FilterMatcher([jail])
     found = [_from_problem(jail, problem) for problem in matcher.problems.get(jail.name, ())]
-    return [*found, *_wrong_zones(jail, matcher)]
+    return [*found, *_wrong_zones(jail, matcher), *_slow(jail, matcher)]
 
 
 def _from_problem(jail: Jail, problem: Problem) -> ConfigFinding:
@@ -39,6 +41,19 @@ def _from_problem(jail: Jail, problem: Problem) -> ConfigFinding:
         file=file,
         line=line,
     )
+
+
+def _slow(jail: Jail, matcher: FilterMatcher) -> Iterator[ConfigFinding]:
+    """A note for each regex that every line pays for, unless it is one of a filter that everybody has."""
+    if jail.filter is None or (_PACKAGED / f"{jail.filter.name}.conf").exists():
+        return
+    for reason in matcher.unfiltered.get(jail.name, ()):
+        yield ConfigFinding(
+            safe_text(reason), Severity.NOTE, why="a busy log costs more time than it needs to",
+            remedy="add a word that each line to be found holds, or do without maxlines",
+            key="maxlines" if reason.startswith("maxlines") else "failregex",
+            file=(place := jail.filter.places.get("failregex", ("", 0)))[0], line=place[1],
+        )  # fmt: skip
 
 
 def _wrong_zones(jail: Jail, matcher: FilterMatcher) -> Iterator[ConfigFinding]:
