@@ -61,6 +61,7 @@ def load(
     jails, broken = _load_jails(files, problems)
     return Settings(
         directory=directory,
+        base=base_of(directory),
         jails=tuple(jails),
         broken=broken,
         problems=tuple(dict.fromkeys(problems)),
@@ -98,7 +99,8 @@ def load_filter(directory: Path, text: str, *, logtype: str = "file") -> FilterS
 
 def jail_files(reader: Reader, directory: Path, declared: DeclaredOptions, *, journal: bool | None) -> JailFiles:
     """What all jails of the directory are built from. :raises ConfigError: when there is no jail file."""
-    config = reader.read(directory / "jail")
+    base = base_of(directory)
+    config = reader.read_over(base / "jail", directory / "jail") if base else reader.read(directory / "jail")
     if config is None:
         raise ConfigError(f"{directory}: holds neither jail.conf nor jail.local, so there is no jail to run")
     defaults = config.sections.setdefault("DEFAULT", {})
@@ -106,6 +108,12 @@ def jail_files(reader: Reader, directory: Path, declared: DeclaredOptions, *, jo
         defaults[key] = Value(text.replace("%", "%%"), section="DEFAULT", key=key)
     journal = has_journal() if journal is None else journal
     return JailFiles(config, Library(reader, directory), declared, references(config), journal)
+
+
+def base_of(directory: Path) -> Path | None:
+    """The directory whose `jail.conf` is the base of a `jail.local` that has none of its own; None where it has one."""
+    lacks_base = (directory / "jail.local").is_file() and not (directory / "jail.conf").exists()
+    return PACKAGED if lacks_base else None
 
 
 def _names(config: MergedConfig) -> list[str]:

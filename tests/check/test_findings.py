@@ -167,3 +167,11 @@ def test_a_regex_of_an_own_filter_that_every_line_pays_for_is_noted(small: Small
     assert finding.severity is Severity.NOTE
     assert "is tried on every line" in finding.what
     assert finding.place == f"{small.folder}/filter.d/slow.conf:2"
+
+
+def test_a_jail_local_without_a_jail_conf_is_told_its_base(small: SmallSite) -> None:
+    (small.folder / "jail.conf").unlink()
+    found = small.findings("[sshd]\nenabled = true\n")
+    [note] = (finding for finding in found if finding.place == f"{small.folder}/jail.local")
+    assert note.severity is Severity.NOTE
+    assert "the packaged one is its base" in note.what

@@ -22,6 +22,12 @@ def loader_problems(site: Site) -> Iterator[ConfigFinding]:
     for jail in site.jails.values():
         for problem in [*jail.problems, *site.plugins.unknown_switches(jail)]:
             yield from_problem(problem, jail.name, why="the jail runs without this")
+    if site.settings.base is not None:
+        yield ConfigFinding(
+            "there is no jail.conf under this jail.local, so the packaged one is its base", Severity.NOTE,
+            why="jails that it enables run, too", remedy="copy jail.conf beside it if another one was meant",
+            file=str(site.settings.directory / "jail.local"),
+        )  # fmt: skip
     if not site.settings.jails and not site.settings.broken:
         yield ConfigFinding(
             "no jail is enabled", Severity.ERROR, why="nothing is guarded",
