@@ -83,6 +83,13 @@ def test_logs_that_are_misspelt_relative_dangling_or_folders_are_told(small: Sma
     assert small.report().findings[-1].nearest == str(small.log)
 
 
+def test_logs_of_which_one_is_enough_are_one_cause_if_all_are_absent(small: SmallSite) -> None:
+    [finding] = small.findings(APP.format(log="/no/auth.log\n  /no/secure"))
+    assert (finding.severity, finding.what) == (Severity.WARNING, "no log file /no/auth.log or /no/secure exists")
+    [note] = small.findings(APP.format(log=f"/no/auth.log\n  {small.log}"))
+    assert note.severity is Severity.NOTE
+
+
 def test_a_log_without_a_line_for_a_month_is_noted(small: SmallSite) -> None:
     small.log.write_text("x\n")
     os.utime(small.log, (NOW - 40 * 86400,) * 2)

@@ -24,32 +24,32 @@ def unusable_logs(site: Site) -> Iterator[ConfigFinding]:
     for jail in site.jails.values():
         paths = [source.text for source in jail.sources if source.kind == "file" and _is_path(source.text)]
         found = {path: sorted(glob.glob(path)) for path in paths}  # noqa: PTH207 -- as `tail` has it
+        absent = [path for path, files in found.items() if not files and path.startswith("/")]
+        if absent:
+            yield _absent(jail, absent, others=any(found.values()))
         for path, files in found.items():
-            yield from _path(site, jail, path, files, others=any(found[each] for each in paths if each != path))
+            yield from _path(site, jail, path, files)
 
 
 def _is_path(text: str) -> bool:
     return "://" not in text and (text.startswith("/") or ":" not in text.partition("/")[0])
 
 
-def _path(site: Site, jail: Jail, path: str, files: list[str], *, others: bool) -> Iterator[ConfigFinding]:
+def _path(site: Site, jail: Jail, path: str, files: list[str]) -> Iterator[ConfigFinding]:
     if not path.startswith("/"):
         yield _finding(jail, f"logpath {path!r} is relative, so no file is found by it", remedy="write the whole path")
-    elif Path(path).is_symlink() and not Path(path).exists():
-        yield _dangling(jail, path)
-    elif not files:
-        near = _nearest(path)
-        yield ConfigFinding(
-            f"no log file {path} exists", Severity.NOTE if others else Severity.WARNING,
-            why="the jail reads its other logs" if others else "the jail finds nothing until it appears",
-            remedy="correct logpath, set backend = systemd, or disable the jail", nearest=near,
-            key="logpath", jails=(jail.name,),
-        )  # fmt: skip
     for file in map(Path, files):
-        if file.exists():
-            yield from _file(site, jail, file)
-        elif str(file) != path:
-            yield _dangling(jail, str(file))
+        yield from _file(site, jail, file) if file.exists() else (_dangling(jail, str(file)),)
+
+
+def _absent(jail: Jail, paths: list[str], *, others: bool) -> ConfigFinding:
+    near = next(filter(None, map(_nearest, paths)), "")
+    return ConfigFinding(
+        f"no log file {' or '.join(paths)} exists", Severity.NOTE if others else Severity.WARNING,
+        why="the jail reads its other logs" if others else "the jail finds nothing until it appears",
+        remedy="correct logpath, set backend = systemd, or disable the jail", nearest=near,
+        key="logpath", jails=(jail.name,),
+    )  # fmt: skip
 
 
 def _dangling(jail: Jail, path: str) -> ConfigFinding:
