@@ -16,12 +16,24 @@ started again if other functions serve `execute_action`. Site hooks (`hooks.d`) 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pluggy
 
-from guardhooks.model import ActionSpec, Ban, Failure, Finding, Ignore, Jail, Op, Outcome, Record, SourceSpec
+from guardhooks.model import (
+    ActionSpec,
+    Ban,
+    ConfigFinding,
+    Failure,
+    Finding,
+    Ignore,
+    Jail,
+    Op,
+    Outcome,
+    Record,
+    SourceSpec,
+)
 from guardhooks.settings.option import OptionTable
 from guardhooks.workers import LineMatcher, LogSource
 
@@ -188,6 +200,21 @@ def diagnose(
     :param action: the action as configured.
     :param bans: with an address the bans in force that cover it, else all desired bans of the jail.
     :param address: the address that is asked about, empty when the action as a whole is.
+    """
+
+
+@hookspec
+def check_jail(jail: Jail, jails: Mapping[str, Jail]) -> Sequence[ConfigFinding] | None:
+    """Called by `guardhooks check` for each jail, before anything runs; `on_start` was never called.
+
+    Return what is wrong with what this plugin does for the jail: options that contradict each other, programs or
+    services that are missing. One cause must be told in the same words for every jail, which is then printed once.
+    Must change nothing; may take a second, not a minute. None: "nothing to say".
+
+    Every plugin is asked.
+
+    :param jail: the jail.
+    :param jails: all jails that are checked, by name.
     """
 
 

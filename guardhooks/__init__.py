@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from guardhooks.model import ActionSpec as ActionSpec
     from guardhooks.model import Ban as Ban
     from guardhooks.model import Chunk as Chunk
+    from guardhooks.model import ConfigFinding as ConfigFinding
     from guardhooks.model import Escalation as Escalation
     from guardhooks.model import Failure as Failure
     from guardhooks.model import FilterSpec as FilterSpec
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from guardhooks.model import Position as Position
     from guardhooks.model import Problem as Problem
     from guardhooks.model import Record as Record
+    from guardhooks.model import Severity as Severity
     from guardhooks.model import SourceSpec as SourceSpec
     from guardhooks.model import Totals as Totals
     from guardhooks.net.addresses import canonical as canonical
@@ -89,9 +91,9 @@ _HOME = {
     "guardhooks.findings": ("Findings", "new_failure"),
     "guardhooks.marker": ("hookimpl", "skip_first_time_offenders"),
     "guardhooks.model": (
-        "NO_FIELDS", "NO_OPTIONS", "PERMANENT", "ActionSpec", "Ban", "Chunk", "Escalation", "Failure", "FilterSpec",
-        "Finding", "Ignore", "Jail", "Level", "Op", "Outcome", "Position", "Problem", "Record", "SourceSpec",
-        "Totals",
+        "NO_FIELDS", "NO_OPTIONS", "PERMANENT", "ActionSpec", "Ban", "Chunk", "ConfigFinding", "Escalation",
+        "Failure", "FilterSpec", "Finding", "Ignore", "Jail", "Level", "Op", "Outcome", "Position", "Problem",
+        "Record", "Severity", "SourceSpec", "Totals",
     ),
     "guardhooks.views": ("GuardView", "LedgerView"),
     "guardhooks.workers": (

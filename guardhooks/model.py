@@ -74,7 +74,8 @@ class FilterSpec:
 
     `failregex`, `ignoreregex` and `datepattern` hold one pattern each, in order; matching tags (`<HOST>`, `<F-USER>`)
     are still in them. `maxlines` is at least 1. `options` are the bracket options it was named with. `places` tells
-    file and line where an option (`failregex`, …) begins, as far as it is written in a file.
+    file and line where an option (`failregex`, …) begins, as far as it is written in a file; so, too, for `filter`,
+    `logtimezone` and `logencoding` of the jail.
     """
 
     name: str
@@ -340,3 +341,43 @@ class Finding:
     level: Level = Level.NOTE
     remedy: str = ""
     blocks: bool | None = None
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+
+class Severity(StrEnum):
+    """How bad a finding of `guardhooks check` is."""
+
+    ERROR = "error"
+    """Something that the configuration asks for does not work."""
+    WARNING = "warning"
+    """It works, but hardly as it was meant."""
+    NOTE = "note"
+    """Worth knowing; does not count as a finding for the exit code."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFinding:
+    """One cause that `guardhooks check` found, before anything runs.
+
+    `what` is a sentence without its full stop and does not name the jail, so that one cause is told once for all
+    `jails` that it touches. `why` says what follows from it, `remedy` what to do, `nearest` the right name where one
+    was mistyped. Without a `file`, the place is that of the option `key` of the jail. Text of others must have passed
+    `safe_text`.
+    """
+
+    what: str
+    severity: Severity = Severity.WARNING
+    why: str = ""
+    remedy: str = ""
+    nearest: str = ""
+    key: str = ""
+    file: str = ""
+    line: int = 0
+    jails: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """`file:line`, as far as it is known."""
+        return f"{self.file}:{self.line}" if self.file and self.line else self.file

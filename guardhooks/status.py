@@ -124,7 +124,8 @@ class JailDetails(JailStatus):
 
 @dataclass(frozen=True, slots=True)
 class GuardStatus:
-    """The whole guard. `config` and `state` are its folders, `started` is seconds since the epoch.
+    """The whole guard. `config` and `state` are its folders, `started` and `configured`, when the
+    configuration was last read, are seconds since the epoch.
 
     `problems` belong to no single jail; `mended_by_reload` says that fixing the configuration and a reload help.
     """
@@ -138,6 +139,7 @@ class GuardStatus:
     jails: tuple[JailStatus, ...] = ()
     problems: tuple[str, ...] = ()
     mended_by_reload: bool = False
+    configured: float = 0.0
 
 
 def to_dict(value: Any) -> Any:  # noqa: ANN401 -- JSON-able values of any kind

@@ -57,4 +57,5 @@ def test_the_names_of_the_json_stay() -> None:
     ]  # fmt: skip
     assert list(to_dict(GUARD)) == [
         "version", "pid", "config", "started", "state", "observing", "jails", "problems", "mended_by_reload",
+        "configured",
     ]  # fmt: skip

@@ -23,6 +23,8 @@ _COMMANDS: Final = {
     "reload": "daemon",
     "stop": "daemon",
     "ping": "status",
+    "check": "check",
+    "config": "config",
     "plugins": "status",
     "test": "test",
     "version": "status",

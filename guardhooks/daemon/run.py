@@ -57,6 +57,8 @@ def run(options: RunOptions) -> None:
 
 
 def _say_what_is_wrong(settings: Settings) -> None:
+    if settings.base is not None:
+        logger.info("%s has no jail.conf: its jail.local changes the packaged one", settings.directory)
     for problem in settings.problems:
         logger.log(logging.ERROR if problem.fatal else logging.WARNING, "%s", safe_text(str(problem)))
     for jail in settings.jails:

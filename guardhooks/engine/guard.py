@@ -74,6 +74,7 @@ class Guard:
         self.observing = observe
         self.ledger_file = ledger_file
         self.started = 0.0
+        self.configured = 0.0
         self.clock = clock
         history_age = self.configuration.history_age
         self.ledger = ledger or Ledger.open(ledger_file, clock=clock, history_age=history_age)
@@ -123,7 +124,7 @@ class Guard:
 
     async def start(self) -> None:
         """Put in force what the ledger holds, then read the sources."""
-        self.started = self.clock()
+        self.started = self.configured = self.clock()
         self._loop = asyncio.get_running_loop()
         await self.ban_guard.open()
         self.plugins.on_start(self)
@@ -167,6 +168,7 @@ class Guard:
         as it was, and says so.
         """
         with self.configuration.replaced(settings, plugins) as former:
+            self.configured = self.clock()
             self.ledger.remember(self.configuration.history_age)
             if settings.reconcile != former.settings.reconcile:
                 self.enforcer.apply_interval()
@@ -365,6 +367,7 @@ class Guard:
         """State of the whole guard."""
         return self._status.guard(
             started=self.started,
+            configured=self.configured,
             observing=self.observing,
             ledger_file=self.ledger_file,
             state_problem=self.state_problem,

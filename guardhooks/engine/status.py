@@ -46,7 +46,9 @@ class StatusBuilder:
         self._ledger, self._enforcer, self._sources, self._clock = ledger, enforcer, sources, clock
         self._leaks = leaks
 
-    def guard(self, *, started: float, observing: bool, ledger_file: Path | None, state_problem: str) -> GuardStatus:
+    def guard(
+        self, *, started: float, configured: float, observing: bool, ledger_file: Path | None, state_problem: str
+    ) -> GuardStatus:
         """All jails, and what is wrong with none of them in particular."""
         settings, plugins, jails = self._configuration.settings, self._configuration.plugins, self._configuration.jails
         broken = [
@@ -54,17 +56,18 @@ class StatusBuilder:
             for name, why in settings.broken.items()
             if name not in jails
         ]
-        configured = [*map(str, settings.problems), *map(str, plugins.problems)]
+        reported = [*map(str, settings.problems), *map(str, plugins.problems)]
         return GuardStatus(
             version=guardhooks.__version__,
             pid=os.getpid(),
             config=str(settings.directory),
             state=str(ledger_file.parent) if ledger_file else None,
             started=started,
+            configured=configured,
             observing=observing,
             jails=(*(self._jail(jail) for jail in jails.values()), *broken),
-            problems=(*configured, *self._ledger.notes, *filter(None, [state_problem])),
-            mended_by_reload=bool(configured),
+            problems=(*reported, *self._ledger.notes, *filter(None, [state_problem])),
+            mended_by_reload=bool(reported),
         )
 
     def jail_with_bans(self, jail: Jail) -> JailDetails:

@@ -9,6 +9,7 @@ from typing import Final
 
 from guardhooks.errors import ConfigError
 from guardhooks.filters.dates import DateDetector
+from guardhooks.filters.dates.zones import configured_zone
 from guardhooks.filters.decoding import Decoder
 from guardhooks.filters.jail_matcher import JailMatcher
 from guardhooks.filters.timestamps import SharedDetector
@@ -52,8 +53,10 @@ class CompiledFilters:
     def _add(self, jail: Jail) -> None:
         problems = self._problems[jail.name]
         decoder = self._decoder(jail)
-        key = "datepattern"
+        key = "logtimezone"
         try:
+            configured_zone(jail.logtimezone, None)
+            key = "datepattern"
             detector = self._detector(jail)
             key = "prefregex"
             jail_matcher = JailMatcher(jail, detector, problems.append)

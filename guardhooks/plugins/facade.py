@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from guardhooks.model import (
     ActionSpec,
     Ban,
     Chunk,
+    ConfigFinding,
     Failure,
     Finding,
     Ignore,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 _HOOKS: Final = (
     "on_start", "log_source", "line_matcher", "on_failure", "decide_ban", "refuse_ban", "execute_action", "on_ban",
-    "on_unban", "diagnose", "on_stop", "add_commands", "add_requests",
+    "on_unban", "diagnose", "check_jail", "on_stop", "add_commands", "add_requests",
 )  # fmt: skip
 
 logger = logging.getLogger("guardhooks.plugins")
@@ -232,6 +233,17 @@ class Plugins:
         """What the first plugin that handles the action finds; None if none does. A fault is a finding."""
         call = Call("diagnose", jail.name, (guard, jail, action, tuple(bans), address), list)
         return await self._action_calls.diagnose(self._chain("diagnose", jail), call, executor)
+
+    def check_jail(self, jail: Jail, jails: Mapping[str, Jail]) -> list[ConfigFinding]:
+        """What plugins find wrong with a jail. What one returns that is no `ConfigFinding` is a fault of the plugin."""
+        call = Call("check_jail", jail.name, (jail, jails), Sequence)
+        findings: list[ConfigFinding] = []
+        for implementation in self._chain("check_jail", jail):
+            answer: Sequence[object] = self._call(implementation, call) or ()
+            findings += (each for each in answer if isinstance(each, ConfigFinding))
+            for wrong in (each for each in answer if not isinstance(each, ConfigFinding)):
+                self._fault(implementation.plugin, call, wrong_type(wrong, ConfigFinding))
+        return findings
 
     def on_ban(self, jail: Jail, ban: Ban) -> None:
         self._call_all("on_ban", jail, (jail, ban))

@@ -3,12 +3,16 @@
 from guardhooks.settings import option_types
 from guardhooks.settings.brackets import parse_brackets
 from guardhooks.settings.daemon import read_daemon
+from guardhooks.settings.effective import EffectiveSection, effective_daemon, effective_jails
 from guardhooks.settings.load import find_directory, jail_names, load, load_filter, load_jail
 from guardhooks.settings.model import Settings
 from guardhooks.settings.times import parse_duration
 
 __all__ = [
+    "EffectiveSection",
     "Settings",
+    "effective_daemon",
+    "effective_jails",
     "find_directory",
     "jail_names",
     "load",

@@ -13,10 +13,12 @@ from guardhooks.net.names import misspelt_address
 from guardhooks.settings import jail_options as option
 from guardhooks.settings.actions import build_actions
 from guardhooks.settings.filters import Filter, Known, filter_spec, find_filter
+from guardhooks.settings.ini import Value
 from guardhooks.settings.interpolation import Scope
 from guardhooks.settings.jail_files import JailFiles
+from guardhooks.settings.missing_rules import missing_rules
 from guardhooks.settings.option import Option
-from guardhooks.settings.problems import SettingError, as_problem, did_you_mean, problem_at
+from guardhooks.settings.problems import SettingError, as_problem, problem_at
 from guardhooks.settings.reader import OptionReader
 from guardhooks.settings.sources import (
     LEFT_OVER_AFTER,
@@ -27,7 +29,7 @@ from guardhooks.settings.sources import (
     path_fault,
 )
 from guardhooks.settings.unknown_brackets import unknown_options
-from guardhooks.settings.unknown_keys import unknown_in_jail
+from guardhooks.settings.unknown_keys import unknown_in_filter_file, unknown_in_jail
 from guardhooks.text import safe_text
 
 T = TypeVar("T")
@@ -36,6 +38,9 @@ logger = logging.getLogger("guardhooks.config")
 
 _READ_NO_LOG: Final = frozenset({"recidive"})
 """Filters of jails that make sense without a log: the ledger is looked at instead."""
+
+_PLACED: Final = (option.FILTER.name, option.LOGTIMEZONE.name, option.LOGENCODING.name)
+"""Options of the jail that a matcher may find fault with."""
 
 
 def is_enabled(files: JailFiles, name: str) -> bool:
@@ -65,6 +70,7 @@ def build_jail(files: JailFiles, name: str, problems: list[Problem]) -> Jail:
         problems.append(Problem("no filter is set, so nothing can be found in its logs", section=name, key="filter"))
     elif found is not None:
         problems += _unknown_in_filter(files, options, found)
+        problems += unknown_in_filter_file(found.definition.config, files.referred, files.declared)
     jail = _numbers(options, Jail(name, filter=spec, sources=sources, actions=actions, options=texts))
     return replace(_exemptions(options, found, jail), problems=tuple(dict.fromkeys(problems)))
 
@@ -83,7 +89,20 @@ def _filter(files: JailFiles, options: OptionReader, backend: str) -> Filter | N
         return None
     visible = {"enabled": "true", "backend": backend, "filter": text}
     logtype = "journal" if backend.startswith("systemd") else "file"
-    return _at(options.scope, option.FILTER, lambda: find_filter(files.library, text, logtype, visible))
+    try:
+        return find_filter(files.library, text, logtype, visible)
+    except ConfigError as error:
+        raise SettingError(as_problem(error, _where_the_filter_is_named(options.scope), fatal=True)) from None
+
+
+def _where_the_filter_is_named(scope: Scope) -> Value | None:
+    """The jail's `filter`; where it only has the one of `[DEFAULT]`, the jail itself, whose name is the mistake."""
+    place = scope.find(option.FILTER.name)
+    own = scope.config.sections.get(scope.section, {})
+    if place is None or place.section != "DEFAULT" or not own:
+        return place
+    first = own.get(option.ENABLED.name) or min(own.values(), key=lambda value: value.line)
+    return replace(first, section=scope.section, key=option.FILTER.name)
 
 
 def _unknown_in_filter(files: JailFiles, options: OptionReader, found: Filter) -> Iterator[Problem]:
@@ -111,11 +130,9 @@ def _filter_spec(options: OptionReader, found: Filter | None) -> FilterSpec | No
         return None
     places = {key: place for key in instead if (place := options.scope.find(key))}
     spec = _at(options.scope, option.FILTER, lambda: filter_spec(found, instead, places))
-    for tag in found.definition.missing:
-        near = did_you_mean(tag, found.definition)
-        error = ConfigError(f"wants <{tag}>, which nothing defines, so the rules behind it are missing{near}")
-        options.problems.append(as_problem(error, options.scope.find("filter"), fatal=False))
-    return spec
+    options.problems += missing_rules(found, options.scope)
+    own = {key: (place.file, place.line) for key in _PLACED if (place := options.scope.find(key)) and place.file}
+    return replace(spec, places={**own, **spec.places})
 
 
 def _sources(options: OptionReader, spec: FilterSpec | None, backend: str) -> tuple[SourceSpec, ...]:

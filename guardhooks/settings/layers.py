@@ -44,10 +44,16 @@ class Reader:
             self._merged[base] = self._read_all(base)
         return self._merged[base] if self._merged[base].files else None
 
-    def _read_all(self, base: Path) -> MergedConfig:
+    def read_over(self, below: Path, base: Path) -> MergedConfig | None:
+        """The same, on top of the files of another base name."""
+        if base not in self._merged:
+            self._merged[base] = self._read_all(base, below)
+        return self.read(base)
+
+    def _read_all(self, base: Path, below: Path | None = None) -> MergedConfig:
         config = MergedConfig()
         try:
-            paths = list(candidates(base))
+            paths = [*(candidates(below) if below else ()), *candidates(base)]
         except OSError as error:
             raise ConfigError(f"{base}.conf: cannot be read: {error.strerror or error}") from None
         for path in paths:

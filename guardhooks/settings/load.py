@@ -21,6 +21,7 @@ from guardhooks.settings.jails import build_jail, is_enabled
 from guardhooks.settings.layers import Reader
 from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.model import Settings
+from guardhooks.settings.odd_sections import odd_sections
 from guardhooks.settings.option import OptionTable
 from guardhooks.settings.problems import SettingError, as_problem, did_you_mean
 from guardhooks.settings.sources import has_journal
@@ -63,13 +64,14 @@ def load(
     :param clock: tells which logs have not been written for long.
     """
     reader = Reader(PACKAGED)
-    files = _jail_files(reader, directory, DeclaredOptions(plugin_options), journal=journal)
+    files = jail_files(reader, directory, DeclaredOptions(plugin_options), journal=journal)
     files = replace(files, newest_entry=newest_entry, now=clock())
     daemon = read_daemon(directory)
     problems = [*daemon.problems]
     jails, broken = _load_jails(files, problems)
     return Settings(
         directory=directory,
+        base=base_of(directory),
         jails=tuple(jails),
         broken=broken,
         problems=tuple(dict.fromkeys(problems)),
@@ -84,7 +86,7 @@ def load(
 
 def load_jail(directory: Path, name: str) -> Jail:
     """One jail, switched on or not. Raises ConfigError if there is none of that name or it cannot run."""
-    files = _jail_files(Reader(PACKAGED), directory, DeclaredOptions(), journal=None)
+    files = jail_files(Reader(PACKAGED), directory, DeclaredOptions(), journal=None)
     if name not in _names(files.config):
         raise ConfigError(f"{directory}: there is no jail {name!r}{did_you_mean(name, _names(files.config))}")
     return build_jail(files, name, list(_by_section(files.config, []).get(name, [])))
@@ -92,7 +94,7 @@ def load_jail(directory: Path, name: str) -> Jail:
 
 def jail_names(directory: Path) -> list[str]:
     """Names of all jails, switched on or not, in file order. Raises ConfigError."""
-    return _names(_jail_files(Reader(), directory, DeclaredOptions(), journal=False).config)
+    return _names(jail_files(Reader(), directory, DeclaredOptions(), journal=False).config)
 
 
 def load_filter(directory: Path, text: str, *, logtype: str = "file") -> FilterSpec:
@@ -105,8 +107,10 @@ def load_filter(directory: Path, text: str, *, logtype: str = "file") -> FilterS
     return filter_spec(find_filter(Library(Reader(PACKAGED), directory), text.strip(), logtype))
 
 
-def _jail_files(reader: Reader, directory: Path, declared: DeclaredOptions, *, journal: bool | None) -> JailFiles:
-    config = reader.read(directory / "jail")
+def jail_files(reader: Reader, directory: Path, declared: DeclaredOptions, *, journal: bool | None) -> JailFiles:
+    """What all jails of the directory are built from. :raises ConfigError: when there is no jail file."""
+    base = base_of(directory)
+    config = reader.read_over(base / "jail", directory / "jail") if base else reader.read(directory / "jail")
     if config is None:
         raise ConfigError(f"{directory}: holds neither jail.conf nor jail.local, so there is no jail to run")
     defaults = config.sections.setdefault("DEFAULT", {})
@@ -116,6 +120,12 @@ def _jail_files(reader: Reader, directory: Path, declared: DeclaredOptions, *, j
     return JailFiles(
         config, Library(reader, directory), declared, references(config), journal, newest_entry, time.time()
     )
+
+
+def base_of(directory: Path) -> Path | None:
+    """The directory whose `jail.conf` is the base of a `jail.local` that has none of its own; None where it has one."""
+    lacks_base = (directory / "jail.local").is_file() and not (directory / "jail.conf").exists()
+    return PACKAGED if lacks_base else None
 
 
 def _names(config: MergedConfig) -> list[str]:
@@ -150,6 +160,7 @@ def _load_jails(files: JailFiles, problems: list[Problem]) -> tuple[list[Jail], 
             problems.append(error.problem)  # once for all jails, not once for each
             return False
 
+    problems += odd_sections(files.config)
     problems += unknown_in_defaults(files.config, files.referred, files.declared)
     for name in _names(files.config):
         own = by_section.get(name, [])

@@ -18,7 +18,7 @@ class Settings:
     the enabled jails that cannot run at all, with the reasons. `problems` belong to no single enabled jail (a typo in a
     disabled one, an unreadable `.local`). `loglevel` is a name of the logging module or NOTICE. `socket` and `state`
     are None where the configuration leaves them to the command line and the defaults. `history_age` and `reconcile` are
-    in seconds.
+    in seconds. `base` is the directory whose `jail.conf` is used because `directory` has only a `jail.local`.
     """
 
     directory: Path
@@ -31,6 +31,7 @@ class Settings:
     state: Path | None = None
     history_age: float = option.HISTORY_AGE.default
     reconcile: float = option.RECONCILE.default
+    base: Path | None = None
 
 
 def jails_of(settings: Settings, *, observe: bool) -> dict[str, Jail]:

@@ -34,7 +34,7 @@ def unknown_options(
     if not left:
         return
     texts = [text for value in _values(config) for text in _layers(value)]
-    used = _Referred([*texts, *given.values()])
+    used = Referred([*texts, *given.values()])
     for name in left:
         if not used.has(name.partition("?")[0].lower()):
             yield name, nearest_or_all(name.partition("?")[0], filter(_is_plain, [*known, *own]))
@@ -63,7 +63,12 @@ def _layers(value: Value | None) -> Iterator[str]:
         value = value.previous
 
 
-class _Referred:
+def referred_in(config: MergedConfig) -> Referred:
+    """What the values of a filter or action file refer to."""
+    return Referred([text for value in _values(config) for text in _layers(value)])
+
+
+class Referred:
     """The names that texts refer to."""
 
     def __init__(self, texts: Collection[str]) -> None:

@@ -12,6 +12,7 @@ from guardhooks.settings.declared import DeclaredOptions
 from guardhooks.settings.ini import Value
 from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.problems import did_you_mean, problem_at
+from guardhooks.settings.unknown_brackets import referred_in
 
 _REFERENCE: Final = re.compile(r"%\((?:[\w-]+/)?([^)]+)\)s|<([^ <>]+)>")
 _TYPING_ERROR: Final = 0.85
@@ -62,6 +63,25 @@ def unknown_in_defaults(config: MergedConfig, referred: frozenset[str], declared
             yield problem_at(value, _MISPLACED)
         elif near := did_you_mean(key, sorted(declared.jail_names - declared.variables), likeness=_TYPING_ERROR):
             yield problem_at(value, f"no such option{near}")
+
+
+def unknown_in_filter_file(
+    config: MergedConfig, referred: frozenset[str], declared: DeclaredOptions
+) -> Iterator[Problem]:
+    """A problem for each key of a filter's file that nothing refers to and that is almost the name of an option.
+
+    Other unknown keys are variables that the file happens not to use.
+    """
+    options = declared.names("filter")
+    used = None
+    for section in ("Definition", "Init"):
+        for key, value in config.sections.get(section, {}).items():
+            near = "" if key in options or key in referred else did_you_mean(key, sorted(options), _TYPING_ERROR)
+            if not near:
+                continue
+            used = used or referred_in(config)
+            if not used.has(key):
+                yield problem_at(value, f"no such option{near}")
 
 
 def unknown_in_daemon(config: MergedConfig, declared: DeclaredOptions) -> Iterator[Problem]:

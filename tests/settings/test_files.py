@@ -125,3 +125,16 @@ def test_one_unreadable_file_of_several_costs_itself(write: Write) -> None:
 def test_jail_names_are_in_file_order(write: Write) -> None:
     directory = write({"jail.conf": "[z]\n[INCLUDES]\n[a b.c]\n[DEFAULT]\n", "jail.local": "[m]\n"})
     assert jail_names(directory) == ["z", "a b.c", "m"]
+
+
+def test_a_jail_local_without_a_jail_conf_changes_the_packaged_one(tmp_path: Path) -> None:
+    (tmp_path / "jail.local").write_text("[nginx-http-auth]\nenabled = true\n[sshd]\nenabled = false\n")
+    settings = load(tmp_path)
+    assert [jail.name for jail in settings.jails] == ["nginx-http-auth"]
+    assert settings.jails[0].filter is not None
+    assert settings.jails[0].filter.failregex
+    assert settings.base is not None
+    (tmp_path / "jail.conf").write_text("[j]\nenabled = true\nfilter = sshd\nlogpath = /x\naction =\n")
+    own = load(tmp_path)
+    assert own.base is None
+    assert "j" in [jail.name for jail in own.jails]

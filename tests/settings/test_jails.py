@@ -277,7 +277,7 @@ def test_an_unknown_mode_is_told(write: Write) -> None:
     filter_ = "[Definition]\nfailregex = ^<HOST> <r-<mode>>\nr-normal = x\nmode = normal\n"
     directory = write({"filter.d/f.conf": filter_, **local("filter = f[mode=norml]")})
     [problem] = jail(load(directory)).problems
-    assert "<r-norml>" in str(problem)
+    assert "has no mode 'norml'" in str(problem)
 
 
 def test_load_filter_takes_a_name_with_options_or_a_path(write: Write) -> None:

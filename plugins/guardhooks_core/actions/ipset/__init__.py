@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
+from guardhooks import ActionSpec, Ban, ConfigFinding, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
 from guardhooks_core.actions.firewall import iptables
 from guardhooks_core.actions.firewall.change_watch import ChangeSubscriptions
 from guardhooks_core.actions.firewall.entries import entries_of, entry_text
@@ -28,6 +28,7 @@ from guardhooks_core.actions.firewall.nftables_monitor import (
 from guardhooks_core.actions.firewall.ownership import Ownership
 from guardhooks_core.actions.firewall.parameters import Parameters, is_native, parse_parameters, parse_policy, table_of
 from guardhooks_core.actions.firewall.reconcile import Plan, Result, SetReconciler, outcome, reasons
+from guardhooks_core.actions.firewall.requirements import unmet
 from guardhooks_core.actions.ipset import diagnosis, kernel, rules
 from guardhooks_core.actions.ipset.backend import IpsetBackend
 from guardhooks_core.actions.ipset.rule_batches import RuleBatcher
@@ -243,6 +244,18 @@ def diagnose(guard: GuardView, action: ActionSpec, bans: Sequence[Ban], address:
     if address:
         return list(diagnosis.examine_address(parameters, policy, names, bans, now, address))
     return list(diagnosis.examine_action(parameters, policy, names, bans, now))
+
+
+@hookimpl
+def check_jail(jail: Jail) -> list[ConfigFinding]:
+    """See the contract."""
+    return unmet(jail, lambda action: action.name in NAMES and is_native(action), _require)
+
+
+def _require() -> None:
+    """Look for a set that is not there, and at the rules."""
+    kernel.read("guardhooks-check")
+    iptables.read_rules(4)
 
 
 @hookimpl

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
+from guardhooks import ActionSpec, Ban, ConfigFinding, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
 from guardhooks_core.actions.common.options import fault, has_commands_like, is_wanted_native, refuse_unknown
 from guardhooks_core.actions.firewall import iptables
 from guardhooks_core.actions.firewall.entries import entries_of
@@ -27,6 +27,7 @@ from guardhooks_core.actions.firewall.parameters import (
     table_of,
     wants_rules,
 )
+from guardhooks_core.actions.firewall.requirements import unmet
 from guardhooks_core.actions.iptables import diagnosis
 from guardhooks_core.actions.iptables.backend import Chain
 
@@ -131,6 +132,17 @@ def _parameters(action: ActionSpec) -> Parameters:
     if is_inverted(action):
         raise fault(action, "blocktype and returntype must block the banned; native = no runs the file")
     return parse_parameters(action)
+
+
+@hookimpl
+def check_jail(jail: Jail) -> list[ConfigFinding]:
+    """See the contract."""
+    return unmet(jail, _is_served, _require)
+
+
+def _require() -> None:
+    """Look at the rules."""
+    iptables.read_rules(4)
 
 
 @hookimpl

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardhooks import ActionSpec, Ban, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
+from guardhooks import ActionSpec, Ban, ConfigFinding, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
 from guardhooks_core.actions.firewall.change_watch import ChangeSubscriptions
 from guardhooks_core.actions.firewall.entries import Entries, entries_of
 from guardhooks_core.actions.firewall.nftables_monitor import Change, ChangeListener
@@ -26,7 +26,8 @@ from guardhooks_core.actions.firewall.parameters import (
     table_of,
 )
 from guardhooks_core.actions.firewall.reconcile import SetReconciler, outcome, reasons
-from guardhooks_core.actions.nftables import diagnosis, ruleset
+from guardhooks_core.actions.firewall.requirements import unmet
+from guardhooks_core.actions.nftables import diagnosis, libnftables, ruleset
 from guardhooks_core.actions.nftables.backend import NftablesBackend, group_by_shape
 from guardhooks_core.actions.nftables.builder import TableBuilder
 from guardhooks_core.actions.nftables.reading import INET
@@ -154,6 +155,12 @@ def diagnose(guard: GuardView, action: ActionSpec, bans: Sequence[Ban], address:
     if address:
         return list(diagnosis.examine_address(parameters, policy, chain, bans, now, address))
     return list(diagnosis.examine_action(parameters, policy, chain, bans, now))
+
+
+@hookimpl
+def check_jail(jail: Jail) -> list[ConfigFinding]:
+    """See the contract."""
+    return unmet(jail, lambda action: action.name in NAMES and is_native(action), libnftables.require)
 
 
 @hookimpl

@@ -49,6 +49,14 @@ def run(commands: Sequence[Command]) -> None:
     count_transaction()
 
 
+def require() -> None:
+    """Read the names of the tables, to see whether library and kernel are there.
+
+    :raises ActionError: when one of them is missing, or refuses.
+    """
+    run([{"list": {"tables": {"family": "inet"}}}])
+
+
 def _error(text: str) -> ActionError:
     said = safe_text(" ".join(text.split()), 300) or "refused without a reason"
     if "Operation not permitted" in said or "Permission denied" in said:

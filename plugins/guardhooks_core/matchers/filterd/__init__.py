@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from guardhooks import GuardView, Jail, LineMatcher, hookimpl
+from guardhooks import ConfigFinding, GuardView, Jail, LineMatcher, hookimpl
 
 if TYPE_CHECKING:
     from guardhooks_core.matchers.filterd.cache import Cache
@@ -49,8 +49,18 @@ class Filterd:
 
         return FilterMatcher(jails, cache=self._caches.get(id(jails[0])))
 
+    @hookimpl
+    def check_jail(self, jail: Jail) -> list[ConfigFinding]:
+        """Regexes, dates and encodings that cannot be used, and logs whose dates are hours off."""
+        if jail.filter is None:
+            return []
+        from guardhooks_core.matchers.filterd.check import check
+
+        return check(jail)
+
 
 _plugin = Filterd()
 on_start = _plugin.on_start
 on_stop = _plugin.on_stop
 line_matcher = _plugin.line_matcher
+check_jail = _plugin.check_jail
