@@ -2,13 +2,18 @@
 
 from guardhooks.settings import option_types
 from guardhooks.settings.brackets import parse_brackets
+from guardhooks.settings.catalogue import Service, about_filter, catalogue, examples
 from guardhooks.settings.daemon import read_daemon
 from guardhooks.settings.load import find_directory, jail_names, load, load_filter, load_jail
 from guardhooks.settings.model import Settings
 from guardhooks.settings.times import parse_duration
 
 __all__ = [
+    "Service",
     "Settings",
+    "about_filter",
+    "catalogue",
+    "examples",
     "find_directory",
     "jail_names",
     "load",
