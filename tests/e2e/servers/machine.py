@@ -11,8 +11,11 @@ from tests.e2e.range import Host, end, environment
 from tests.e2e.servers.model import Server
 from tests.kit.waiting import wait_for
 
-UNPACKED: Final = Path(os.environ.get("GUARDHOOKS_TEST_SERVERS", "/var/lib/guardhooks-test-servers"))
-"""Where packages that Debian does not install beside others (two mail servers, say) lie unpacked, if anywhere."""
+UNPACKED: Final = Path(os.environ.get("GUARDHOOKS_TEST_SERVERS", "/opt/guardhooks-test-servers"))
+"""Where packages that Debian does not install beside others (two mail servers, say) lie unpacked, if anywhere.
+
+Not below /etc, /usr or /var: a layer cannot lie in the folder that it is laid below.
+"""
 
 # As Debian configures it.
 _RSYSLOG: Final = """\
