@@ -15,6 +15,7 @@ from guardhooks.cli import exits
 from guardhooks.cli.options import config_option
 
 _COMMANDS: Final = {
+    "init": "init",
     "run": "daemon",
     "status": "status",
     "doctor": "doctor",
@@ -27,6 +28,7 @@ _COMMANDS: Final = {
     "config": "config",
     "plugins": "status",
     "test": "test",
+    "services": "services",
     "version": "status",
 }
 """Command → module of `guardhooks.cli` that holds it under the same name, in the order of `--help`."""
@@ -90,8 +92,8 @@ class GuardhooksGroup(click.Group):
 def cli(ctx: click.Context, config: Path | None) -> None:
     """Host intrusion prevention: reads fail2ban's configuration, bans in the kernel, every stage a plugin.
 
-    First steps: `guardhooks run` starts the daemon in the foreground, `guardhooks status` shows what it does,
-    `guardhooks test LOG FILTER` tries a filter on a log.
+    First steps: `guardhooks init` writes a configuration for this machine, `guardhooks run` starts the daemon in the
+    foreground, `guardhooks status` shows what it does, `guardhooks test LOG FILTER` tries a filter on a log.
     """
     ctx.obj = config
     if ctx.invoked_subcommand is None:

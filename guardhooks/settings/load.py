@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -90,6 +91,17 @@ def load_jail(directory: Path, name: str) -> Jail:
     if name not in _names(files.config):
         raise ConfigError(f"{directory}: there is no jail {name!r}{did_you_mean(name, _names(files.config))}")
     return build_jail(files, name, list(_by_section(files.config, []).get(name, [])))
+
+
+def every_jail(directory: Path) -> list[Jail]:
+    """All jails that can be built, switched on or not, in file order, as without a journal. Raises ConfigError."""
+    files = jail_files(Reader(PACKAGED), directory, DeclaredOptions(), journal=False)
+    by_section = _by_section(files.config, [])
+    found = []
+    for name in _names(files.config):
+        with suppress(ConfigError):
+            found.append(build_jail(files, name, list(by_section.get(name, []))))
+    return found
 
 
 def jail_names(directory: Path) -> list[str]:
