@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from guardhooks import (
+    ActionSpec,
     Chunk,
     Failure,
     FilterSpec,
@@ -24,9 +25,10 @@ from tests.kit.guards import make_guard
 from tests.kit.waiting import until
 
 NOW = 1_700_000_000.0
+ACTIONS = (ActionSpec("recorded", "recorded"),)
 JAILS = (
-    Jail("one", FilterSpec("one"), (SourceSpec("log"), SourceSpec("other"))),
-    Jail("two", FilterSpec("two"), (SourceSpec("log"),)),
+    Jail("one", FilterSpec("one"), (SourceSpec("log"), SourceSpec("other")), ACTIONS),
+    Jail("two", FilterSpec("two"), (SourceSpec("log"),), ACTIONS),
 )
 
 
@@ -82,6 +84,10 @@ class World:
     @hookimpl
     def line_matcher(self, jails: Sequence[Jail]) -> Matcher:
         return Matcher(jails)
+
+    @hookimpl
+    def execute_action(self) -> bool:
+        return True
 
 
 def test_status_says_what_each_source_delivered_and_how_late_its_last_line_was() -> None:

@@ -20,7 +20,10 @@ _MANY: Final = 10_000
 
 
 def unusable_logs(site: Site) -> Iterator[ConfigFinding]:
-    """Findings about every path of every jail, but not about sources of another kind (`exec:…`, `kafka://…`)."""
+    """Findings about every path of every jail, but not about sources of another kind (`exec:…`, `kafka://…`).
+
+    Relative paths and folders are the loader's findings.
+    """
     for jail in site.jails.values():
         paths = [source.text for source in jail.sources if source.kind == "file" and _is_path(source.text)]
         found = {path: sorted(glob.glob(path)) for path in paths}  # noqa: PTH207 -- as `tail` has it
@@ -28,18 +31,12 @@ def unusable_logs(site: Site) -> Iterator[ConfigFinding]:
         if absent:
             yield _absent(jail, absent, others=any(found.values()))
         for path, files in found.items():
-            yield from _path(site, jail, path, files)
+            for file in map(Path, files if path.startswith("/") else ()):
+                yield from _file(site, jail, file) if file.exists() else (_dangling(jail, str(file)),)
 
 
 def _is_path(text: str) -> bool:
     return "://" not in text and (text.startswith("/") or ":" not in text.partition("/")[0])
-
-
-def _path(site: Site, jail: Jail, path: str, files: list[str]) -> Iterator[ConfigFinding]:
-    if not path.startswith("/"):
-        yield _finding(jail, f"logpath {path!r} is relative, so no file is found by it", remedy="write the whole path")
-    for file in map(Path, files):
-        yield from _file(site, jail, file) if file.exists() else (_dangling(jail, str(file)),)
 
 
 def _absent(jail: Jail, paths: list[str], *, others: bool) -> ConfigFinding:
@@ -65,9 +62,7 @@ def _file(site: Site, jail: Jail, file: Path) -> Iterator[ConfigFinding]:
     except OSError as error:
         yield _finding(jail, f"log {shown} cannot be read: {error.strerror}")
         return
-    if file.is_dir():
-        yield _finding(jail, f"log {shown} is a folder", remedy=f"name its files: {shown}/*.log")
-    elif not os.access(file, os.R_OK):
+    if not os.access(file, os.R_OK):
         yield _finding(
             jail,
             f"log {shown} may not be read by uid {os.geteuid()}",
