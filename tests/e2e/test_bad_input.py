@@ -166,7 +166,7 @@ def test_the_sound_jail_bans_and_nothing_was_left_untold(scene: Scene) -> None:
     stamp = time.strftime("%Y-%m-%d %H:%M:%S")
     with (scene.folder / "plain.log").open("a") as log:
         log.write(f"{stamp} login failed from 198.51.100.7\n" * 3)
-    scene.daemon.wait_for_log("[plain] Ban 198.51.100.7")
+    scene.daemon.wait_for_log("[plain] Would ban 198.51.100.7")
 
     jails = {jail["name"]: jail["state"] for jail in scene.report["jails"]}
     assert jails == {"plain": "running", **{fault.name: fault.state for fault in FAULTS}}
@@ -291,7 +291,7 @@ def test_a_missing_log_is_waited_for_and_read_when_it_comes(tmp_path: Path) -> N
     assert (jail["state"], jail["sources"][0]["state"]) == ("running", "waiting")
 
     (tmp_path / "later.log").write_text(f"{time.strftime('%Y-%m-%d %H:%M:%S')} login failed from 198.51.100.7\n" * 3)
-    daemon.wait_for_log("[plain] Ban 198.51.100.7")
+    daemon.wait_for_log("[plain] Would ban 198.51.100.7")
     daemon.wait_for_log(f"[plain] reading: {tmp_path}/later.log")
     assert daemon.stop() == 0
 
@@ -313,7 +313,7 @@ class Apart(Here):
             "jail.conf:8: [plain] action: no plugin serves action 'teleport'; nor is there a file",
         ),
         ("nftables[port=nosuch]", "failing", "port 'nosuch' is no number and no service of /etc/services"),
-        ("ipset[chain=a;b]", "failing", "chain 'a;b' is no chain name"),
+        ("ipset[chain=a;b]", "failing", "chain 'a;b' is not a chain name"),
     ],
 )
 def test_an_action_that_cannot_work_is_shown_and_no_ban_passes_for_real(

@@ -188,7 +188,8 @@ class BanCommands:
             raise ActionError(f"{failures[0]}{more}")
 
     def _failed(self, ban: Ban, error: ActionError, failures: list[ActionError]) -> None:
-        self._tries[ban.id] += 1
+        # A command that wants an address refuses any other id each time; that must not make the other bans wait.
+        self._tries[ban.id] = self._tries[ban.id] + 1 if address_of(ban) else TRIES
         if self._tries[ban.id] < TRIES:
             failures.append(error)
             return

@@ -35,6 +35,11 @@ _LONGEST: Final = 120_000
 _RESERVED: Final = frozenset({"bantime"})
 """Tags that take their value from the ban, not from a parameter of that name."""
 _ADDRESS_TAGS: Final = ("<ip-rev>", "<ip-host>")
+_ADDRESS_OR_ID: Final = "<ip>"
+"""The address, or where the ban has none, the id: fail2ban's action files lock accounts by it."""
+_ACCOUNT: Final = re.compile(r"\w[\w.@+:/\\%=~#-]{0,255}")
+"""Ids that may stand where a command expects an address. Others (with blanks, quotes, line breaks, a leading dash) may
+become options, or lines of their own in what the command writes, such as /etc/hosts.deny."""
 
 
 def has_commands(action: ActionSpec) -> bool:
@@ -144,10 +149,12 @@ class Commands:
             f"action {self.action.actname}: {command}: a tag refers to itself, or makes the command too long"
         )
 
-    def names_an_address(self, command: str, family: str) -> bool:
-        """Whether the command uses the address of the ban."""
+    def can_name(self, command: str, family: str, id: str) -> bool:
+        """Whether the command can be run for an id that is not an address."""
         text = self.text(command, family)
-        return any(tag in text for tag in _ADDRESS_TAGS)
+        if any(tag in text for tag in _ADDRESS_TAGS):
+            return False
+        return _ADDRESS_OR_ID not in text or _ACCOUNT.fullmatch(id) is not None
 
     def _replacement(self, match: re.Match[str], family: str) -> str:
         value = None if match[1] in _RESERVED else self._value(match[1], family)

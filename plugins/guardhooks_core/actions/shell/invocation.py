@@ -86,5 +86,5 @@ class Invoker:
         return ActionError(f"{self.action.actname}: {command}{about}: {result}{hint}")
 
     def can_name(self, command: str, family: str, ban: Ban) -> bool:
-        """Whether the ban has an address, or the command needs none."""
-        return bool(address_of(ban)) or not self.commands.names_an_address(command, family)
+        """Whether the ban has an address, or the command can be run without one."""
+        return bool(address_of(ban)) or self.commands.can_name(command, family, ban.id)
