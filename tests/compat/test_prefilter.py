@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from guardhooks import Chunk, Failure, FilterSpec, Jail
-from guardhooks_core.matchers.filterd import layout, prefilter
+from guardhooks.filters import keeps_words
+from guardhooks_core.matchers.filterd import prefilter
 from guardhooks_core.matchers.filterd.matcher import FilterMatcher
 from tests.compat.samples import CENTURY, NOW, cases
 from tests.compat.test_samples import NAMES, SAMPLES, load_stock, tree, zone
@@ -47,4 +48,4 @@ def test_of_the_stock_filters_only_one_has_a_regex_without_words(tree: Path) -> 
         unfiltered.update(f"{name}: {why}" for whys in matcher.unfiltered.values() for why in whys)
     (reason,) = [reason for reason in unfiltered if "maxlines" not in reason]
     assert reason.startswith("3proxy: failregex 1 requires no word")
-    assert layout.keeps_words(())
+    assert keeps_words(())

@@ -9,9 +9,9 @@ import pytest
 
 from guardhooks.settings.daemon_options import SECTIONS
 from tests.e2e.daemon import Daemon
-from tests.e2e.range import wait_for
 from tests.e2e.unprivileged import Unprivileged
 from tests.kit.guards import plain_config
+from tests.kit.waiting import wait_for
 
 SPY = """import logging, guardhooks
 @guardhooks.hookimpl
@@ -44,14 +44,14 @@ def reload(daemon: Daemon, section: str, line: str) -> None:
 
 
 def count_of_a_ban(daemon: Daemon, *options: str) -> int:
-    """The how-manieth ban the ledger makes of it."""
+    """Which ban of this id the ledger counts it as, from 1."""
     [ban] = daemon.ask("ban", "plain", ADDRESS, *options)["banned"]
     return int(ban["count"])
 
 
 def loglevel(daemon: Daemon) -> None:
     daemon.command("ban", "plain", ADDRESS)
-    wait_for(lambda: "Ban 198" in daemon.log, "the ban")
+    wait_for(lambda: "Would ban 198" in daemon.log, "the ban")
     assert "the spy does" not in daemon.log
     reload(daemon, "Guardhooks", "loglevel = DEBUG")
     daemon.command("unban", ADDRESS)
@@ -60,7 +60,7 @@ def loglevel(daemon: Daemon) -> None:
 
 def reconcile(daemon: Daemon) -> None:
     daemon.command("ban", "plain", ADDRESS)
-    wait_for(lambda: "Ban 198" in daemon.log, "the ban")
+    wait_for(lambda: "Would ban 198" in daemon.log, "the ban")
     assert "the spy compares" not in daemon.log
     reload(daemon, "Guardhooks", "reconcile = 1s")
     daemon.wait_for_log("the spy compares")

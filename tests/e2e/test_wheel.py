@@ -85,7 +85,8 @@ def test_it_holds_the_contract_and_the_configuration_once_and_no_tests(installat
     assert "guardhooks/py.typed" in files
     shipped = {f"guardhooks/config/{path.relative_to(ROOT / 'config')}" for path in (ROOT / "config").rglob("*.conf")}
     assert shipped <= set(files)
-    assert {name.split("/")[0].split("-")[0] for name in files} == {"guardhooks", "guardhooks_core"}
+    packages = {"guardhooks", "guardhooks_core", "guardhooks_native"}
+    assert {name.split("/")[0].split("-")[0] for name in files} == packages
 
 
 def test_it_tells_its_version(installation: Installation) -> None:
