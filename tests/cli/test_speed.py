@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ HEAVY = {
     "pluggy", "pyroute2", "regex", "sqlite3", "ssl", "subprocess", "tempfile", "watchdog",
 }  # fmt: skip
 
+UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+"""Coverage imports modules of its own."""
 PROGRAM = """
 import sys
 from guardhooks.cli.group import cli
@@ -31,7 +34,7 @@ def test_client_commands_import_nothing_of_the_daemon(command: str, tmp_path: Pa
     (tmp_path / "config").mkdir()
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM, *command.split(), "--state", tmp_path, "-c", tmp_path / "config"],
-        capture_output=True, text=True, check=True,
+        capture_output=True, text=True, check=True, env=UNMEASURED,
     )  # fmt: skip
 
     imported = set(run.stderr.splitlines()[-1].split())

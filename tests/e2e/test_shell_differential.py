@@ -15,8 +15,7 @@ from tests.e2e.daemon import Daemon
 from tests.e2e.range import missing
 from tests.e2e.stockactions import FAIL2BAN, Fail2ban, Side, Stock, configure
 
-# one recording of all traces for all tests
-pytestmark = [pytest.mark.root, pytest.mark.timeout(240), pytest.mark.xdist_group("shell_differential")]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 
 _MAIL: Final = "mailcmd='sendmail -f <sender> <dest>', sender=guard@example.org, dest=root"
 _OPTIONS: Final = {

@@ -72,10 +72,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return Installation(tmp_path_factory.mktemp("wheel"))
 
 
-pytestmark = [
-    pytest.mark.timeout(300),  # packages are fetched and built
-    pytest.mark.xdist_group("wheel"),  # one installation for all
-]
+pytestmark = pytest.mark.timeout(300)  # packages are fetched and built
 
 
 def test_it_holds_the_contract_and_the_configuration_once_and_no_tests(installation: Installation) -> None:
