@@ -15,7 +15,7 @@ _ROUTES6: Final = Path("/proc/net/ipv6_route")
 _NO_GATEWAY: Final = "00000000"
 _NO_GATEWAY6: Final = "0" * 32
 _PRIVATE: Final = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
-"""RFC 1918 and RFC 4193. Neighbours in a public network are strangers."""
+"""RFC 1918 and RFC 4193. Neighbours in a public network are not trusted."""
 
 
 def private_networks() -> tuple[str, ...]:

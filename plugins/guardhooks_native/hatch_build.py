@@ -21,7 +21,7 @@ _LIBRARY = "libguardhooks_core.so"
 _PACKAGE = Path("plugins", "guardhooks_native")
 _CHOICE = "GUARDHOOKS_NATIVE"
 _MOST_SECONDS = 1200
-"""A registry that does not answer must not hold up an installation for ever; a cold build takes about a minute."""
+"""A registry that does not answer must not block an installation; a cold build takes about a minute."""
 _FETCH_SECONDS = 120
 _LEAST_RUST = (1, 85)
 
