@@ -299,6 +299,8 @@ class ActionWorker:
 
     async def _sleep(self, seconds: float | None, *, until_queued: bool) -> None:
         """Wait for work, or for the time; a failing action waits its time out, unless the guard closes or reloads."""
+        if self._restart:
+            return  # asked for while the loop was at work, which clears the event
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()

@@ -120,6 +120,20 @@ def test_what_comes_while_the_action_is_busy_is_one_batch() -> None:
     asyncio.run(story())
 
 
+def test_a_restart_that_is_asked_for_during_a_start_is_made_after_it() -> None:
+    async def story() -> None:
+        world = Range()
+        enforcer = world.enforcer()
+        enforcer.open(Jail("sshd", actions=(WALL,)))
+        await until(lambda: len(world.calls) == 1)
+        enforcer.restart("sshd")  # a reload brought another plugin
+        world.gate.set()
+        await until(lambda: [op for _, op, _ in world.calls] == [Op.START, Op.START])
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
 def test_a_ban_that_failed_is_failing_and_in_force_only_when_the_action_says_so() -> None:
     async def story() -> None:
         world = Range()
