@@ -7,8 +7,10 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -29,10 +31,14 @@ from guardhooks.settings.model import Settings
 from guardhooks.status import to_dict
 from guardhooks.system import state_folders
 from guardhooks.system.privileges import may_change_firewall
+from guardhooks.system.threads import ready_pool
 from guardhooks.text import safe_text
 
 _SOCKET_LOOK: Final = 2.0
 """Seconds between two checks that the control socket exists."""
+
+_THREADS: Final = 8
+"""Threads for the reading of files and for all that has no pool of its own."""
 
 logger = logging.getLogger("guardhooks.daemon")
 
@@ -88,7 +94,10 @@ class Daemon:
 
     async def serve(self) -> None:
         """Start everything, wait for the end, stop everything."""
-        asyncio.get_running_loop().set_exception_handler(LoopReports())
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(LoopReports())
+        loop.set_default_executor(ready_pool(_THREADS, "asyncio"))
+        _watch_children_without_threads()
         threading.excepthook = thread_died
         guard = self._guard = Guard(
             self._settings,
@@ -217,6 +226,14 @@ async def _keep_open(control: SocketServer) -> None:
             problem = str(error)
         else:
             problem = ""
+
+
+def _watch_children_without_threads() -> None:
+    """Python before 3.12 starts a thread for each child process, which want of memory or of threads forbids."""
+    if sys.version_info < (3, 12):
+        with suppress(OSError):  # a kernel without pidfd_open
+            os.close(os.pidfd_open(os.getpid()))
+            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
 
 def _notify(message: str) -> None:

@@ -15,7 +15,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -43,6 +42,7 @@ from guardhooks.plugins import Plugins
 from guardhooks.plugins.faults import resource_exhaustion
 from guardhooks.settings.model import Settings
 from guardhooks.status import GuardStatus, JailDetails
+from guardhooks.system.threads import ready_pool
 from guardhooks.text import safe_text
 
 _RESTORE_PATIENCE: Final = 2.0
@@ -78,7 +78,7 @@ class Guard:
         self.clock = clock
         history_age = self.configuration.history_age
         self.ledger = ledger or Ledger.open(ledger_file, clock=clock, history_age=history_age)
-        self._executor = ThreadPoolExecutor(16, thread_name_prefix="guardhooks")
+        self._executor = ready_pool(16, "guardhooks")
         self._resolver = Resolver(clock=clock)
         self.supervisor = Supervisor()
         self.ban_guard = BanGuard(clock, self._allowlist_reason)

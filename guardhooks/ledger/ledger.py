@@ -10,7 +10,6 @@ import asyncio
 import sqlite3
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from guardhooks.ledger.opening import reading
 from guardhooks.ledger.state import Changes, State
 from guardhooks.ledger.store import DamagedError, Store
 from guardhooks.model import Ban, Failure, Jail, Position, Record, Totals
+from guardhooks.system.threads import ready_pool
 
 
 class Ledger:
@@ -32,7 +32,7 @@ class Ledger:
         self._changes = 0
         self._flushed = 0
         self._lock = asyncio.Lock()
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._writer = ready_pool(1, "ledger")
 
     @classmethod
     def open(cls, path: Path | None, *, clock: Callable[[], float], history_age: float = 86400.0) -> Ledger:

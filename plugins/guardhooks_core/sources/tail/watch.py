@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -22,7 +24,10 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from guardhooks_core.sources.tail.bounded_worker import BoundedWorker
 from guardhooks_core.sources.tail.reader import identity
+
+_Result = TypeVar("_Result")
 
 Listener: TypeAlias = Callable[[str], None]
 """Called with the path of a directory entry that changed, in a thread of the observer; must be quick."""
@@ -37,6 +42,10 @@ _EVENTS: Final[list[type[FileSystemEvent]]] = [
     FileModifiedEvent,
     FileMovedEvent,
 ]
+
+
+_WATCHDOG_TIME: Final = 5.0
+"""Seconds that a call of watchdog may take."""
 
 
 class Watcher(Protocol):
@@ -79,38 +88,65 @@ class _Running:
 
 
 class ObserverWatcher:
-    """A `Watcher` over watchdog. The observer runs while at least one directory is watched."""
+    """A `Watcher` over watchdog. The observer runs while at least one directory is watched.
+
+    watchdog starts threads, and the start of a thread that dies for want of memory never returns: one thread of its own
+    makes all calls, each with a time limit, and is given up with its observer when that passes.
+    """
 
     def __init__(self) -> None:
         # Never taken by the observer's threads: they hold watchdog's own lock while they call the listeners.
         self._lock = threading.Lock()
+        self._worker: BoundedWorker | None = None
         self._running: _Running | None = None
 
     def watch(self, directory: str, listener: Listener) -> bool:
-        with self._lock:
-            running = self._running or self._start()
-            try:
-                before = running.directories.get(directory)
-                watched = self._renewed(running, directory)
-                if listener in watched.listeners:
-                    return watched is not before
-                watched.listeners = (*watched.listeners, listener)
-                return True
-            finally:
-                self._stop_if_idle()
+        return self._bounded(lambda: self._watch(directory, listener))
 
     def unwatch(self, directories: Iterable[str], listener: Listener) -> None:
+        paths = list(directories)
+        if paths:
+            with suppress(OSError):
+                self._bounded(lambda: self._unwatch(paths, listener))
+
+    def _bounded(self, function: Callable[[], _Result]) -> _Result:
         with self._lock:
-            running = self._running
-            for directory in directories if running is not None else ():
-                assert running is not None
-                watched = running.directories.get(directory)
-                if watched is None:
-                    continue
-                watched.listeners = tuple(one for one in watched.listeners if one != listener)
-                if not watched.listeners:
-                    self._unschedule(running, watched)
+            try:
+                worker = self._worker = self._worker or BoundedWorker()
+                return worker.call(function, _WATCHDOG_TIME)
+            except TimeoutError:
+                self._worker = self._running = None
+                raise OSError(errno.ETIMEDOUT, "watchdog could not start a thread, or hangs") from None
+            except RuntimeError as error:
+                raise OSError(errno.EAGAIN, str(error)) from None
+            finally:
+                if self._worker is not None and self._running is None:
+                    self._worker.end()
+                    self._worker = None
+
+    def _watch(self, directory: str, listener: Listener) -> bool:
+        running = self._running or self._start()
+        try:
+            before = running.directories.get(directory)
+            watched = self._renewed(running, directory)
+            if listener in watched.listeners:
+                return watched is not before
+            watched.listeners = (*watched.listeners, listener)
+            return True
+        finally:
             self._stop_if_idle()
+
+    def _unwatch(self, directories: Iterable[str], listener: Listener) -> None:
+        running = self._running
+        for directory in directories if running is not None else ():
+            assert running is not None
+            watched = running.directories.get(directory)
+            if watched is None:
+                continue
+            watched.listeners = tuple(one for one in watched.listeners if one != listener)
+            if not watched.listeners:
+                self._unschedule(running, watched)
+        self._stop_if_idle()
 
     def _start(self) -> _Running:
         observer = Observer()
