@@ -18,6 +18,8 @@ LINES: Final = 100
 """Log lines stored per session at most; beyond that the oldest are dropped."""
 _ADDRESSES: Final = ("ip4", "ip6")
 _MARKS: Final = ("nofail", "mlfgained", "mlfforget")
+_STEPS: Final = {f"step{number}": number for number in range(1, 10)}
+"""`<F-STEP1>` to `<F-STEP9>`: which of an attempt's lines it is, in the order in which a server writes them."""
 
 
 @dataclass(slots=True)
@@ -25,7 +27,8 @@ class Session:
     """What is known about one connection.
 
     `helpers` are lines that count only if a failure follows, `lines` those of the failure so far. `pending`: there is a
-    failure without an id yet. `number` is the process number in the key, if it contains one.
+    failure without an id yet. `number` is the process number in the key, if it contains one. `step` is that of the last
+    line of an attempt; 0: none.
     """
 
     groups: Groups
@@ -37,6 +40,7 @@ class Session:
     pending: bool = False
     nofail: bool = False
     gained: bool = False
+    step: int = 0
 
 
 class Sessions:
@@ -60,6 +64,7 @@ class Sessions:
         nofail = gained or bool(groups.get("nofail"))
         forget = "mlfforget" in groups
         user = groups.get("user")
+        step = _take_step(groups)
         for mark in _MARKS:
             groups.pop(mark, None)
         session = self._find(key, now)
@@ -70,6 +75,7 @@ class Sessions:
         else:
             if _is_of_another(session.groups, groups):
                 session.users.clear()
+                session.step = 0
                 for name in _ADDRESSES:
                     session.groups.pop(name, None)
             self._update(session, groups, gained=gained)
@@ -77,6 +83,9 @@ class Sessions:
                 self._drop(key)
         if isinstance(user, str) and user:
             session.users.add(user)
+        # A later step tells of the attempt that an earlier line has counted.
+        nofail |= 0 < session.step < step
+        session.step = 0 if gained else step or session.step
         if session.pending or len(session.users) > 1:
             nofail = gained = False
         session.pending, session.nofail, session.gained = False, nofail, gained
@@ -115,6 +124,14 @@ class Sessions:
         if not (session.nofail or session.gained or session.pending):
             session.lines = []
         session.groups.update(values)
+
+
+def _take_step(groups: Groups) -> int:
+    """The step of an attempt that a match is marked with, its mark taken out; 0: none."""
+    marks = _STEPS.keys() & groups.keys()
+    for mark in marks:
+        del groups[mark]
+    return max((_STEPS[mark] for mark in marks), default=0)
 
 
 def _is_of_another(before: Groups, groups: Groups) -> bool:

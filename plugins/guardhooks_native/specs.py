@@ -10,7 +10,10 @@ from guardhooks_native import _core
 from guardhooks_native.characters import Characters, TooManyError
 from guardhooks_native.translate import Translation, UntranslatableError, literals, translate
 
-NAMES = ("nofail", "mlfgained", "mlfforget", "mlfid", "user", "fid", "ip4", "ip6", "dns", "cidr", "content")
+NAMES = (
+    "nofail", "mlfgained", "mlfforget", "mlfid", "user", "fid", "ip4", "ip6", "dns", "cidr", "content",
+    *(f"step{number}" for number in range(1, 10)),
+)  # fmt: skip
 """The names of groups that the core knows by their place here (`jail.rs`)."""
 _MOST_NAMES = 64
 

@@ -20,6 +20,9 @@ SPEC = FilterSpec(
         r"^<F-MLFFORGET><F-MLFGAINED>accepted</F-MLFGAINED></F-MLFFORGET>(?: <F-USER>\w+</F-USER>)?$",
         "^<F-NOFAIL><F-MLFFORGET>disconnect</F-MLFFORGET></F-NOFAIL>$",
         "^<F-MLFFORGET>end</F-MLFFORGET>$",
+        "^<F-STEP1>unknown</F-STEP1>(?: from <HOST>)?$",
+        "^<F-STEP2>wrong</F-STEP2>$",
+        "^<F-STEP9>enough</F-STEP9>(?: of <HOST>)?$",
     ),
     datepattern=("{NONE}",),
 )
@@ -33,6 +36,10 @@ WORDS = {
     "L": "accepted alice",
     "D": "disconnect",
     "E": "end",
+    "1": "unknown",
+    "2": "wrong",
+    "9": "enough",
+    "x": "unknown from 192.0.2.9",
 }
 
 
@@ -62,6 +69,15 @@ def counts(lines: list[str], matcher: FilterMatcher | None = None, at: float = N
         ("D", []),
         ("A", []),
         ("f", []),
+        ("C12", [2]),
+        ("C1212", [2, 2]),
+        ("C1222", [2, 2, 1]),
+        ("C129", [2]),
+        ("C9", [2]),
+        ("C99", [2, 1]),
+        ("1C", [2]),
+        ("C1f2", [2, 1]),
+        ("C1x2", [2, 1]),
     ],
 )
 def test_sequence(sequence: str, failures: list[int] | int) -> None:

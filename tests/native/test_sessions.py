@@ -37,6 +37,9 @@ SESSIONS = FilterSpec(
         r"^<F-MLFFORGET><F-NOFAIL>closed</F-NOFAIL></F-MLFFORGET>(?: by <ADDR>)?$",
         r"^<F-MLFFORGET>abandoned</F-MLFFORGET> by <F-ALT_USER>\w+</F-ALT_USER> <ADDR>$",
         r"^<F-NOFAIL>user</F-NOFAIL> <F-USER>\S+</F-USER>$",
+        r"^<F-STEP1>unknown</F-STEP1> (?:<F-USER>\S+</F-USER>)?$",
+        r"^<F-STEP3>refused</F-STEP3> (?:from <ADDR>)?$",
+        r"^<F-STEP9><F-MLFFORGET>gave up</F-MLFFORGET></F-STEP9> <ADDR>$",
     ),
 )
 WORDS = ("root", "anna", "bjørn", "", "a b", "x" * 40, "[77]", "\ufffd", "٣")
@@ -83,8 +86,13 @@ class Log:
                 f"srv app[{number}]: closed",
                 f"srv app[{number}]: abandoned by anna {address}",
                 f"srv app[{number}]: user {user}",
+                f"srv app[{number}]: unknown {user}",
+                f"srv app[{number}]: refused",
+                f"srv app[{number}]: refused from {address}",
+                f"srv app[{number}]: gave up {address}",
                 f"[{number}] app[{number + 1}]: bad password for {user} from {address}",
                 f"srv sshd[{number}]: Failed password for {user} from {address} port 22 ssh2",
+                f"srv sshd[{number}]: Invalid user {user} from {address} port 22",
                 f"srv sshd[{number}]: Accepted publickey for {user} from {address} port 22 ssh2",
                 f"srv sshd[{number}]: Connection closed by {address} port 22 [preauth]",
                 f"srv sshd[{number}]: pam_unix(sshd:session): session opened for user {user}",

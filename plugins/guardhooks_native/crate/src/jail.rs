@@ -24,6 +24,14 @@ pub mod names {
     pub const DNS: u16 = 8;
     pub const CIDR: u16 = 9;
     pub const CONTENT: u16 = 10;
+    /// The first of nine: the marks of an attempt's lines, in their order.
+    pub const STEP: u16 = 11;
+    pub const STEPS: u16 = 9;
+
+    /// The number of a step, from 1; 0: it is another name.
+    pub fn step(name: u16) -> u16 {
+        if (STEP..STEP + STEPS).contains(&name) { name - STEP + 1 } else { 0 }
+    }
 }
 /// Names that a jail may have.
 pub const MOST_NAMES: usize = 64;
@@ -463,7 +471,7 @@ impl Jail {
         let marks = [names::NOFAIL, names::GAINED, names::FORGET];
         let groups: Vec<(u16, &[u8])> = values
             .each()
-            .filter(|(name, _)| !marks.contains(name))
+            .filter(|&(name, _)| !marks.contains(&name) && names::step(name) == 0)
             .map(|(name, span)| (name, subject.text(span)))
             .collect();
         let event = Event {
@@ -474,6 +482,7 @@ impl Jail {
             gained: full(names::GAINED),
             nofail: full(names::NOFAIL),
             forget: values.get(names::FORGET).is_some(),
+            step: values.each().map(|(name, _)| names::step(name)).max().unwrap_or(0),
         };
         let place = self.sessions.merge(&event, now);
         let session = self.sessions.get(place);

@@ -32,6 +32,8 @@ pub struct Session {
     pub nofail: bool,
     gained: bool,
     open: bool,
+    /// The step of the last line of an attempt; 0: none.
+    step: u16,
 }
 
 impl Session {
@@ -136,6 +138,8 @@ pub struct Event<'a> {
     pub gained: bool,
     pub nofail: bool,
     pub forget: bool,
+    /// Which of an attempt's lines it is, in the order in which a server writes them; 0: none.
+    pub step: u16,
 }
 
 /// The open sessions of one jail. `pool` also holds those that were forgotten, to be used again.
@@ -183,6 +187,13 @@ impl Sessions {
             }
         }
         let (mut nofail, mut gained) = (event.gained || event.nofail, event.gained);
+        // A later step tells of the attempt that an earlier line has counted.
+        nofail |= 0 < session.step && session.step < event.step;
+        session.step = match event.step {
+            _ if event.gained => 0,
+            0 => session.step,
+            step => step,
+        };
         if session.pending || session.users.len() > 1 {
             (nofail, gained) = (false, false);
         }
@@ -258,6 +269,7 @@ impl Sessions {
         }
         if session.is_of_another(event.groups) {
             session.users.clear();
+            session.step = 0;
             session.groups.retain(|&(name, _)| !ADDRESSES.contains(&name));
         }
         for &(name, text) in event.groups {
