@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from guardhooks.system.tcp_connections import PROC_NET, established
+from guardhooks.system.sockets import PROC_NET, established
 
 _TRACKED: Final = "nf_conntrack"
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from guardhooks.engine.supervisor import Supervisor
 from guardhooks.model import Ban, Failure, Jail
-from guardhooks.system.tcp_connections import established, listening_ports
+from guardhooks.system.sockets import established, listening
 from guardhooks.system.tcp_ports import ports_of
 from guardhooks.text import plural, safe_text
 
@@ -112,8 +112,8 @@ def likely_cause(jail: Jail, address: str) -> str:
     if closed is not None:
         if uncovered := sorted(connected - closed):
             return f"it is connected to port {uncovered[0]}, and the ban closes port {text}: set port= in the jail"
-        listening = listening_ports()
-        if listening and not closed & listening:
+        open_ports = {socket.local_port for socket in listening()}
+        if open_ports and not closed & open_ports:
             return f"nothing listens on port {text}, which the ban closes: set port= to what the server listens on"
     if connected:
         return (

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from guardhooks.net.addresses import canonical
-from guardhooks.system.tcp_connections import PROC_NET, address_of
+from guardhooks.system.sockets import PROC_NET, address_of
 
 _NOWHERE4: Final = "0" * 8
 _DEFAULT6: Final = "0" * 32 + " 00 "

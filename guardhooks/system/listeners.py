@@ -1,6 +1,6 @@
 """Which programs listen on which ports of this network namespace.
 
-Format: proc_pid_net(5) for sockets, proc_pid_fd(5) for who holds them. Only root sees the sockets of other users.
+Format: proc_pid_fd(5) for who holds a socket. Only root sees the sockets of other users.
 """
 
 from __future__ import annotations
@@ -8,46 +8,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from guardhooks.system.tcp_connections import address_of
+from guardhooks.system.sockets import listening
 
 PROC: Final = Path("/proc")
-_STATES: Final = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
-"""LISTEN; of UDP, sockets that are not connected."""
 _SOCKET: Final = "socket:["
-
-
-@dataclass(frozen=True, slots=True)
-class _Listener:
-    inode: str
-    table: str
-    address: str
-    port: int
-
-    @property
-    def is_loopback(self) -> bool:
-        return self.address.startswith("127.") or self.address == "::1"
 
 
 def listening_ports(program: str = "", *, proc: Path = PROC) -> frozenset[int]:
     """All TCP and UDP ports that something listens on, or those of the programs of one name, as far as can be seen."""
-    listeners = list(_listeners(proc))
+    sockets = list(listening(proc / "net", udp=True))
     if not program:
-        return frozenset(listener.port for listener in listeners)
+        return frozenset(socket.local_port for socket in sockets)
     inodes = {inode for pid in _processes(proc) if _name(proc, pid) == program for inode in _sockets(proc, pid)}
-    return frozenset(listener.port for listener in listeners if listener.inode in inodes)
+    return frozenset(socket.local_port for socket in sockets if socket.inode in inodes)
 
 
 def reachable_ports(*, proc: Path = PROC) -> Mapping[str, frozenset[int]]:
     """Name of a program's process (at most 15 characters) → TCP ports on which it can be reached from elsewhere."""
-    by_inode = {
-        listener.inode: listener.port
-        for listener in _listeners(proc)
-        if listener.table.startswith("tcp") and not listener.is_loopback
-    }
+    by_inode = {socket.inode: socket.local_port for socket in listening(proc / "net") if not socket.is_local_only}
     found: dict[str, set[int]] = defaultdict(set)
     for pid in _processes(proc):
         ports = {by_inode[inode] for inode in _sockets(proc, pid) if inode in by_inode}
@@ -65,24 +46,14 @@ def _processes(proc: Path) -> Iterator[str]:
     return (entry.name for entry in proc.iterdir() if entry.name.isdigit())
 
 
-def _listeners(proc: Path) -> Iterator[_Listener]:
-    for table, state in _STATES.items():
-        with suppress(OSError):
-            for line in (proc / "net" / table).read_text().splitlines()[1:]:
-                words = line.split()
-                if len(words) > 9 and words[3] == state:
-                    address, _, port = words[1].rpartition(":")
-                    yield _Listener(words[9], table, address_of(address), int(port, 16))
-
-
-def _sockets(proc: Path, pid: str) -> Iterator[str]:
+def _sockets(proc: Path, pid: str) -> Iterator[int]:
     """Inodes of the sockets that a process holds; none where they may not be seen."""
     with suppress(OSError):
         for entry in (proc / pid / "fd").iterdir():
             with suppress(OSError):
                 target = str(entry.readlink())
                 if target.startswith(_SOCKET):
-                    yield target[len(_SOCKET) : -1]
+                    yield int(target[len(_SOCKET) : -1])
 
 
 def _name(proc: Path, pid: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from guardhooks.net.addresses import canonical
-from guardhooks.system.tcp_connections import established
+from guardhooks.system.sockets import established
 
 _PROC: Final = Path("/proc")
 _SERVERS: Final = frozenset({"sshd", "sshd-session", "dropbear"})

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from guardhooks.system.sockets import Connection, established
 from guardhooks.system.ssh_sessions import claims_of, sessions_of
-from guardhooks.system.tcp_connections import Connection, established
 
 CHILD = "import sys; print('ready', flush=True); sys.stdin.read()"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!r}])"

@@ -1,4 +1,4 @@
-"""TCP connections and listening sockets as the kernel lists them in `/proc/net/tcp` and `tcp6` (proc_pid_net(5)).
+"""Sockets as the kernel lists them in `/proc/net/tcp`, `tcp6`, `udp` and `udp6` (proc_pid_net(5)).
 
 Addresses there are 32-bit words in the byte order of the machine, in hexadecimal.
 """
@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import ipaddress
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from guardhooks.net.addresses import canonical
 
 PROC_NET: Final = Path("/proc/net")
+_TCP: Final = ("tcp", "tcp6")
+_UDP: Final = ("udp", "udp6")
 _ESTABLISHED: Final = "01"
 _LISTENING: Final = "0A"
+_UNCONNECTED: Final = "07"
+"""State of a UDP socket that is not connected: the kernel has no other for one that waits for packets."""
 
 
 class Connection(NamedTuple):
@@ -27,21 +31,28 @@ class Connection(NamedTuple):
     remote_port: int
     inode: int
 
+    @property
+    def is_local_only(self) -> bool:
+        """Whether the socket can be reached from this machine only."""
+        return self.local.startswith("127.") or self.local == "::1"
+
 
 def established(folder: Path = PROC_NET) -> Iterator[Connection]:
     """The established TCP connections of a network namespace; nothing where they cannot be read."""
-    return _sockets(folder, _ESTABLISHED)
+    return _sockets(folder, _TCP, _ESTABLISHED)
 
 
-def listening_ports(folder: Path = PROC_NET) -> frozenset[int]:
-    """The TCP ports that something listens on in a network namespace."""
-    return frozenset(each.local_port for each in _sockets(folder, _LISTENING))
+def listening(folder: Path = PROC_NET, *, udp: bool = False) -> Iterator[Connection]:
+    """The listening TCP sockets of a network namespace; with `udp`, also UDP sockets that are not connected."""
+    yield from _sockets(folder, _TCP, _LISTENING)
+    if udp:
+        yield from _sockets(folder, _UDP, _UNCONNECTED)
 
 
-def _sockets(folder: Path, state: str) -> Iterator[Connection]:
-    for name in ("tcp", "tcp6"):
+def _sockets(folder: Path, tables: Iterable[str], state: str) -> Iterator[Connection]:
+    for table in tables:
         try:
-            with (folder / name).open() as lines:
+            with (folder / table).open() as lines:
                 next(lines, None)
                 for line in lines:
                     words = line.split()
