@@ -16,6 +16,7 @@ CONFIGURATION = Path(__file__).parent / "configuration.md"
 SERVICES = Path(__file__).parent / "services.md"
 CONFIG = Path(__file__).parent.parent / "config"
 EXAMPLES = CONFIG / "examples.json"
+ATTACKS = CONFIG / "attacks.json"
 CORPUS = Path(__file__).parent.parent / "tests" / "config" / "corpus"
 EXAMPLES_OF_EACH = 3
 
@@ -33,6 +34,13 @@ def examples() -> str:
     """config/examples.json: the first lines that each filter's tests say it counts."""
     found = {path.stem: _counted(path.read_text(encoding="utf-8")) for path in sorted(CORPUS.glob("*.txt"))}
     return json.dumps({name: lines for name, lines in found.items() if lines}, indent=1) + "\n"
+
+
+def attacks() -> str:
+    """config/attacks.json: where clients' text stands in the lines of each filter, for `guardhooks check`."""
+    from tests.config.payloads import hostile_filters, templates
+
+    return json.dumps({name: templates(name)[0] for name in hostile_filters()}, indent=1) + "\n"
 
 
 def _counted(text: str) -> list[str]:
@@ -87,4 +95,5 @@ if __name__ == "__main__":
     sys.path.insert(0, str(CONFIG.parent))
     CONFIGURATION.write_text(configuration())
     EXAMPLES.write_text(examples())
+    ATTACKS.write_text(attacks())
     SERVICES.write_text(services())

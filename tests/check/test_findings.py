@@ -48,6 +48,29 @@ def test_a_wrong_regex_is_told_in_the_file_that_holds_it(small: SmallSite) -> No
     assert "failregex 2 does not compile" in finding.what
 
 
+STEERED = r"""
+[Definition]
+_daemon = vsftpd
+failregex = ^\s*\S+ vsftpd(?:\[\d+\])?: .*authentication failure;.* rhost=<HOST>
+"""
+ANCHORED = r"""
+[Definition]
+failure = pam_unix\(vsftpd:auth\): authentication failure; (?:\w+=\S* ){4}ruser=\S*
+failregex = ^\s*\S+ vsftpd: %(failure)s rhost=<HOST>(?:  user=(?:(?! rhost=).)*)?$
+"""
+
+
+def test_a_filter_that_lets_a_client_choose_whom_it_blames_is_told_with_a_line(small: SmallSite) -> None:
+    small.write("filter.d/vsftpd.conf", STEERED)
+    [finding] = small.findings(APP.replace("filter = app", "filter = vsftpd"))
+    assert "text of a client can choose whom filter vsftpd blames" in finding.what
+    assert "is about 198.51.100.7, and bans 192.0.2.66: Nov 22" in finding.what
+    assert "rhost=198.51.100.7" in finding.what
+    assert finding.place == f"{small.folder}/filter.d/vsftpd.conf:4"
+    small.write("filter.d/vsftpd.conf", ANCHORED)
+    assert small.findings(APP.replace("filter = app", "filter = vsftpd")) == ()
+
+
 def test_a_wrong_time_zone_is_told_at_its_own_line(small: SmallSite) -> None:
     [finding] = small.findings(APP + "logtimezone = Europe/Berlon\n")
     assert finding.place == f"{small.folder}/jail.local:5"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import codecs
 import itertools
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+from guardhooks_core.matchers.filterd.attacks import ATTACKER as ATTACKER
+from guardhooks_core.matchers.filterd.attacks import VICTIM as VICTIM
+from guardhooks_core.matchers.filterd.attacks import fill as fill
+from guardhooks_core.matchers.filterd.attacks import forged_payloads as forged_payloads
 from tests.config.corpora import HERE
 
-ATTACKER: Final = "198.51.100.7"
-VICTIM: Final = "192.0.2.66"
 CORE: Final = frozenset({"dovecot", "postfix", "sshd"})
 """Filters that get every payload in every place; the others get a sample of the largest products."""
 SAMPLE: Final = 800
@@ -69,57 +70,6 @@ def long_payloads(name: str) -> tuple[bytes, ...]:
     size = 60_000 if name in CORE else 8_000
     repeated = f"x from {VICTIM} port 22 ssh2 ".encode()
     return (b"x" * size + VICTIM.encode(), repeated * (size // len(repeated)))
-
-
-def forged_payloads(template: str) -> Iterator[bytes]:
-    """The line itself as payload, as if the victim had sent it; whole, and from each word of it on."""
-    line = re.sub(r"\{\w+\}", "x", template).replace(ATTACKER, VICTIM)
-    words = line.split(" ")
-    for start in range(len(words)):
-        text = " ".join(words[start:])
-        if VICTIM in text:
-            yield text.encode()
-
-
-# --- spellings -------------------------------------------------------------------------------------------------------
-
-
-def _raw(payload: bytes) -> bytes:
-    return payload
-
-
-def _json(payload: bytes) -> bytes:
-    return json.dumps(payload.decode("utf-8", "replace"), ensure_ascii=False)[1:-1].encode()
-
-
-def _quoted(payload: bytes) -> bytes:
-    escaped = payload.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-    return re.sub(rb"[\x00-\x1f\x7f-\xff]", lambda found: b"\\x%02x" % found[0][0], escaped)
-
-
-def _hex(payload: bytes) -> bytes:
-    return re.sub(rb'["\\\x00-\x1f\x7f-\xff]', lambda found: b"\\x%02X" % found[0][0], payload)
-
-
-def _word(payload: bytes) -> bytes:
-    return re.sub(rb"[\x00-\x20\x7f]", b"+", payload)
-
-
-SPELLINGS: Final[dict[bytes, Callable[[bytes], bytes]]] = {
-    b"attack": _raw,
-    b"json": _json,
-    b"quoted": _quoted,
-    b"hex": _hex,
-    b"word": _word,
-}
-"""`{attack}` is the text as it is; `{json}` as in a JSON string; `{quoted}` with backslashes before quotes and `\\xNN`
-for control characters, like Apache; `{hex}` with `\\xNN` for those and for quotes, like nginx; `{word}` without blanks,
-where the server reads no further than a blank."""
-
-
-def fill(template: str, payload: bytes) -> bytes:
-    """The line with the payload in all its places."""
-    return re.sub(rb"\{(attack|json|quoted|hex|word)\}", lambda found: SPELLINGS[found[1]](payload), template.encode())
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------

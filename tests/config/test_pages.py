@@ -15,4 +15,5 @@ def test_the_page_of_services_and_the_examples_are_up_to_date() -> None:
         pytest.skip("not run from a checkout")
     generated = runpy.run_path(str(SCRIPT))
     assert generated["SERVICES"].read_text() == generated["services"](), f"run python {SCRIPT}"
+    assert generated["ATTACKS"].read_text() == generated["attacks"](), f"run python {SCRIPT}"
     assert generated["EXAMPLES"].read_text() == generated["examples"](), f"run python {SCRIPT}"

@@ -10,6 +10,7 @@ from typing import Final
 
 import guardhooks
 from guardhooks import ConfigFinding, Jail, Problem, Severity, safe_text
+from guardhooks_core.matchers.filterd.injection import steered
 from guardhooks_core.matchers.filterd.matcher import FilterMatcher
 
 _PACKAGED: Final = Path(guardhooks.__file__).parent / "config" / "filter.d"
@@ -26,7 +27,7 @@ def check(jail: Jail) -> list[ConfigFinding]:
     """All findings about one jail with a filter."""
     matcher = FilterMatcher([jail])
     found = [_from_problem(jail, problem) for problem in matcher.problems.get(jail.name, ())]
-    return [*found, *_wrong_zones(jail, matcher), *_slow(jail, matcher)]
+    return [*found, *steered(jail), *_wrong_zones(jail, matcher), *_slow(jail, matcher)]
 
 
 def _from_problem(jail: Jail, problem: Problem) -> ConfigFinding:
