@@ -1,0 +1,1 @@
+"""Long trials of a real daemon, each a program with a short form in the tests."""
