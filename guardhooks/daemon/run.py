@@ -233,7 +233,9 @@ def _watch_children_without_threads() -> None:
     if sys.version_info < (3, 12):
         with suppress(OSError):  # a kernel without pidfd_open
             os.close(os.pidfd_open(os.getpid()))
-            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+            watcher = asyncio.PidfdChildWatcher()
+            watcher.attach_loop(asyncio.get_running_loop())  # without a loop it refuses every child
+            asyncio.set_child_watcher(watcher)
 
 
 def _notify(message: str) -> None:
