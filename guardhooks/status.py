@@ -98,8 +98,31 @@ class BanStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class PluginReport:
+    """A plugin that is not asked, or that has failed.
+
+    `state` is `disabled` (by the configuration), `refused` (it could not be loaded), `off` (it failed too often for
+    `jail`, and is tried again at `retry`) or `faults` (it has failed, and is still asked). `origin` is its distribution
+    or file, `reason` and `place` (`file:line`) belong to the last fault. `last` and `retry` are epoch seconds.
+    """
+
+    name: str
+    state: str
+    origin: str = ""
+    jail: str = ""
+    reason: str = ""
+    place: str = ""
+    faults: int = 0
+    last: float | None = None
+    retry: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JailStatus:
-    """One jail. `state` is `running`, `degraded` (a part of it does not work) or `broken` (it does not run)."""
+    """One jail. `state` is `running`, `degraded` (a part of it does not work) or `broken` (it does not run).
+
+    `faults` are those of plugins that are still asked; those of `plugins_off` stand in `problems`.
+    """
 
     name: str
     state: str
@@ -110,6 +133,7 @@ class JailStatus:
     actions: tuple[ActionStatus, ...] = ()
     problems: tuple[str, ...] = ()
     plugins_off: tuple[str, ...] = ()
+    faults: tuple[PluginReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +151,8 @@ class GuardStatus:
     """The whole guard. `config` and `state` are its folders, `started` and `configured`, when the
     configuration was last read, are seconds since the epoch.
 
-    `problems` belong to no single jail; `mended_by_reload` says that fixing the configuration and a reload help.
+    `problems` and `faults` belong to no single jail; `mended_by_reload` says that fixing the configuration and a reload
+    help.
     """
 
     version: str
@@ -140,6 +165,7 @@ class GuardStatus:
     problems: tuple[str, ...] = ()
     mended_by_reload: bool = False
     configured: float = 0.0
+    faults: tuple[PluginReport, ...] = ()
 
 
 def to_dict(value: Any) -> Any:  # noqa: ANN401 -- JSON-able values of any kind

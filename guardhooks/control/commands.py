@@ -121,7 +121,7 @@ class _OwnRequests:
 
     async def plugins(self, jail: str | None = None) -> object:
         self._check_jail(jail)
-        return [row for row in self._guard.plugins_report() if jail is None or row["jail"] == jail]
+        return [row for row in self._guard.plugins_report() if jail is None or row["jail"] in {"", jail}]
 
     async def is_banned(self, ids: list[str], jail: str | None = None, *, text: bool = False) -> object:
         self._check_jail(jail)

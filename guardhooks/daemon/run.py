@@ -206,8 +206,11 @@ class Daemon:
 
 
 def _load_plugins(options: RunOptions, directory: Path) -> Plugins:
+    daemon = read_daemon(directory)
     return Plugins.load(
-        disable=read_daemon(directory).disabled_plugins,
+        disable=daemon.disabled_plugins,
+        place=daemon.disabled_at,
+        require=daemon.required_plugins,
         hooks_folder=directory / HOOKS_FOLDER,
         trace=options.trace_hooks,
     )

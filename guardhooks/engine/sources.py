@@ -37,10 +37,20 @@ class Sources:
         self._configuration, self._pipeline = configuration, pipeline
         self._supervisor = supervisor
         self._readers: dict[str, Reader] = {}
+        self._syncing = asyncio.Lock()
         self._problems: dict[str, list[Problem]] = {}
+
+    async def refresh(self) -> None:
+        """Have a plugin that is asked again read and match, too; does nothing while a reload does the same."""
+        if not self._syncing.locked():
+            await self.sync()
 
     async def sync(self) -> None:
         """Read for exactly the jails that run: go on where nothing changed, else open again from the saved position."""
+        async with self._syncing:
+            await self._sync()
+
+    async def _sync(self) -> None:
         self._problems = {}
         wanted = self._wanted(self._configuration.jails.values())
         for key, reader in list(self._readers.items()):
@@ -60,7 +70,7 @@ class Sources:
                     logger.error("%s", safe_text(str(error)))
                     self._problems.setdefault(jail.name, []).append(Problem(safe_text(str(error)), fatal=True))
                     continue
-                readings = wanted[source.worker.key]
+                readings = wanted[source.key]
                 if jail not in [known.jail for known in readings]:
                     readings.append(_Wanted(jail, spec, source))
         return wanted

@@ -90,8 +90,18 @@ def disable(daemon: Daemon) -> None:
     assert not {"spy", "recidive"} & asked()
 
 
+def require(daemon: Daemon) -> None:
+    (daemon.config / "guardhooks.local").write_text("[Plugins]\ndisable = recidive\nrequire = spy recidive\n")
+    refused = daemon.command("reload", check=False)
+    assert refused.returncode != 0
+    assert "[Plugins] require: plugin 'recidive' is needed, and is not in use" in refused.stderr
+    assert daemon.ask("ping")["pid"] == daemon.pid
+    reload(daemon, "Plugins", "require = spy recidive")
+
+
 CHECKS: dict[str, Callable[[Daemon], None]] = {
     "loglevel": loglevel, "history_age": history_age, "reconcile": reconcile, "disable": disable,
+    "require": require,
 }  # fmt: skip
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from typing import Final, Generic, TypeVar
 
-from guardhooks import safe_text
+from guardhooks import WorkerPool, safe_text
 
 logger = logging.getLogger("guardhooks.ignore")
-_POOL: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="ignore")
+_POOL: Final = WorkerPool("ignore", ready=0, most=4)
 _RETRY: Final = 60.0
 """Seconds after which a failed reading is retried."""
 
