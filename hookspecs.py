@@ -104,7 +104,10 @@ def line_matcher(source: LogSource, jails: Sequence[Jail]) -> LineMatcher | None
 def on_failure(jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
     """Called for each failure found, before it counts. May be async.
 
-    Return `Ignore(reason)` to drop it, None to keep it. An enricher writes to `failure.notes`.
+    Return `Ignore(reason)` to drop it, None to keep it. An enricher writes to `failure.notes`. Raise `ConfigError`
+    where something outside the plugin keeps it from an answer: that is shown, and never switches it off. An async
+    answer that takes longer than five seconds is a fault, and is not waited for. Until it comes, other failures go on:
+    it holds up its own failure alone. Of one jail eight are asked at a time; while a thousand wait, more count unasked.
 
     Every plugin is asked until one ignores the failure. Implementations marked `tryfirst` come first.
 

@@ -29,6 +29,9 @@ _LOOKUPS_UNDER_WAY: Final = 1000
 _BACKLOG: Final = 10_000
 """Changes of the ledger beyond which reading waits for the disk, so that a storm does not fill the memory."""
 
+_MATCHING_TIME: Final = 30.0
+"""Seconds after which a matcher that has not finished a chunk is reported."""
+
 Delivered: TypeAlias = Callable[[Chunk, Sequence[Failure]], None]
 Matchers: TypeAlias = Callable[[], Sequence[Provided[LineMatcher]]]
 
@@ -84,13 +87,24 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         failures: list[Failure] = []
         for matcher in matchers:
-            failures += await loop.run_in_executor(self.executor, self.configuration.plugins.feed, matcher, chunk)
+            failures += await self._feed(matcher, chunk)
         delivered(chunk, failures)
         named = [failure for failure in failures if failure.resolve]
         for failure in named if len(lookups) < _LOOKUPS_UNDER_WAY else ():
             lookups.add(task := loop.create_task(self._look_up(failure)))
             task.add_done_callback(lookups.discard)
         self._take([failure for failure in failures if not failure.resolve], chunk.position)
+
+    async def _feed(self, matcher: Provided[LineMatcher], chunk: Chunk) -> list[Failure]:
+        """What a matcher finds. One that takes very long is told, and waited for: it holds up its own source alone."""
+        plugins = self.configuration.plugins
+        found = asyncio.get_running_loop().run_in_executor(self.executor, plugins.feed, matcher, chunk)
+        done, _ = await asyncio.wait({found}, timeout=_MATCHING_TIME)
+        if not done:
+            for jail in matcher.jails:
+                what = f"no answer for {_MATCHING_TIME:.0f} s; {safe_text(chunk.origin)} is not read meanwhile"
+                plugins.hangs(matcher.plugin, "line_matcher", jail, what)
+        return await found
 
     def _start_at(self, source: Provided[LogSource], jails: Sequence[Jail], matchers: Matchers) -> StartAt:
         def time_of(line: bytes) -> float | None:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from guardhooks.errors import PluginError
+from guardhooks.plugins.calls import calls_plugin
 from guardhooks.plugins.values import described
 
 _CLEANUP: Final = 1.0
@@ -40,6 +41,7 @@ def as_exception(error: BaseException) -> Exception:
     return PluginError(f"it raised {described(error)}").with_traceback(error.__traceback__)
 
 
+@calls_plugin
 def call_method(plugin: str, hook: str, jail: str, method: Callable[..., Any], *values: object) -> Any:  # noqa: ANN401, ARG001 -- a plugin's answer; the watchdog reads who it is
     """Call a method of an object that a plugin returned.
 
@@ -76,6 +78,7 @@ async def wait_for(plugin: str, hook: str, jail: str, awaitable: Awaitable[objec
     return answer
 
 
+@calls_plugin
 async def _answer(
     plugin: str,  # noqa: ARG001 -- the watchdog reads who it is
     hook: str,  # noqa: ARG001

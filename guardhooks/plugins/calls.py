@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from types import CodeType
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 import pluggy
 
@@ -16,6 +17,7 @@ from guardhooks.plugins.values import shown
 from guardhooks.text import safe_text
 
 _Worker_co = TypeVar("_Worker_co", covariant=True)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 logger = logging.getLogger("guardhooks.plugins")
 
@@ -58,6 +60,19 @@ class Implementation:
             is_async=iscoroutinefunction(hookimpl.function),
             skips_first_time_offenders=skips_first_time_offenders(hookimpl.function),
         )
+
+
+CALLERS: Final[set[CodeType]] = set()
+"""Functions that call plugins."""
+
+
+def calls_plugin(function: _Function) -> _Function:
+    """Mark a function that calls a plugin: `blocking` finds it on a stack.
+
+    Its locals say who is called: `plugin`, `hook` and `jail`, or `implementation` and `call` or `jail`.
+    """
+    CALLERS.add(function.__code__)
+    return function
 
 
 Asked: TypeAlias = Sequence[tuple[Implementation, Sequence[str]]]

@@ -37,8 +37,9 @@ from guardhooks.model import (
 )
 from guardhooks.plugins import loading
 from guardhooks.plugins.action_calls import ActionCalls
+from guardhooks.plugins.blocking import Blocker
 from guardhooks.plugins.boundary import as_exception, pass_interrupt, wait_for
-from guardhooks.plugins.calls import Asked, Call, Implementation, Provided, traced
+from guardhooks.plugins.calls import Asked, Call, Implementation, Provided, calls_plugin, traced
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.failure_calls import FailureCalls
 from guardhooks.plugins.faults import Faults, resource_exhaustion
@@ -375,6 +376,24 @@ class Plugins:
             self._forget_chains()
         return due
 
+    def blocks(self, call: Blocker) -> None:
+        """A call of a plugin blocks the event loop: a fault, which switches nobody off. For any thread."""
+        where = f"it blocks the event loop, and with it every jail: {call.place}"
+        self._record_fault(call.plugin, Call(call.hook, call.jail, ()), PluginError(where))
+
+    def hangs(self, plugin: str, hook: str, jail: str, what: str) -> None:
+        """A plugin gives no answer: a fault, which switches nobody off."""
+        self._record_fault(plugin, Call(hook, jail, ()), PluginError(what))
+
+    def files(self) -> Mapping[str, str]:
+        """The names of the plugins by the files of their modules."""
+        found = {}
+        for name, plugin in self._manager.list_name_plugin():
+            file = getattr(plugin, "__file__", None) or self._origins.get(name, "")
+            if plugin is not None and file:
+                found[str(file)] = name
+        return found
+
     def names(self) -> dict[str, str]:
         """All loaded plugins and where each comes from."""
         return dict(self._origins)
@@ -437,6 +456,7 @@ class Plugins:
             self._fault(implementation.plugin, call, PluginError(f"it returned {wrong}"))
         return right
 
+    @calls_plugin
     def _call(self, implementation: Implementation, call: Call) -> Any:  # noqa: ANN401 -- `call.expected`, or None
         try:
             answer = implementation.call(*call.values)
@@ -465,6 +485,7 @@ class Plugins:
         self._fault(plugin, call, error, may_switch_off=False)
 
     def _fault(self, plugin: str, call: Call, error: BaseException, *, may_switch_off: bool = True) -> None:
-        may_switch_off = may_switch_off and bool(call.jail)
+        is_defect = isinstance(error, PluginError) or not isinstance(error, GuardhooksError)
+        may_switch_off = may_switch_off and bool(call.jail) and is_defect
         if self.faults.record(plugin, call.hook, call.jail, error, may_switch_off=may_switch_off):
             self._forget_chains()

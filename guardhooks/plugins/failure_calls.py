@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from guardhooks.errors import PluginError
 from guardhooks.model import Ban, Failure, Ignore, Jail, Record
 from guardhooks.plugins.boundary import as_exception, pass_interrupt, wait_for
-from guardhooks.plugins.calls import Call, Implementation
+from guardhooks.plugins.calls import Call, Implementation, calls_plugin
 from guardhooks.plugins.values import defect, sound
 
 Chain: TypeAlias = Sequence[Implementation]
@@ -37,6 +37,7 @@ class FailureCalls:
 
     # --- on_failure --------------------------------------------------------------------------------------------------
 
+    @calls_plugin
     def on_failure(self, chain: Chain, jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
         for implementation in chain:
             try:
@@ -100,6 +101,7 @@ class FailureCalls:
                 result = self._close_wrapper(wrapper, generator, call, result)
         return result or []
 
+    @calls_plugin
     def _decision(self, implementation: Implementation, call: Call) -> list[Ban] | None:
         try:
             answer = implementation.call(*call.values)
@@ -121,6 +123,7 @@ class FailureCalls:
             self._fault(implementation.plugin, call, PluginError(f"it returned {wrong}"))
         return bans or None
 
+    @calls_plugin
     def _open_wrapper(self, implementation: Implementation, call: Call) -> _Wrapper | None:
         try:
             generator: _Wrapper = implementation.call(*call.values)
@@ -134,6 +137,7 @@ class FailureCalls:
             return None
         return generator
 
+    @calls_plugin
     def _close_wrapper(
         self, implementation: Implementation, generator: _Wrapper, call: Call, result: list[Ban] | None
     ) -> list[Ban] | None:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from guardhooks.errors import PluginError
+from guardhooks.errors import GuardhooksError, PluginError
 from guardhooks.model import (
     Ban,
     Chunk,
@@ -52,11 +52,13 @@ def shown(value: object) -> str:
 
 
 def described(error: BaseException) -> str:
-    """Type and text of a plugin's exception, whatever its `__str__` does."""
+    """Type and text of a plugin's exception, whatever its `__str__` does; what is meant for users is its text alone."""
     try:
         text = str(error)
     except BaseException:  # noqa: BLE001 -- the plugin boundary: `__str__` is a plugin's code
         return f"{type(error).__name__} (whose text cannot be read: its __str__ raises)"
+    if text and isinstance(error, GuardhooksError) and not isinstance(error, PluginError):
+        return safe_text(text)
     return safe_text(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 

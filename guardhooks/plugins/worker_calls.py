@@ -13,7 +13,7 @@ from typing import Any, Final
 from guardhooks.errors import GuardhooksError, PluginError
 from guardhooks.model import Chunk, Jail, Problem
 from guardhooks.plugins.boundary import as_exception, call_method, wait_for
-from guardhooks.plugins.calls import Call, Implementation, Provided
+from guardhooks.plugins.calls import Call, Implementation, Provided, calls_plugin
 from guardhooks.plugins.values import check, defect, described, is_time, shown, sound
 from guardhooks.status import SourceStatus
 from guardhooks.workers import LineMatcher, LogSource, StartAt
@@ -122,6 +122,7 @@ class WorkerCalls:
         return None
 
 
+@calls_plugin
 async def _next(plugin: str, hook: str, jail: str, iterator: AsyncIterator[Any]) -> Any:  # noqa: ANN401, ARG001 -- a plugin's answer; the watchdog reads who it is
     """The next chunk, or `_END`."""
     try:

@@ -1,12 +1,17 @@
 """Worker threads for what may block: bounded, and never a reason for the process to stay.
 
 `ThreadPoolExecutor` lets the interpreter wait at its end for every call that is under way, so one call that hangs keeps
-a daemon from stopping. These threads are daemon threads. A `Bulkhead` keeps what hangs in one place from using up a
-pool.
+a daemon from stopping; these threads do not stay. A `Bulkhead` keeps what hangs in one place from using up a pool.
+
+`threading.Thread.start` waits for the new thread without a limit, and one that dies for want of memory before it
+reports itself would block the caller, the event loop, forever. So threads are started by `_thread`, which waits for
+nothing.
 """
 
 from __future__ import annotations
 
+import _thread
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +24,15 @@ T = TypeVar("T")
 
 _IDLE: Final = 30.0
 """Seconds after which a thread that is not needed ends."""
+_START_TIME: Final = 30.0
+"""Seconds that the first threads of a pool may take to start."""
+
+_names: Final[dict[int, str]] = {}
+
+
+def thread_names() -> dict[int, str]:
+    """The names of all threads by their idents, those of pools included."""
+    return {**_names, **{thread.ident: thread.name for thread in threading.enumerate() if thread.ident is not None}}
 
 
 class _Job:
@@ -49,6 +63,7 @@ class WorkerPool(ThreadPoolExecutor):
 
     :param ready: threads that are started at once, so that they are there when none can be started any more.
     :param most: threads at most.
+    :raises RuntimeError: when the first threads cannot be started.
     """
 
     def __init__(self, name: str, *, ready: int = 1, most: int = 16) -> None:
@@ -60,6 +75,8 @@ class WorkerPool(ThreadPoolExecutor):
         with self._changed:
             for _ in range(ready):
                 self._start()
+            if not self._changed.wait_for(lambda: self._idle >= ready, _START_TIME):
+                raise RuntimeError(f"the threads of the worker pool {name} do not start")
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a function called by the next free thread.
@@ -81,10 +98,19 @@ class WorkerPool(ThreadPoolExecutor):
         return job.future
 
     def _start(self) -> None:
-        threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        _thread.start_new_thread(self._work, ())
         self._running += 1
 
     def _work(self) -> None:
+        if trace := threading.gettrace():  # as `threading` does, for debuggers and the coverage
+            sys.settrace(trace)
+        _names[threading.get_ident()] = self._name
+        try:
+            self._work_until_idle()
+        finally:
+            _names.pop(threading.get_ident(), None)
+
+    def _work_until_idle(self) -> None:
         while (job := self._next()) is not None:
             job.run()
             del job  # with what it holds, while the thread waits for the next
@@ -93,6 +119,8 @@ class WorkerPool(ThreadPoolExecutor):
         """The next job; None when the thread is to end."""
         with self._changed:
             self._idle += 1
+            if self._idle == self._ready:
+                self._changed.notify_all()  # the constructor waits for it
             try:
                 while not self._jobs:
                     if self._is_closed or (not self._changed.wait(_IDLE) and self._running > self._ready):
