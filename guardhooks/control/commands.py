@@ -80,7 +80,7 @@ def own_requests(
                     (jail, ids, text)),
             Request("unban_all", own.unban_all, "Lift every ban", "`count`", (jail,)),
             Request("reload", own.reload, "Read the configuration again; every ban is kept",
-                    "as `guardhooks status --json`", timeout=RELOAD_TIMEOUT),
+                    "as `guardhooks status --json`, and `reload`: what changed", timeout=RELOAD_TIMEOUT),
             Request("stop", own.stop, "End the daemon", "nothing", (flush,)),
         ]
     )  # fmt: skip

@@ -194,12 +194,14 @@ class Daemon:
             settings, plugins = await asyncio.to_thread(self._read_again)
             for problem in needing_restart(self._settings, settings):
                 logger.warning("%s", safe_text(str(problem)))
-            await self._guard.reload(settings, plugins)
+            report = await self._guard.reload(settings, plugins)
             memory.freeze_gc()
             if self._options.loglevel is None:
                 logs.set_up(settings.loglevel)
+        for line in report.lines():
+            logger.log(logging.INFO if report.is_whole else logging.WARNING, "reload: %s", line)
         logger.info("reloaded: jails: %s", ", ".join(self._guard.jails))
-        return cast("dict[str, object]", to_dict(self._guard.status()))
+        return {**cast("dict[str, object]", to_dict(self._guard.status())), "reload": to_dict(report)}
 
     def _read_again(self) -> tuple[Settings, Plugins]:
         directory = find_directory(self._options.config)

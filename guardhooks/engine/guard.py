@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from guardhooks.engine import changes
 from guardhooks.engine.adoption import adopt
 from guardhooks.engine.announcements import announce
 from guardhooks.engine.ban_guard import BanGuard
@@ -43,7 +44,7 @@ from guardhooks.plugins import Plugins
 from guardhooks.plugins.faults import resource_exhaustion
 from guardhooks.plugins.values import defect
 from guardhooks.settings.model import Settings
-from guardhooks.status import GuardStatus, JailDetails, to_dict
+from guardhooks.status import GuardStatus, JailDetails, ReloadReport, to_dict
 from guardhooks.text import safe_text
 
 _RESTORE_PATIENCE: Final = 2.0
@@ -166,12 +167,13 @@ class Guard:
         if flush and faults:
             raise ActionError("; ".join(faults))
 
-    async def reload(self, settings: Settings, plugins: Plugins) -> None:
-        """Go over to a new configuration, applying only what differs.
+    async def reload(self, settings: Settings, plugins: Plugins) -> ReloadReport:
+        """Go over to a new configuration, applying only what differs, and say what that was.
 
         Every ban is kept, except those of jails that are gone. A jail that is broken in the new configuration continues
         as it was, and says so.
         """
+        restarted, bans = list[str](), dict[str, int]()
         with self.configuration.replaced(settings, plugins) as former:
             self.configured = self.clock()
             self.ledger.remember(self.configuration.history_age)
@@ -186,13 +188,16 @@ class Guard:
                     await self.enforcer.replace(jail)
                 if plugins.asked("execute_action", jail) != former.plugins.asked("execute_action", jail):
                     self.enforcer.restart(name)
+                    restarted += [f"{name}/{action.actname}" for action in jail.actions if name in former.jails]
             await self.sources.sync()
             gone = [name for name in former.jails if name not in self.jails]
-            await self.enforcer.close(gone, Op.FLUSH)
+            faults = await self.enforcer.close(gone, Op.FLUSH)
             for name in gone:
+                bans[name] = len(self.ledger.active(name))
                 self._bans.drop_jail(name)
             former.plugins.on_stop(self, still_loaded=plugins)
         await self._bans.lift_allowlisted()
+        return changes.report(former, self.configuration.now, bans, restarted, faults)
 
     def _log_unknown_switches(self) -> None:
         for jail in self.jails.values():

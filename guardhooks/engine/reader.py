@@ -105,15 +105,19 @@ class Reader:
         if self._matchers:
             await self._pipeline.follow(self.source, self.jails, lambda: self._matchers, self.health.delivered)
 
-    async def update_matchers(self) -> bool:
-        """After a reload: get matchers from the plugins that are asked now, unless they are the same as before.
+    async def update_matchers(self, jails: tuple[Jail, ...]) -> bool:
+        """After a reload: get matchers for the jails as they are now from the plugins that are asked now.
+
+        Those that there are stay if jails and plugins are the same as before.
 
         Reading goes on meanwhile. False where the source must be opened again instead: it has failed, or other jails
         than before are served.
         """
         if self._failed:
             return False
-        if self._asked == self._configuration.plugins.asked_for_matchers(self.jails):
+        is_same = self.jails == jails
+        self.jails = jails
+        if is_same and self._asked == self._configuration.plugins.asked_for_matchers(jails):
             return True
         try:
             matchers = await self._find_matchers()

@@ -116,10 +116,11 @@ class Sources:
 
 
 async def _can_go_on(reader: Reader, readings: Sequence[_Wanted]) -> bool:
-    """Whether a reader still reads what is wanted, for the same jails and by the same plugin."""
-    if reader.jails != tuple(each.jail for each in readings):
+    """Whether a reader still reads what is wanted, for jails of the same names and by the same plugin."""
+    jails = tuple(each.jail for each in readings)
+    if [jail.name for jail in reader.jails] != [jail.name for jail in jails]:
         return False
-    return readings[0].source.made_as(reader.source) and await reader.update_matchers()
+    return readings[0].source.made_as(reader.source) and await reader.update_matchers(jails)
 
 
 _INTERVAL: Final = 1.0

@@ -394,6 +394,10 @@ class Plugins:
                 found[str(file)] = name
         return found
 
+    def loaded(self) -> dict[str, object]:
+        """The plugins themselves, by name; a reload that finds one unchanged has the same object."""
+        return {name: plugin for name, plugin in self._manager.list_name_plugin() if plugin is not None}
+
     def names(self) -> dict[str, str]:
         """All loaded plugins and where each comes from."""
         return dict(self._origins)

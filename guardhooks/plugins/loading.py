@@ -68,7 +68,7 @@ def without_duplicates(candidates: Iterable[Candidate]) -> tuple[list[Candidate]
 
 
 def load(candidate: Candidate) -> object:
-    """Import a candidate; a class is instantiated.
+    """Import a candidate; a class is instantiated, once in a process.
 
     :raises PluginError: when it cannot be imported, or when its file could have been written by others.
     """
@@ -76,7 +76,11 @@ def load(candidate: Candidate) -> object:
         if isinstance(candidate.source, Path):
             return _load_file(candidate.source)
         loaded: object = candidate.source.load()
-        return loaded() if inspect.isclass(loaded) else loaded
+        if not inspect.isclass(loaded):
+            return loaded
+        if loaded not in _instances:
+            _instances[loaded] = loaded()
+        return _instances[loaded]
     except PluginError:
         raise
     except BaseException as error:  # the plugin boundary: importing runs the plugin's own code
@@ -101,6 +105,8 @@ def place_of(error: BaseException, candidate: Candidate) -> str:
     return str(candidate.source) if isinstance(candidate.source, Path) else ""
 
 
+_instances: dict[type, object] = {}
+"""Plugins that are instances of a class: a reload finds the same ones."""
 _good: dict[Path, ModuleType] = {}
 """Site hooks as they were last loaded and found usable; their `__guardhooks_source__` is what they were made of."""
 
