@@ -32,7 +32,7 @@ from guardhooks.settings import find_directory, load, read_daemon
 from guardhooks.settings.daemon import needing_restart
 from guardhooks.settings.model import Settings
 from guardhooks.status import to_dict
-from guardhooks.system import state_folders
+from guardhooks.system import open_files, state_folders
 from guardhooks.system.privileges import may_change_firewall
 from guardhooks.system.worker_pool import WorkerPool
 from guardhooks.text import safe_text
@@ -58,6 +58,7 @@ def run(options: RunOptions) -> None:
     logs.set_up(options.loglevel or "INFO")
     # Until the daemon handles signals there is nothing to clean up; and no KeyboardInterrupt is real from here on.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    open_files.raise_limit()
     memory.share_arenas()
     memory.pause_gc()
     directory = find_directory(options.config)

@@ -19,7 +19,7 @@ class Pools:
 
     def __init__(self) -> None:
         self.matching = WorkerPool("matching", ready=2, most=_MATCHING)
-        self.doctor = WorkerPool("doctor", ready=0, most=_EXAMINING)
+        self.doctor = WorkerPool("doctor", ready=1, most=_EXAMINING)
         self._acting = WorkerPool("actions", ready=2, most=_ACTING)
         self._actions: dict[str, Bulkhead] = {}
 

@@ -42,7 +42,7 @@ class CachedLookups(Generic[Answer]):
         self._entries, self._outstanding = entries, outstanding
         self._cache: OrderedDict[str, tuple[float, Answer]] = OrderedDict()
         self._running: dict[str, asyncio.Task[Answer]] = {}
-        self._pool = WorkerPool("lookups", ready=0, most=threads)
+        self._pool = WorkerPool("lookups", ready=1, most=threads)
 
     async def get(self, key: str) -> Answer:
         """The answer for a key. Never raises."""

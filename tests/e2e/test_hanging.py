@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -144,6 +145,25 @@ def test_a_log_that_nobody_reads_stops_neither_the_guard_nor_its_end(site: Site)
         process.wait()
         os.close(writing)
         os.close(reading)
+
+
+def test_a_folder_that_a_user_fills_with_logs_starves_no_other_jail(site: Site, tmp_path: Path) -> None:
+    folder = tmp_path / "filled"
+    folder.mkdir()
+    for number in range(1200):
+        (folder / f"{number}.log").touch()
+    site.jails(f"[filled]\nenabled = true\nfilter = plain\nlogpath = {folder}/*.log\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))  # the daemon inherits it, and raises it
+    try:
+        daemon = site.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    wait_for(lambda: "1200 files match and only 1000 are read" in str(daemon.ask("status", "filled")), "it is told", 60)
+    site.fail(ADDRESS)
+    daemon.wait_for_log(f"[plain] Ban {ADDRESS}")
+    assert daemon.ask("status", "plain")["state"] == "running"
+    assert "too many open files" not in daemon.log
 
 
 def _fill(write: Callable[[], object]) -> None:

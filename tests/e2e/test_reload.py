@@ -150,7 +150,8 @@ class Lines:
         while self.open:
             lines = file.read_text().split() if file.exists() else []
             for line in lines[seen:]:
-                yield guardhooks.Chunk(f"login failed from {{line}}\\n".encode(), "{name}", time.time(), times=(time.time(),))
+                data, now = f"login failed from {{line}}\\n".encode(), time.time()
+                yield guardhooks.Chunk(data, "{name}", now, times=(now,))
             seen = len(lines)
             await asyncio.sleep(0.02)
 

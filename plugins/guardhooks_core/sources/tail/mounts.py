@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -13,14 +14,22 @@ _OF_ALL: Final = 128
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 """How mountinfo writes blanks and backslashes; see proc(5)."""
 
-_POOL: Final = WorkerPool("tail", ready=0, most=_OF_ALL)
+_READY: Final = 2
 _SHARES: Final[dict[str, Bulkhead]] = {}
 
 
 def threads_of(pattern: str) -> Bulkhead:
     """The share of the mount that a path or glob lies on."""
     mount = mount_of(pattern, mount_points())
-    return _SHARES.setdefault(mount, Bulkhead(_POOL, _OF_ONE_MOUNT))
+    if mount not in _SHARES:
+        _SHARES[mount] = Bulkhead(_pool(), _OF_ONE_MOUNT)
+    return _SHARES[mount]
+
+
+@cache
+def _pool() -> WorkerPool:
+    """The threads for all files: a command that reads none starts none."""
+    return WorkerPool("tail", ready=_READY, most=_OF_ALL)
 
 
 def mount_of(path: str, mounts: list[str]) -> str:
