@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemon import Daemon
+from tests.e2e.hanging_mount import hanging_mount
 from tests.e2e.here import Here
 from tests.e2e.range import environment
 from tests.kit.guards import plain_config
@@ -145,6 +146,24 @@ def test_a_log_that_nobody_reads_stops_neither_the_guard_nor_its_end(site: Site)
         process.wait()
         os.close(writing)
         os.close(reading)
+
+
+def test_logs_on_a_file_system_that_hangs_leave_the_others_readable(site: Site, tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    remote.mkdir()
+    jails = ""
+    for number in range(20):
+        (remote / f"{number}.log").touch()
+        jails += f"[r{number}]\nenabled = true\nfilter = plain\nlogpath = {remote}/{number}.log\n"
+    site.jails(jails)
+    daemon = site.start()
+    with hanging_mount(remote):
+        wait_for(lambda: "no answer from the file system" in str(daemon.ask("status", "r3")), "it is told", 60)
+        site.fail(ADDRESS)
+        daemon.wait_for_log(f"[plain] Ban {ADDRESS}")
+        assert daemon.ask("status", "plain")["state"] == "running"
+        os.kill(daemon.pid, signal.SIGTERM)
+        daemon.wait(ENDS)
 
 
 def test_a_folder_that_a_user_fills_with_logs_starves_no_other_jail(site: Site, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Final, ParamSpec, TypeVar
 
 from guardhooks import Chunk, SourceStatus, StartAt, safe_text
 from guardhooks_core.sources.tail.collector import Collector, Options
-from guardhooks_core.sources.tail.mounts import threads_of
 from guardhooks_core.sources.tail.reader import BLOCK, LINE_LIMIT
+from guardhooks_core.sources.tail.threads import folder_of, threads_of
 from guardhooks_core.sources.tail.watch import SHARED, Watcher
 
 P = ParamSpec("P")
@@ -23,6 +23,8 @@ LEAST: Final = BLOCK // 4
 _LONG: Final = 0.1
 """Seconds that a block may take: everything else in the daemon waits this long, with the rest of it in memory."""
 _SHORT: Final = _LONG / 4
+_HANGS: Final = 10.0
+"""Seconds after which a file system that has not answered counts as hanging."""
 
 
 class FileSource:
@@ -55,7 +57,8 @@ class FileSource:
         self._collector: Collector | None = None
         self._woken = asyncio.Event()
         self._closed = False
-        self._threads = threads_of(pattern)
+        self._threads = threads_of(folder_of(pattern))
+        self._asked_at: float | None = None
 
     @property
     def key(self) -> str:
@@ -96,6 +99,10 @@ class FileSource:
     def status(self) -> SourceStatus:
         """The state of the source, and the files that it reads."""
         collector = self._collector
+        if self._asked_at is not None and (waiting := self._now() - self._asked_at) > _HANGS:
+            return SourceStatus(
+                self._key, "failed", f"no answer from the file system for {waiting:.0f} s", label=self._pattern
+            )
         if collector is None or not collector.started or self._closed:
             return self._status("waiting", "closed" if self._closed else "not started")
         followers = list(collector.followers.values())
@@ -128,7 +135,11 @@ class FileSource:
         await self._release()
 
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.wrap_future(self._threads.submit(function, *args, **kwargs))
+        self._asked_at = self._now()
+        try:
+            return await asyncio.wrap_future(self._threads.submit(function, *args, **kwargs))
+        finally:
+            self._asked_at = None
 
     async def _release(self) -> None:
         if self._collector is not None:
