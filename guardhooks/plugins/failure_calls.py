@@ -164,8 +164,8 @@ class FailureCalls:
         if not isinstance(answer, list):
             self._fault(implementation.plugin, call, PluginError(f"it returned {defect(answer, list)}"))
             return result
-        if not answer:
-            return []
+        if not answer or answer == result:  # most wrappers hand on what they got
+            return answer
         bans = self._bans(implementation, call, answer)
         return result if bans is None else bans
 

@@ -125,6 +125,9 @@ _FIELDS: Final = _Check(lambda value: _is_mapping(value, _is_field), "a mapping 
 _NOTES: Final = _Check(lambda value: _is_mapping(value, lambda each: isinstance(each, str)), _FIELDS.wanted)
 _ADDRESS: Final = _Check(lambda value: value == "" or (isinstance(value, str) and is_address(value)), "an address")
 
+_TEXTS: Final = frozenset({str})
+_PLAIN_FIELDS: Final = frozenset({str, type(None)})
+
 _FIELD_CHECKS: Final[Mapping[type, Mapping[str, _Check]]] = {
     Ban: {
         "id": _NAME, "jail": _NAME, "start": _TIME, "length": _LENGTH, "count": _COUNT, "failures": _COUNT,
@@ -171,7 +174,7 @@ _FIELD_CHECKS: Final[Mapping[type, Mapping[str, _Check]]] = {
 def defect(value: object, expected: type) -> str:
     """What is wrong with a value that must be an `expected`. Never raises."""
     try:
-        return _defect(value, expected)
+        return "" if expected is Ban and _is_plain_ban(value) else _defect(value, expected)
     except BaseException as error:  # noqa: BLE001 -- the plugin boundary: the value may run a plugin's code
         return f"{expected.__name__} cannot be read: {described(error)}"
 
@@ -243,12 +246,41 @@ def _is_plain(failure: Failure) -> bool:
         and type(failure.address) is str
         and (not failure.address or is_address(failure.address))
         and type(failure.matches) is tuple
-        and all(type(line) is str for line in failure.matches)
-        and all(type(value) is str or _is_field(value) for value in failure.fields.values())
+        and _TEXTS.issuperset(map(type, failure.matches))
+        and _PLAIN_FIELDS.issuperset(map(type, failure.fields.values()))
         and type(failure.resolve) is str
         and bool(failure.id or failure.resolve or failure.nofail)
         and type(failure.notes) is dict
         and not failure.notes
+    )
+
+
+def _is_plain_ban(ban: Any) -> bool:  # noqa: ANN401 -- whatever a plugin returned
+    """Whether a ban is one of those that all are like: quickly seen to be right."""
+    return (
+        type(ban) is Ban
+        and type(ban.id) is str
+        and ban.id.isascii()
+        and ban.id.strip() != ""
+        and type(ban.jail) is str
+        and ban.jail.isascii()
+        and ban.jail != ""
+        and type(ban.start) is float
+        and EARLIEST <= ban.start <= LATEST
+        and type(ban.length) is float
+        and ban.length == ban.length
+        and type(ban.count) is int
+        and 0 <= ban.count <= _LARGEST
+        and type(ban.failures) is int
+        and 0 <= ban.failures <= _LARGEST
+        and type(ban.reason) is str
+        and ban.reason.isascii()
+        and type(ban.restored) is bool
+        and type(ban.matches) is tuple
+        and _TEXTS.issuperset(map(type, ban.matches))
+        and _TEXTS.issuperset(map(type, ban.fields))
+        and _PLAIN_FIELDS.issuperset(map(type, ban.fields.values()))
+        and not ban.notes
     )
 
 
