@@ -6,12 +6,15 @@ Noun hooks (`log_source`, `line_matcher`) are asked once, when a jail starts, an
 generator function would claim every call of a first-result hook, so it is refused when the plugin loads, except as a
 `wrapper=True` of `decide_ban`. Only the hooks that say "may be async" may be coroutine functions.
 
-A plugin that raises is logged, counted and, after repeated faults, switched off for that jail; the others are asked as
-if it were not there. Core implementations are `trylast`: other plugins are asked before them.
+A plugin that raises, whatever it raises, or returns what its hook does not allow (the whole value is looked at: a `Ban`
+whose length is a text, too) is logged, counted and shown in `status`; the others are asked as if it were not there.
+After five faults within a minute it is switched off for that jail, and tried again after a minute, then two, four, up
+to an hour. Core implementations are `trylast`: other plugins are asked before them.
 
 A reload loads all plugins again. From then on every hook asks the new ones: a source whose `log_source` is the same
 function as before is read on without a gap, with new matchers if other functions serve `line_matcher`; actions are
-started again if other functions serve `execute_action`. Site hooks (`hooks.d`) are new functions at each reload.
+started again if other functions serve `execute_action`. A site hook (`hooks.d`) whose file did not change is the same
+module after a reload; one that cannot be loaded any more goes on as it was.
 """
 
 from __future__ import annotations
@@ -101,7 +104,10 @@ def line_matcher(source: LogSource, jails: Sequence[Jail]) -> LineMatcher | None
 def on_failure(jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
     """Called for each failure found, before it counts. May be async.
 
-    Return `Ignore(reason)` to drop it, None to keep it. An enricher writes to `failure.notes`.
+    Return `Ignore(reason)` to drop it, None to keep it. An enricher writes to `failure.notes`. Raise `ConfigError`
+    where something outside the plugin keeps it from an answer: that is shown, and never switches it off. An async
+    answer that takes longer than five seconds is a fault, and is not waited for. Until it comes, other failures go on:
+    it holds up its own failure alone. Of one jail eight are asked at a time; while a thousand wait, more count unasked.
 
     Every plugin is asked until one ignores the failure. Implementations marked `tryfirst` come first.
 

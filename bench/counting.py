@@ -31,6 +31,7 @@ from guardhooks import (
     Jail,
     LineMatcher,
     LineTrace,
+    LogSource,
     Position,
     Problem,
     SourceStatus,
@@ -143,7 +144,10 @@ class Premade:
         return found
 
     def as_matcher(self) -> list[Provided[LineMatcher]]:
-        return [Provided(self, "bench", Premade)]
+        return [Provided(self, "bench", Premade, jails=tuple(self.jails))]
+
+    def as_source(self) -> Provided[LogSource]:
+        return Provided(self, "bench", Premade, key=self.key)
 
     def time_of(self, line: bytes) -> float | None:
         return None
@@ -157,10 +161,14 @@ class Premade:
     async def close(self) -> None: ...
 
 
+def _nothing(chunk: Chunk, found: Sequence[Failure]) -> None:
+    """Nobody looks at what was delivered."""
+
+
 async def counted(guard: Guard, source: Premade, number: int, what: str) -> None:
     """Have the failures counted, and written."""
     began, loop_began = time.process_time(), time.thread_time()
-    await guard.pipeline.follow(source, list(guard.jails.values()), source.as_matcher)
+    await guard.pipeline.follow(source.as_source(), list(guard.jails.values()), source.as_matcher, _nothing)
     loop_time = time.thread_time() - loop_began
     await guard.ledger.flush()
     say(f"{what}: until counted", loop_time / number * 1e6, "µs")
@@ -171,7 +179,7 @@ async def banned(guard: Guard, jail: Jail, number: int) -> None:
     """Bans at the first failure, until the last one is in force and reported."""
     source = Premade(jail, number, 9)
     began = time.process_time()
-    await guard.pipeline.follow(source, list(guard.jails.values()), source.as_matcher)
+    await guard.pipeline.follow(source.as_source(), list(guard.jails.values()), source.as_matcher, _nothing)
     last = offender(number - 1, 9)
     while guard.enforcer.state(jail.name, last) != "active":  # noqa: ASYNC110 -- nothing tells
         await asyncio.sleep(0.01)

@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from guardhooks.system.interfaces import own_addresses as own_addresses
     from guardhooks.system.light_pyroute2 import prepare_pyroute2 as prepare_pyroute2
     from guardhooks.system.lookups import CachedLookups as CachedLookups
+    from guardhooks.system.worker_pool import Bulkhead as Bulkhead
+    from guardhooks.system.worker_pool import WorkerPool as WorkerPool
     from guardhooks.text import safe_text as safe_text
     from guardhooks.views import GuardView as GuardView
     from guardhooks.views import LedgerView as LedgerView
@@ -85,6 +87,7 @@ _HOME = {
     "guardhooks.control.requests": ("Access", "Argument", "Request", "Requests"),
     "guardhooks.net.addresses": ("canonical", "prefix_of", "widen"),
     "guardhooks.net.names": ("is_host_name", "misspelt_address"),
+    "guardhooks.system.worker_pool": ("Bulkhead", "WorkerPool"),
     "guardhooks.system.interfaces": ("own_addresses",),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
     "guardhooks.engine.guard": ("Guard",),

@@ -6,8 +6,9 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 
+from guardhooks.log_stream import PatientStream
 from guardhooks.text import safe_text
 
 NOTICE: Final = 25
@@ -133,7 +134,14 @@ def set_up(level: str, stream: TextIO = sys.stderr) -> None:
     root = logging.getLogger(_ROOT)
     root.setLevel(LEVELS[level])
     if not root.handlers:
-        handler = LogHandler(stream)
+        handler = LogHandler(cast("TextIO", PatientStream(stream)))
         handler.setFormatter(DaemonFormatter())
         root.addHandler(handler)
         root.propagate = False
+
+
+def wait(seconds: float) -> None:
+    """Give what is still to be written some time, at the end of the process."""
+    for handler in logging.getLogger(_ROOT).handlers:
+        if isinstance(handler, LogHandler) and isinstance(handler.stream, PatientStream):
+            handler.stream.wait(seconds)

@@ -12,6 +12,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from guardhooks.text import plural, safe_text
+
 _T = TypeVar("_T")
 _PLAIN: Final = frozenset({str, int, float, bool, NoneType})
 
@@ -98,8 +100,31 @@ class BanStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class PluginReport:
+    """A plugin that is not asked, or that has failed.
+
+    `state` is `disabled` (by the configuration), `refused` (it could not be loaded), `off` (it failed too often for
+    `jail`, and is tried again at `retry`) or `faults` (it has failed, and is still asked). `origin` is its distribution
+    or file, `reason` and `place` (`file:line`) belong to the last fault. `last` and `retry` are epoch seconds.
+    """
+
+    name: str
+    state: str
+    origin: str = ""
+    jail: str = ""
+    reason: str = ""
+    place: str = ""
+    faults: int = 0
+    last: float | None = None
+    retry: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JailStatus:
-    """One jail. `state` is `running`, `degraded` (a part of it does not work) or `broken` (it does not run)."""
+    """One jail. `state` is `running`, `degraded` (a part of it does not work) or `broken` (it does not run).
+
+    `faults` are those of plugins that are still asked; those of `plugins_off` stand in `problems`.
+    """
 
     name: str
     state: str
@@ -110,6 +135,7 @@ class JailStatus:
     actions: tuple[ActionStatus, ...] = ()
     problems: tuple[str, ...] = ()
     plugins_off: tuple[str, ...] = ()
+    faults: tuple[PluginReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +153,8 @@ class GuardStatus:
     """The whole guard. `config` and `state` are its folders, `started` and `configured`, when the
     configuration was last read, are seconds since the epoch.
 
-    `problems` belong to no single jail; `mended_by_reload` says that fixing the configuration and a reload help.
+    `problems` and `faults` belong to no single jail; `mended_by_reload` says that fixing the configuration and a reload
+    help.
     """
 
     version: str
@@ -140,6 +167,54 @@ class GuardStatus:
     problems: tuple[str, ...] = ()
     mended_by_reload: bool = False
     configured: float = 0.0
+    faults: tuple[PluginReport, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a reload did to one jail or plugin.
+
+    `what` is `added`, `removed`, `changed` (what differs is in `detail`), `kept` (it cannot be loaded any more, for the
+    reason in `detail`, and goes on as it was) or `broken` (it is new and cannot be loaded). `bans` were lifted.
+    """
+
+    name: str
+    what: str
+    detail: str = ""
+    bans: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadReport:
+    """What a reload did. `actions` (`jail/action`) were started again; `problems` are what it could not do."""
+
+    jails: tuple[Change, ...] = ()
+    plugins: tuple[Change, ...] = ()
+    actions: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that the configuration says is in use now."""
+        return not self.problems and all(each.what not in {"kept", "broken"} for each in (*self.jails, *self.plugins))
+
+    def lines(self) -> list[str]:
+        """The report for people, one line each."""
+        lines = [_change_line("jail", each) for each in self.jails]
+        lines += [_change_line("plugin", each) for each in self.plugins]
+        lines += [f"action started again: {action}" for action in self.actions]
+        lines += [f"not done: {problem}" for problem in self.problems]
+        return [safe_text(line) for line in lines] or ["nothing changed"]
+
+
+def _change_line(noun: str, change: Change) -> str:
+    bans = f", {plural(change.bans, 'ban')} lifted" if noun == "jail" and change.what == "removed" else ""
+    detail = f" ({change.detail})" if change.detail and change.what == "changed" else ""
+    words = {
+        "kept": f"{noun} kept as it was: {change.name}: {change.detail}",
+        "broken": f"{noun} not in use: {change.name}: {change.detail}",
+    }
+    return words.get(change.what, f"{noun} {change.what}: {change.name}{detail}{bans}")
 
 
 def to_dict(value: Any) -> Any:  # noqa: ANN401 -- JSON-able values of any kind

@@ -35,7 +35,7 @@ def check(jails: tuple[str, ...], *, as_json: bool, config: Path | None, state: 
     from guardhooks.settings import find_directory
 
     directory = find_directory(config)
-    plugins = load_plugins(config)
+    plugins = load_plugins(config, all_required=True)
     loaded = _when_loaded(directory, config, state)
     report = check_site(read_site(directory, plugins, now=time.time(), loaded=loaded, extra=jails), jails)
     if as_json:

@@ -41,17 +41,19 @@ def run(*, config: Path | None, state: Path | None, observe: bool, loglevel: str
 def reload(*, as_json: bool, config: Path | None, state: Path | None) -> Exit:
     """Make the daemon read its configuration again. Every ban is kept.
 
-    A configuration that cannot be used is refused with its reason and the running one stays.
+    Prints what changed. A configuration that cannot be used is refused with its reason and the running one stays. A
+    jail or site hook that cannot be loaded any more goes on as it was, and the exit code is 6.
     """
     from guardhooks.cli.status_report import overview
-    from guardhooks.status import GuardStatus, from_dict
+    from guardhooks.status import GuardStatus, ReloadReport, from_dict
 
     report = cast("dict[str, Any]", ask_daemon(config, state, "reload", timeout=RELOAD_TIMEOUT + 5))
+    done = from_dict(ReloadReport, report.get("reload", {}))
     if as_json:
         output.print_json(report)
     else:
-        click.echo("\n".join(["reloaded", "", *overview(from_dict(GuardStatus, report))]))
-    return Exit.DONE
+        click.echo("\n".join(["reloaded", *done.lines(), "", *overview(from_dict(GuardStatus, report))]))
+    return Exit.DONE if done.is_whole else Exit.DEGRADED
 
 
 @click.command()

@@ -15,17 +15,23 @@ from guardhooks.plugins.loading import HOOKS_FOLDER
 from guardhooks.settings import find_directory, read_daemon
 
 
-def load_plugins(config: Path | None) -> Plugins:
+def load_plugins(config: Path | None, *, all_required: bool = False) -> Plugins:
     """All plugins that a daemon with this configuration directory would load.
 
     Problems of one of them are printed on stderr.
 
-    :raises ConfigError: when there is no such directory. :raises PluginError: when two plugins have one name.
+    :param all_required: those that `[Plugins] require` names must be in use.
+    :raises ConfigError: when there is no such directory. :raises PluginError: when a required plugin is missing.
     """
     _log_to_stderr()
     directory = find_directory(config)
-    disabled = read_daemon(directory).disabled_plugins
-    return Plugins.load(disable=disabled, hooks_folder=directory / HOOKS_FOLDER)
+    daemon = read_daemon(directory)
+    return Plugins.load(
+        disable=daemon.disabled_plugins,
+        place=daemon.disabled_at,
+        require=daemon.required_plugins if all_required else (),
+        hooks_folder=directory / HOOKS_FOLDER,
+    )
 
 
 def _log_to_stderr() -> None:

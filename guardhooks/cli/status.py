@@ -12,7 +12,7 @@ from guardhooks.cli import output
 from guardhooks.cli.connection import ask_daemon
 from guardhooks.cli.exits import Exit
 from guardhooks.cli.options import config_option, daemon_options, json_option, state_option
-from guardhooks.text import safe_text
+from guardhooks.text import plural, safe_text
 
 
 @click.command()
@@ -76,6 +76,25 @@ def plugins(jail: str | None, *, as_json: bool, config: Path | None, state: Path
         if row["plugins"]
     ]
     click.echo("\n".join(output.columns(["Jail", "Hook", "Asked in this order"], _without_repeats(table))))
+    for line in (_not_in_order(row) for row in rows if not row["hook"]):
+        click.echo(line)
+
+
+def _not_in_order(row: dict[str, Any]) -> str:
+    """`! [sshd] geo (geo 1.0) is off: on_failure: OSError: … (/etc/guardhooks/hooks.d/geo.py:12)`."""
+    last = f", last {output.moment(row['last'])}" if row["last"] is not None else ""
+    retry = f", tried again at {output.moment(row['retry'])}" if row["retry"] is not None else ""
+    what = {
+        "disabled": "is disabled",
+        "refused": "is refused",
+        "off": f"is switched off{retry}",
+        "faults": f"has {plural(row['faults'], 'fault')}{last}",
+    }[row["state"]]
+    jail = f"[{row['jail']}] " if row["jail"] else ""
+    origin = f" ({row['origin']})" if row["origin"] else ""
+    place = f" ({row['place']})" if row["place"] else ""
+    text = f"{jail}{row['name']}{origin} {what}: {row['reason']}{place}"
+    return f"{output.paint('!', 'warn')} {safe_text(text)}"
 
 
 def _plugin(plugin: dict[str, Any]) -> str:

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from guardhooks.cli.output import columns, duration, fields, moment, paint
-from guardhooks.status import ActionStatus, BanCounts, BanStatus, GuardStatus, JailDetails, JailStatus, SourceStatus
+from guardhooks.status import (
+    ActionStatus,
+    BanCounts,
+    BanStatus,
+    GuardStatus,
+    JailDetails,
+    JailStatus,
+    PluginReport,
+    SourceStatus,
+)
 from guardhooks.text import plural, safe_text
 
 _ROLES: Final = {
@@ -40,6 +49,7 @@ def overview(guard: GuardStatus) -> list[str]:
     lines += _jail_table(guard.jails) if guard.jails else ["no jail is enabled: nothing is guarded"]
     advice = [line for jail in guard.jails for line in _advice(jail)]
     advice += [_complaint(problem) for problem in guard.problems]
+    advice += [_complaint(_fault(report)) for report in guard.faults]
     if advice:
         lines += ["", *advice]
     if any(jail.problems for jail in guard.jails) or guard.mended_by_reload:
@@ -93,8 +103,15 @@ def _advice(jail: JailStatus) -> list[str]:
     """What is wrong with a jail, one line each."""
     texts = [*jail.problems, *(text for action in jail.actions for text in _action_advice(action))]
     texts += [f"log {_failure(source)}" for source in jail.sources if source.state == "failed"]
+    texts += map(_fault, jail.faults)
     name = f"[{jail.name}]"
     return [_complaint(text if name in text else f"{name} {text}") for text in texts]
+
+
+def _fault(report: PluginReport) -> str:
+    """`plugin geo: 3 faults, last 13:02:11: on_failure: OSError: …`."""
+    last = f", last {time.strftime('%H:%M:%S', time.localtime(report.last))}" if report.last is not None else ""
+    return f"plugin {report.name}: {plural(report.faults, 'fault')}{last}: {report.reason}"
 
 
 def _action_advice(action: ActionStatus) -> list[str]:

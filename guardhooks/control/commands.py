@@ -80,7 +80,7 @@ def own_requests(
                     (jail, ids, text)),
             Request("unban_all", own.unban_all, "Lift every ban", "`count`", (jail,)),
             Request("reload", own.reload, "Read the configuration again; every ban is kept",
-                    "as `guardhooks status --json`", timeout=RELOAD_TIMEOUT),
+                    "as `guardhooks status --json`, and `reload`: what changed", timeout=RELOAD_TIMEOUT),
             Request("stop", own.stop, "End the daemon", "nothing", (flush,)),
         ]
     )  # fmt: skip
@@ -121,7 +121,7 @@ class _OwnRequests:
 
     async def plugins(self, jail: str | None = None) -> object:
         self._check_jail(jail)
-        return [row for row in self._guard.plugins_report() if jail is None or row["jail"] == jail]
+        return [row for row in self._guard.plugins_report() if jail is None or row["jail"] in {"", jail}]
 
     async def is_banned(self, ids: list[str], jail: str | None = None, *, text: bool = False) -> object:
         self._check_jail(jail)

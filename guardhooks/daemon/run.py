@@ -21,24 +21,30 @@ from guardhooks.control.transport import SocketServer
 from guardhooks.daemon import memory
 from guardhooks.daemon.loop_reports import LoopReports, thread_died
 from guardhooks.daemon.options import RunOptions
+from guardhooks.daemon.signals import Signals
+from guardhooks.daemon.watchdog import Watchdog
 from guardhooks.engine.guard import Guard
-from guardhooks.errors import ConfigError, GuardhooksError, StateError
+from guardhooks.errors import ConfigError, GuardhooksError, PluginError, StateError
 from guardhooks.plugins import Plugins
 from guardhooks.plugins.loading import HOOKS_FOLDER
+from guardhooks.plugins.values import described
 from guardhooks.settings import find_directory, load, read_daemon
 from guardhooks.settings.daemon import needing_restart
 from guardhooks.settings.model import Settings
 from guardhooks.status import to_dict
-from guardhooks.system import state_folders
+from guardhooks.system import open_files, state_folders
 from guardhooks.system.privileges import may_change_firewall
-from guardhooks.system.threads import ready_pool
+from guardhooks.system.worker_pool import WorkerPool
 from guardhooks.text import safe_text
 
 _SOCKET_LOOK: Final = 2.0
 """Seconds between two checks that the control socket exists."""
 
-_THREADS: Final = 8
-"""Threads for the reading of files and for all that has no pool of its own."""
+_READY: Final = 4
+"""Threads for what the control socket and the guard itself ask of the system, started before they are needed."""
+_CONTROL: Final = 32
+_LAST_LINES: Final = 1.0
+"""Seconds that the last lines of the log have to be written, if nobody reads it."""
 
 logger = logging.getLogger("guardhooks.daemon")
 
@@ -50,6 +56,9 @@ def run(options: RunOptions) -> None:
         or belongs to a running daemon.
     """
     logs.set_up(options.loglevel or "INFO")
+    # Until the daemon handles signals there is nothing to clean up; and no KeyboardInterrupt is real from here on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    open_files.raise_limit()
     memory.share_arenas()
     memory.pause_gc()
     directory = find_directory(options.config)
@@ -59,7 +68,11 @@ def run(options: RunOptions) -> None:
     _say_what_is_wrong(settings)
     folders = state_folders.folders(options.state or settings.state, socket=settings.socket)
     with state_folders.lock(folders.state):
-        asyncio.run(Daemon(options, settings, plugins, folders).serve())
+        try:
+            asyncio.run(Daemon(options, settings, plugins, folders).serve())
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise PluginError(f"a task of a plugin's own ended the daemon: {described(error)}") from error
+    logs.wait(_LAST_LINES)
 
 
 def _say_what_is_wrong(settings: Settings) -> None:
@@ -91,12 +104,13 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._reload_asked = asyncio.Event()
         self._guard: Guard | None = None
+        self._signals: Signals | None = None
 
     async def serve(self) -> None:
         """Start everything, wait for the end, stop everything."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(LoopReports())
-        loop.set_default_executor(ready_pool(_THREADS, "asyncio"))
+        loop.set_default_executor(WorkerPool("control", ready=_READY, most=_CONTROL))
         _watch_children_without_threads()
         threading.excepthook = thread_died
         guard = self._guard = Guard(
@@ -113,7 +127,11 @@ class Daemon:
             allowed_uids=frozenset({0, os.geteuid()}),
             admit=guard.ban_guard.protect_session_of,
         )
-        self._handle_signals()  # before anything is built that a signal's default action would leave behind
+        # Before anything is built that a signal's default action would leave behind.
+        self._signals = Signals(loop, stop=self._stopping.set, reload=self._reload_asked.set)
+        self._signals.start()
+        watchdog = Watchdog(loop, lambda: guard.plugins)
+        watchdog.start()
         await control.start()
         try:
             async with self._reloading:
@@ -127,6 +145,7 @@ class Daemon:
             _notify("STOPPING=1")
             await control.close()
             await guard.stop(flush=self._flush)
+            watchdog.stop()
         logger.info("stopped%s", "; all bans are lifted" if self._flush else "; bans stay in force")
 
     async def _until_stopped(self, guard: Guard) -> None:
@@ -147,12 +166,6 @@ class Daemon:
             return False
         return True
 
-    def _handle_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
-
     def _say_ready(self, guard: Guard) -> None:
         names = ", ".join(guard.jails) or "none"
         logger.info("ready: pid %d, configuration %s, jails: %s", os.getpid(), guard.settings.directory, names)
@@ -161,6 +174,8 @@ class Daemon:
     async def stop(self, *, flush: bool) -> None:
         """The `stop` command: end soon; with `flush` every ban is lifted."""
         self._flush = flush
+        if not flush and self._signals is not None:
+            self._signals.expect_end()
         asyncio.get_running_loop().call_soon(self._stopping.set)
 
     async def examine(self, address: str) -> Mapping[str, object]:
@@ -180,12 +195,14 @@ class Daemon:
             settings, plugins = await asyncio.to_thread(self._read_again)
             for problem in needing_restart(self._settings, settings):
                 logger.warning("%s", safe_text(str(problem)))
-            await self._guard.reload(settings, plugins)
+            report = await self._guard.reload(settings, plugins)
             memory.freeze_gc()
             if self._options.loglevel is None:
                 logs.set_up(settings.loglevel)
+        for line in report.lines():
+            logger.log(logging.INFO if report.is_whole else logging.WARNING, "reload: %s", line)
         logger.info("reloaded: jails: %s", ", ".join(self._guard.jails))
-        return cast("dict[str, object]", to_dict(self._guard.status()))
+        return {**cast("dict[str, object]", to_dict(self._guard.status())), "reload": to_dict(report)}
 
     def _read_again(self) -> tuple[Settings, Plugins]:
         directory = find_directory(self._options.config)
@@ -206,8 +223,11 @@ class Daemon:
 
 
 def _load_plugins(options: RunOptions, directory: Path) -> Plugins:
+    daemon = read_daemon(directory)
     return Plugins.load(
-        disable=read_daemon(directory).disabled_plugins,
+        disable=daemon.disabled_plugins,
+        place=daemon.disabled_at,
+        require=daemon.required_plugins,
         hooks_folder=directory / HOOKS_FOLDER,
         trace=options.trace_hooks,
     )

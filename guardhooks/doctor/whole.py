@@ -77,6 +77,10 @@ def check_jail(guard: Guard, of: Jail, *, running: bool) -> Iterator[Finding]:
     problems = guard.problems(of)
     for problem in problems:
         yield bad(safe_text(str(problem)), "fix it, then `guardhooks reload`")
+    for fault in guard.plugins.faults.reports():
+        if fault.jail == of.name and fault.state == "faults" and fault.last is not None:
+            last = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(fault.last))
+            yield bad(f"plugin {fault.name}: {plural(fault.faults, 'fault')}, last {last}: {fault.reason}", fault.place)
     sources = guard.sources.statuses(of.name)
     for source in sources:
         place = f"{safe_text(source.key)}: {safe_text(source.detail)}".removesuffix(": ")

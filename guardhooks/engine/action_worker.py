@@ -28,8 +28,10 @@ _RECHECK_PROBLEM: Final = 10.0
 """Seconds between two checks of an action of which a part does not work."""
 _SLICE: Final = 500
 """Bans looked at in one turn of the event loop."""
-_CLOSING_TIME: Final = 20.0
-"""Seconds that an action has to finish when the guard stops."""
+_CLOSING_TIME: Final = {Op.STOP: 6.0, Op.FLUSH: 20.0}
+"""Seconds that an action has to finish when the guard stops; SIGTERM leaves 15 for everything."""
+ANSWER_TIME: Final = 60.0
+"""Seconds after which an action that has not answered is failing; a tenth of a second more for each ban."""
 
 logger = logging.getLogger("guardhooks.actions")
 
@@ -63,7 +65,9 @@ class ActionWorker:
         found: Callable[[ActionWorker, Sequence[Ban]], int],
         reconcile: Callable[[], float],
         supervisor: Supervisor,
+        answer_time: float = ANSWER_TIME,
     ) -> None:
+        self._answer_time = answer_time
         self._supervisor = supervisor
         self.jail, self.action = jail, action
         self.state = ActionState.STARTING
@@ -131,7 +135,7 @@ class ActionWorker:
         self._closing = True
         self._wake.set()
         try:
-            async with asyncio.timeout(_CLOSING_TIME):
+            async with asyncio.timeout(_CLOSING_TIME[op]):
                 if self._task is not None:
                     await self._task
                 if self.state is not ActionState.NO_HANDLER:
@@ -139,7 +143,7 @@ class ActionWorker:
                     if outcome is None and op is Op.FLUSH and self.started:
                         raise ActionError("no plugin handles it any more; what it built is left in place")
         except TimeoutError:
-            raise ActionError(f"no answer to {op} within {_CLOSING_TIME:.0f} s") from None
+            raise ActionError(f"no answer to {op} within {_CLOSING_TIME[op]:.0f} s") from None
         finally:
             if self._task is not None:
                 self._task.cancel()
@@ -204,7 +208,7 @@ class ActionWorker:
             if not bans:
                 continue
             try:
-                outcome = await self._execute(self.jail, self.action, op, bans)
+                outcome = await self._answer(op, bans)
             except (ActionError, MemoryError):
                 # Done after the restart of the action; a newer request for an id is not overwritten.
                 self._queue = {**batch, **self._queue}
@@ -235,10 +239,30 @@ class ActionWorker:
         """Start or check. A check requested meanwhile is made as well: the kernel may have been read before that."""
         self._next_check = math.inf
         try:
-            return await self._execute(self.jail, self.action, op, bans)
+            return await self._answer(op, bans)
         finally:
             self._last_check = self._now()
             self._next_check = min(self._next_check, self._last_check + self._reconcile())
+
+    async def _answer(self, op: Op, bans: Sequence[Ban]) -> Outcome | None:
+        """Have an op done. An action that hangs is failing meanwhile; its next call still waits for this one to end."""
+        seconds = self._answer_time + 0.1 * len(bans)
+        call = asyncio.ensure_future(self._execute(self.jail, self.action, op, bans))
+        try:
+            done, _ = await asyncio.wait({call}, timeout=seconds)
+            if done:
+                return call.result()
+            state, self.state = self.state, ActionState.FAILING
+            self.reason = f"no answer to {op} for {seconds:.0f} s; still waiting for it"
+            logger.error("[%s] action %s: %s", self.jail.name, self.action.actname, self.reason)
+            outcome = await call
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        if state is ActionState.ACTIVE:
+            self.state, self.reason = state, ""
+            logger.warning("[%s] action %s answers again", self.jail.name, self.action.actname)
+        return outcome
 
     # --- what came of it ----------------------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Final
@@ -17,6 +16,7 @@ from guardhooks.errors import ActionError
 from guardhooks.ledger import Ledger
 from guardhooks.model import Ban
 from guardhooks.net.addresses import canonical
+from guardhooks.plugins.values import defect
 from guardhooks.text import safe_text
 
 logger = logging.getLogger("guardhooks.actions")
@@ -30,12 +30,10 @@ _SLICE: Final = 500
 def checked(ban: Ban) -> Ban:
     """A ban as the host takes it in, whoever made it: its id in canonical spelling, its times numbers.
 
-    :raises ActionError: when the id is empty or a time is no number.
+    :raises ActionError: when the id is empty, a time is no number, or another field is of a wrong kind.
     """
-    if not ban.id.strip():
-        raise ActionError("its id is empty")
-    if math.isnan(ban.length) or not math.isfinite(ban.start):
-        raise ActionError(f"{safe_text(ban.id, 80)}: start = {ban.start}, length = {ban.length} are no times")
+    if wrong := defect(ban, Ban):
+        raise ActionError(wrong)
     id = canonical(ban.id)
     return ban if id in {"", ban.id} else replace(ban, id=id)
 

@@ -15,9 +15,9 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
+from guardhooks.engine.action_worker import ANSWER_TIME, Execute
 from guardhooks.engine.action_worker import ActionState as ActionState
 from guardhooks.engine.action_worker import ActionWorker as ActionWorker
-from guardhooks.engine.action_worker import Execute
 from guardhooks.engine.supervisor import Supervisor
 from guardhooks.errors import ActionError
 from guardhooks.model import ActionSpec, Ban, Jail, Op
@@ -48,11 +48,14 @@ class Enforcer:
         supervisor: Supervisor,
         *,
         adopt: Adopt | None = None,
+        answer_time: float = ANSWER_TIME,
     ) -> None:
         """
         :param reconcile: seconds between two checks of an action, as the configuration has it now.
         :param adopt: adds bans that an action found in force to the ledger.
+        :param answer_time: seconds after which an action that has not answered is failing.
         """
+        self._answer_time = answer_time
         self._supervisor = supervisor
         self._execute, self._desired, self._report, self._adopt = execute, desired, report, adopt
         self._reconcile = reconcile
@@ -99,6 +102,7 @@ class Enforcer:
             found=self._found,
             reconcile=self._reconcile,
             supervisor=self._supervisor,
+            answer_time=self._answer_time,
         )
 
     async def replace(self, jail: Jail) -> None:

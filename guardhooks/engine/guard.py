@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from guardhooks.engine import changes
 from guardhooks.engine.adoption import adopt
 from guardhooks.engine.announcements import announce
 from guardhooks.engine.ban_guard import BanGuard
@@ -30,23 +31,27 @@ from guardhooks.engine.leaks import Leaks
 from guardhooks.engine.ledger_writer import LedgerWriter
 from guardhooks.engine.maintenance import Maintenance
 from guardhooks.engine.pipeline import Pipeline
+from guardhooks.engine.pools import Pools
 from guardhooks.engine.resolver import Resolver
 from guardhooks.engine.sources import Sources
 from guardhooks.engine.status import StatusBuilder
 from guardhooks.engine.supervisor import Supervisor
-from guardhooks.errors import ActionError
+from guardhooks.errors import ActionError, ConfigError
 from guardhooks.ledger import Ledger
 from guardhooks.model import ActionSpec, Ban, Failure, Fields, Finding, Jail, Op, Outcome, Problem
 from guardhooks.net.addresses import canonical
 from guardhooks.plugins import Plugins
 from guardhooks.plugins.faults import resource_exhaustion
+from guardhooks.plugins.values import defect
 from guardhooks.settings.model import Settings
-from guardhooks.status import GuardStatus, JailDetails
-from guardhooks.system.threads import ready_pool
+from guardhooks.status import GuardStatus, JailDetails, ReloadReport, to_dict
 from guardhooks.text import safe_text
 
 _RESTORE_PATIENCE: Final = 2.0
 """Seconds that reading the logs waits at a start until the stored bans are in force again."""
+
+_ANSWERS_TIME: Final = 2.0
+"""Seconds that the stop waits for what plugins have to say of the last failures."""
 
 logger = logging.getLogger("guardhooks.actions")
 
@@ -78,7 +83,7 @@ class Guard:
         self.clock = clock
         history_age = self.configuration.history_age
         self.ledger = ledger or Ledger.open(ledger_file, clock=clock, history_age=history_age)
-        self._executor = ready_pool(16, "guardhooks")
+        self._pools = Pools()
         self._resolver = Resolver(clock=clock)
         self.supervisor = Supervisor()
         self.ban_guard = BanGuard(clock, self._allowlist_reason)
@@ -109,7 +114,7 @@ class Guard:
             ledger=ledger,
             resolver=self._resolver,
             clock=clock,
-            executor=self._executor,
+            executor=self._pools.matching,
             apply=self._bans.apply,
             seen_again=self._seen_again,
             narrow_to_address=ban_guard.narrow_to_address,
@@ -148,6 +153,7 @@ class Guard:
         if self._maintenance_task is not None:
             self._maintenance_task.cancel()
         await self.sources.close()
+        await self.pipeline.questions.close(_ANSWERS_TIME)
         self._resolver.close()
         faults = await self.enforcer.close(list(self.jails), Op.FLUSH if flush else Op.STOP)
         if flush:
@@ -157,16 +163,17 @@ class Guard:
             await self.ledger.close()
         finally:
             self.plugins.on_stop(self)
-            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._pools.close()
         if flush and faults:
             raise ActionError("; ".join(faults))
 
-    async def reload(self, settings: Settings, plugins: Plugins) -> None:
-        """Go over to a new configuration, applying only what differs.
+    async def reload(self, settings: Settings, plugins: Plugins) -> ReloadReport:
+        """Go over to a new configuration, applying only what differs, and say what that was.
 
         Every ban is kept, except those of jails that are gone. A jail that is broken in the new configuration continues
         as it was, and says so.
         """
+        restarted, bans = list[str](), dict[str, int]()
         with self.configuration.replaced(settings, plugins) as former:
             self.configured = self.clock()
             self.ledger.remember(self.configuration.history_age)
@@ -181,13 +188,16 @@ class Guard:
                     await self.enforcer.replace(jail)
                 if plugins.asked("execute_action", jail) != former.plugins.asked("execute_action", jail):
                     self.enforcer.restart(name)
+                    restarted += [f"{name}/{action.actname}" for action in jail.actions if name in former.jails]
             await self.sources.sync()
             gone = [name for name in former.jails if name not in self.jails]
-            await self.enforcer.close(gone, Op.FLUSH)
+            faults = await self.enforcer.close(gone, Op.FLUSH)
             for name in gone:
+                bans[name] = len(self.ledger.active(name))
                 self._bans.drop_jail(name)
             former.plugins.on_stop(self, still_loaded=plugins)
         await self._bans.lift_allowlisted()
+        return changes.report(former, self.configuration.now, bans, restarted, faults)
 
     def _log_unknown_switches(self) -> None:
         for jail in self.jails.values():
@@ -211,7 +221,7 @@ class Guard:
         :param time: when, epoch seconds; now if left out.
         :param text: what happened, as one line for people.
         :return: the bans that follow from it.
-        :raises ConfigError: when there is no such jail.
+        :raises ConfigError: when there is no such jail, or an argument is of a wrong kind.
         """
         known = canonical(id)
         failure = Failure(
@@ -222,6 +232,8 @@ class Guard:
             matches=(text,) if text else (),
             fields=fields or {},
         )
+        if wrong := defect(failure, Failure):
+            raise ConfigError(f"[{jail}] this is no failure: {wrong}")
         return await self.pipeline.process([failure])
 
     async def ban(
@@ -323,10 +335,10 @@ class Guard:
 
     async def diagnose(self, jail: Jail, action: ActionSpec, bans: Sequence[Ban], address: str) -> list[Finding] | None:
         """What the plugin that handles an action finds; None if no plugin can look. See the hook of this name."""
-        return await self.plugins.diagnose(self, jail, action, bans, address, self._executor)
+        return await self.plugins.diagnose(self, jail, action, bans, address, self._pools.doctor)
 
     async def _execute(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> Outcome | None:
-        return await self.configuration.execute(jail, action, op, bans, self._executor)
+        return await self.configuration.execute(jail, action, op, bans, self._pools.of_action(action.name))
 
     async def _report(self, news: list[tuple[Jail, Op, Ban]]) -> None:
         """Report that bans are in force or over, once the ledger has them on disk."""
@@ -378,5 +390,6 @@ class Guard:
         return self._status.jail_with_bans(self.configuration.jail(jail))
 
     def plugins_report(self) -> list[dict[str, object]]:
-        """Which plugins are asked, per jail and hook, in which order."""
-        return self.plugins.report(self.jails.values())
+        """Which plugins are asked, per jail and hook, in order; then (no hook) those that are not, or have failed."""
+        asked = self.plugins.report(self.jails.values())
+        return [*asked, *({"hook": "", "plugins": [], **to_dict(each)} for each in self.plugins.reports())]

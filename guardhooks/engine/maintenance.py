@@ -61,6 +61,8 @@ class Maintenance:
             self._follow_clock(now)
         self._last_round = now
         self._bans.expire(now)
+        if self._configuration.plugins.retry():
+            await self._sources.refresh()
         if await self._ban_guard.refresh():
             await self._bans.lift_unsafe()
         self._source_states.look(self._sources.states(), now)

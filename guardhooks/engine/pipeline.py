@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import localtime, strftime
 from typing import Final, TypeAlias
 
 from guardhooks.engine.configuration import LiveConfiguration
+from guardhooks.engine.questions import Questions
 from guardhooks.engine.resolver import Resolver
 from guardhooks.errors import StateError
 from guardhooks.ledger import Ledger
@@ -27,6 +28,9 @@ _LOGGED_ONE_BY_ONE: Final = 10
 _LOOKUPS_UNDER_WAY: Final = 1000
 _BACKLOG: Final = 10_000
 """Changes of the ledger beyond which reading waits for the disk, so that a storm does not fill the memory."""
+
+_MATCHING_TIME: Final = 30.0
+"""Seconds after which a matcher that has not finished a chunk is reported."""
 
 Delivered: TypeAlias = Callable[[Chunk, Sequence[Failure]], None]
 Matchers: TypeAlias = Callable[[], Sequence[Provided[LineMatcher]]]
@@ -50,19 +54,28 @@ class Pipeline:
     apply: Callable[[Ban], Ban | None]
     seen_again: Callable[[Jail, Ban, Failure], None]
     narrow_to_address: Callable[[Jail, str, str], str]
+    questions: Questions = field(init=False)
 
-    async def follow(self, source: LogSource, jails: Sequence[Jail], matchers: Matchers, delivered: Delivered) -> None:
+    def __post_init__(self) -> None:
+        self.questions = Questions(self._answered)
+
+    async def follow(
+        self, source: Provided[LogSource], jails: Sequence[Jail], matchers: Matchers, delivered: Delivered
+    ) -> None:
         """Read a source to its end, for the given jails; `matchers` gives those to use for the next chunk.
 
         `delivered` is told of each chunk and what was found in it.
         """
         lookups: set[asyncio.Task[None]] = set()
-        async for chunk in source.chunks(self._start_at(source, jails, matchers)):
-            await self._process_chunk(chunk, matchers(), lookups, delivered)
-            del chunk  # with its failures it takes megabytes, and the next one may come tomorrow
-            if self.ledger.backlog > _BACKLOG:
-                with contextlib.suppress(StateError):  # the ledger's writer reports it; reading must go on
-                    await self.ledger.flush()
+        start = self._start_at(source, jails, matchers)
+        chunks = self.configuration.plugins.workers.chunks(source, jails[0].name, start)
+        async with contextlib.aclosing(chunks):
+            async for chunk in chunks:
+                await self._process_chunk(chunk, matchers(), lookups, delivered)
+                del chunk  # with its failures it takes megabytes, and the next one may come tomorrow
+                if self.ledger.backlog > _BACKLOG:
+                    with contextlib.suppress(StateError):  # the ledger's writer reports it; reading must go on
+                        await self.ledger.flush()
 
     async def _process_chunk(
         self,
@@ -74,18 +87,28 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         failures: list[Failure] = []
         for matcher in matchers:
-            failures += await loop.run_in_executor(self.executor, self.configuration.plugins.feed, matcher, chunk)
+            failures += await self._feed(matcher, chunk)
         delivered(chunk, failures)
         named = [failure for failure in failures if failure.resolve]
         for failure in named if len(lookups) < _LOOKUPS_UNDER_WAY else ():
             lookups.add(task := loop.create_task(self._look_up(failure)))
             task.add_done_callback(lookups.discard)
-        await self.process([failure for failure in failures if not failure.resolve], chunk.position)
+        self._take([failure for failure in failures if not failure.resolve], chunk.position)
 
-    def _start_at(self, source: LogSource, jails: Sequence[Jail], matchers: Matchers) -> StartAt:
+    async def _feed(self, matcher: Provided[LineMatcher], chunk: Chunk) -> list[Failure]:
+        """What a matcher finds. One that takes very long is told, and waited for: it holds up its own source alone."""
+        plugins = self.configuration.plugins
+        found = asyncio.get_running_loop().run_in_executor(self.executor, plugins.feed, matcher, chunk)
+        done, _ = await asyncio.wait({found}, timeout=_MATCHING_TIME)
+        if not done:
+            for jail in matcher.jails:
+                what = f"no answer for {_MATCHING_TIME:.0f} s; {safe_text(chunk.origin)} is not read meanwhile"
+                plugins.hangs(matcher.plugin, "line_matcher", jail, what)
+        return await found
+
+    def _start_at(self, source: Provided[LogSource], jails: Sequence[Jail], matchers: Matchers) -> StartAt:
         def time_of(line: bytes) -> float | None:
-            times = (matcher.worker.time_of(line) for matcher in matchers())
-            return next((time for time in times if time is not None), None)
+            return self.configuration.plugins.workers.time_of(matchers(), line)
 
         since = self.clock() - max(jail.findtime for jail in jails)
         return StartAt(self.ledger.positions(source.key), since, time_of)
@@ -95,38 +118,57 @@ class Pipeline:
         found = await self.resolver.addresses(failure.resolve)
         await self.process([replace(failure, id=address, address=address, resolve="") for address in found])
 
-    async def process(self, failures: Sequence[Failure], position: Position | None = None) -> list[Ban]:
-        """Ignore or count these failures and enforce what is decided; the lines up to `position` are then done."""
-        kept = await self._kept(failures)
+    async def process(self, failures: Sequence[Failure]) -> list[Ban]:
+        """Ignore or count these failures and enforce what is decided, when plugins have said what they have to say."""
+        kept = []
+        for jail, failure, answer in self._asked(failures):
+            said = answer if answer is None or isinstance(answer, Ignore) else await answer
+            if said is None:
+                kept.append(failure)
+            else:
+                _log_ignored(jail, failure, said)
+        return self._decide(kept)
+
+    def _take(self, failures: Sequence[Failure], position: Position | None) -> None:
+        """As `process`, but nothing waits for a slow plugin; the lines up to `position` are then done."""
+        kept = []
+        for jail, failure, answer in self._asked(failures):
+            if answer is None:
+                kept.append(failure)
+            elif isinstance(answer, Ignore):
+                _log_ignored(jail, failure, answer)
+            elif not self.questions.ask(jail, failure, answer):
+                kept.append(failure)
+        # Nothing is awaited here: whenever the ledger is written, it holds all of a chunk or nothing of it.
+        self._decide(kept)
+        if position is not None:
+            self.ledger.advance(position)
+
+    def _answered(self, jail: Jail, failure: Failure, answer: Ignore | None) -> None:
+        if answer is None:
+            self._decide([failure])
+        else:
+            _log_ignored(jail, failure, answer)
+
+    def _asked(
+        self, failures: Sequence[Failure]
+    ) -> Iterator[tuple[Jail, Failure, Ignore | Awaitable[Ignore | None] | None]]:
+        """What plugins say of each failure, without helper lines and those of jails that a reload removed."""
+        for failure in failures:
+            configuration = self.configuration.now
+            jail = configuration.jails.get(failure.jail)
+            if not failure.nofail and jail is not None:
+                yield jail, failure, configuration.plugins.on_failure(jail, failure)
+
+    def _decide(self, kept: Sequence[Failure]) -> list[Ban]:
         if kept:
             self._log_found(kept)
-        # Nothing is awaited from here on: whenever the ledger is written, it holds all of a chunk or nothing of it.
         now, jails = self.clock(), self.configuration.jails
         bans: list[Ban] = []
         for failure in kept:
             if (jail := jails.get(failure.jail)) is not None:
                 bans += self._count(jail, failure, now)
-        if position is not None:
-            self.ledger.advance(position)
         return bans
-
-    async def _kept(self, failures: Sequence[Failure]) -> list[Failure]:
-        """The failures that no plugin ignores, without helper lines and those of jails that a reload removed."""
-        kept = []
-        configuration = self.configuration.now
-        for failure in failures:
-            jail = configuration.jails.get(failure.jail)
-            if failure.nofail or jail is None:
-                continue
-            answer = configuration.plugins.on_failure(jail, failure)
-            if answer is not None and not isinstance(answer, Ignore):
-                answer = await answer
-                configuration = self.configuration.now
-            if answer is None:
-                kept.append(failure)
-            else:
-                logger.info("[%s] Ignore %s by %s", jail.name, safe_text(failure.id), safe_text(answer.reason))
-        return kept
 
     def _count(self, jail: Jail, failure: Failure, now: float) -> Sequence[Ban]:
         id = self._counted_id(jail, failure)
@@ -162,3 +204,7 @@ class Pipeline:
         for jail, number in Counter(failure.jail for failure in failures).items():
             ids = len({failure.id for failure in failures if failure.jail == jail})
             logger.info("[%s] Found %d failures of %d ids", jail, number, ids)
+
+
+def _log_ignored(jail: Jail, failure: Failure, answer: Ignore) -> None:
+    logger.info("[%s] Ignore %s by %s", jail.name, safe_text(failure.id), safe_text(answer.reason))

@@ -16,13 +16,14 @@ from guardhooks.errors import GuardhooksError, PluginError
 from guardhooks.model import Jail, Problem, SourceSpec
 from guardhooks.plugins.calls import Asked, Provided
 from guardhooks.plugins.faults import cause_of
+from guardhooks.plugins.worker_calls import WorkerCalls
 from guardhooks.text import safe_text
 from guardhooks.workers import LineMatcher, LogSource, SourceStatus
 
 _RESTART_AFTER: Final = (1.0, 5.0, 30.0)
 """Seconds until a source whose plugin failed is opened again, by how often it has failed in a row."""
-_CLOSING_TIME: Final = 10.0
-"""Seconds that a source has to end when it is closed."""
+_CLOSING_TIME: Final = 3.0
+"""Seconds that a source has to close, and then to end; one that hangs must not keep the daemon from stopping."""
 
 logger = logging.getLogger("guardhooks.source")
 
@@ -53,10 +54,7 @@ class Reader:
 
     def status(self, jail: str = "") -> SourceStatus:
         """The source's status, with what it delivered for one jail or (empty) for all."""
-        try:
-            return self.health.fill(self._status(), jail, self._time_of)
-        except Exception as error:  # noqa: BLE001 -- the plugin boundary: dates are read by matchers
-            return SourceStatus(self.source.worker.key, "failed", cause_of(error), label=self._label)
+        return self.health.fill(self._status(), jail, self._time_of)
 
     def missing(self) -> tuple[SourceStatus, float]:
         """Its status, and for how many seconds it has had nothing to read."""
@@ -64,21 +62,24 @@ class Reader:
         return status, self.health.missing(status, self._pipeline.clock())
 
     def _time_of(self, line: bytes) -> float | None:
-        times = (matcher.worker.time_of(line) for matcher in self._matchers)
-        return next((time for time in times if time is not None), None)
+        return self._workers.time_of(self._matchers, line)
+
+    @property
+    def _workers(self) -> WorkerCalls:
+        return self._configuration.plugins.workers
 
     def _status(self) -> SourceStatus:
         """The source's own status, unless it has failed."""
-        source, failed = self.source.worker, self._failed
+        failed = self._failed
         if not failed:
             try:
-                status = source.status()
-            except Exception as error:  # noqa: BLE001 -- the plugin boundary
-                failed = cause_of(error)
+                status = self._workers.status(self.source, self.jails[0].name)
+            except PluginError as error:
+                failed = str(error)
             else:
                 self._label = status.label
                 return status
-        return SourceStatus(source.key, "failed", failed, label=self._label)
+        return SourceStatus(self.source.key, "failed", failed, label=self._label)
 
     async def run(self) -> None:
         """Read until closed; a source or matcher that fails is opened again from the position it had reached."""
@@ -91,9 +92,8 @@ class Reader:
                 raise PluginError("it ended by itself")  # noqa: TRY301 -- as a source that fails
             except Exception as error:  # noqa: BLE001 -- the plugin boundary: source and matcher are plugins' objects
                 self._failed = cause_of(error)
-                logger.error("source %s failed, retrying: %s", safe_text(self.source.worker.key), self._failed)
-            with contextlib.suppress(Exception):
-                await self.source.worker.close()
+                logger.error("source %s failed, retrying: %s", safe_text(self.source.key), self._failed)
+            await self._workers.close(self.source, self.jails[0].name, _CLOSING_TIME)
             await asyncio.sleep(_RESTART_AFTER[min(tries, len(_RESTART_AFTER) - 1)])
             tries += 1
             with contextlib.suppress(GuardhooksError):
@@ -103,17 +103,21 @@ class Reader:
     async def _read(self) -> None:
         self._matchers = await self._find_matchers()
         if self._matchers:
-            await self._pipeline.follow(self.source.worker, self.jails, lambda: self._matchers, self.health.delivered)
+            await self._pipeline.follow(self.source, self.jails, lambda: self._matchers, self.health.delivered)
 
-    async def update_matchers(self) -> bool:
-        """After a reload: get matchers from the plugins that are asked now, unless they are the same as before.
+    async def update_matchers(self, jails: tuple[Jail, ...]) -> bool:
+        """After a reload: get matchers for the jails as they are now from the plugins that are asked now.
+
+        Those that there are stay if jails and plugins are the same as before.
 
         Reading goes on meanwhile. False where the source must be opened again instead: it has failed, or other jails
         than before are served.
         """
         if self._failed:
             return False
-        if self._asked == self._configuration.plugins.asked_for_matchers(self.jails):
+        is_same = self.jails == jails
+        self.jails = jails
+        if is_same and self._asked == self._configuration.plugins.asked_for_matchers(jails):
             return True
         try:
             matchers = await self._find_matchers()
@@ -139,7 +143,7 @@ class Reader:
         self.problems = {
             name: [_placed(problem, jails.get(name)) for problem in found]
             for matcher in matchers
-            for name, found in matcher.worker.problems.items()
+            for name, found in matcher.problems.items()
         }
         for name in jails.keys() - _served(matchers):
             unmatched = Problem("no plugin finds failures in its lines", section=name, key="filter", fatal=True)
@@ -151,11 +155,8 @@ class Reader:
     async def close(self) -> None:
         """End the reading; what was read is counted, what was not stays for the next time."""
         self._closing = True
-        source = self.source.worker
-        try:
-            await source.close()
-        except Exception as error:  # noqa: BLE001 -- the plugin boundary
-            logger.error("source %s: closing failed: %s", safe_text(source.key), safe_text(str(error)))
+        if why := await self._workers.close(self.source, self.jails[0].name, _CLOSING_TIME):
+            logger.error("source %s: closing failed: %s", safe_text(self.source.key), why)
         if self.task is not None:
             done, _ = await asyncio.wait({self.task}, timeout=_CLOSING_TIME)
             if not done:
@@ -164,7 +165,7 @@ class Reader:
 
 def _served(matchers: Sequence[Provided[LineMatcher]]) -> set[str]:
     """The names of the jails that these matchers serve."""
-    return {name for matcher in matchers for name in matcher.worker.jails}
+    return {name for matcher in matchers for name in matcher.jails}
 
 
 def _placed(problem: Problem, jail: Jail | None) -> Problem:

@@ -37,10 +37,20 @@ class Sources:
         self._configuration, self._pipeline = configuration, pipeline
         self._supervisor = supervisor
         self._readers: dict[str, Reader] = {}
+        self._syncing = asyncio.Lock()
         self._problems: dict[str, list[Problem]] = {}
+
+    async def refresh(self) -> None:
+        """Have a plugin that is asked again read and match, too; does nothing while a reload does the same."""
+        if not self._syncing.locked():
+            await self.sync()
 
     async def sync(self) -> None:
         """Read for exactly the jails that run: go on where nothing changed, else open again from the saved position."""
+        async with self._syncing:
+            await self._sync()
+
+    async def _sync(self) -> None:
         self._problems = {}
         wanted = self._wanted(self._configuration.jails.values())
         for key, reader in list(self._readers.items()):
@@ -60,7 +70,7 @@ class Sources:
                     logger.error("%s", safe_text(str(error)))
                     self._problems.setdefault(jail.name, []).append(Problem(safe_text(str(error)), fatal=True))
                     continue
-                readings = wanted[source.worker.key]
+                readings = wanted[source.key]
                 if jail not in [known.jail for known in readings]:
                     readings.append(_Wanted(jail, spec, source))
         return wanted
@@ -106,10 +116,11 @@ class Sources:
 
 
 async def _can_go_on(reader: Reader, readings: Sequence[_Wanted]) -> bool:
-    """Whether a reader still reads what is wanted, for the same jails and by the same plugin."""
-    if reader.jails != tuple(each.jail for each in readings):
+    """Whether a reader still reads what is wanted, for jails of the same names and by the same plugin."""
+    jails = tuple(each.jail for each in readings)
+    if [jail.name for jail in reader.jails] != [jail.name for jail in jails]:
         return False
-    return readings[0].source.made_as(reader.source) and await reader.update_matchers()
+    return readings[0].source.made_as(reader.source) and await reader.update_matchers(jails)
 
 
 _INTERVAL: Final = 1.0

@@ -16,6 +16,7 @@ from guardhooks.engine.leaks import Leaks
 from guardhooks.engine.sources import Sources
 from guardhooks.ledger import Ledger
 from guardhooks.model import Ban, Jail, Problem
+from guardhooks.plugins import Plugins
 from guardhooks.status import (
     ActionStatus,
     BanCounts,
@@ -24,6 +25,7 @@ from guardhooks.status import (
     GuardStatus,
     JailDetails,
     JailStatus,
+    PluginReport,
 )
 from guardhooks.text import safe_text
 
@@ -68,6 +70,7 @@ class StatusBuilder:
             jails=(*(self._jail(jail) for jail in jails.values()), *broken),
             problems=(*reported, *self._ledger.notes, *filter(None, [state_problem])),
             mended_by_reload=bool(reported),
+            faults=_faults(plugins, ""),
         )
 
     def jail_with_bans(self, jail: Jail) -> JailDetails:
@@ -118,6 +121,7 @@ class StatusBuilder:
             actions=tuple(_action(worker) for worker in workers),
             problems=tuple(safe_text(str(problem)) for problem in problems),
             plugins_off=tuple(sorted(self._configuration.plugins.faults.switched_off(jail.name))),
+            faults=_faults(self._configuration.plugins, jail.name),
         )
 
     def _ban(self, ban: Ban) -> BanStatus:
@@ -133,6 +137,11 @@ class StatusBuilder:
             state=self._enforcer.state(ban.jail, ban.id),
             problem=self._enforcer.reason(ban.jail, ban.id),
         )
+
+
+def _faults(plugins: Plugins, jail: str) -> tuple[PluginReport, ...]:
+    """Plugins that have failed for a jail (empty: for none in particular) and are still asked."""
+    return tuple(each for each in plugins.reports() if each.state == "faults" and each.jail == jail)
 
 
 def _action(worker: ActionWorker) -> ActionStatus:

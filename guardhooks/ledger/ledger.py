@@ -17,7 +17,7 @@ from guardhooks.ledger.opening import reading
 from guardhooks.ledger.state import Changes, State
 from guardhooks.ledger.store import DamagedError, Store
 from guardhooks.model import Ban, Failure, Jail, Position, Record, Totals
-from guardhooks.system.threads import ready_pool
+from guardhooks.system.worker_pool import WorkerPool
 
 
 class Ledger:
@@ -32,7 +32,7 @@ class Ledger:
         self._changes = 0
         self._flushed = 0
         self._lock = asyncio.Lock()
-        self._writer = ready_pool(1, "ledger")
+        self._writer = WorkerPool("ledger", ready=1, most=1)
 
     @classmethod
     def open(cls, path: Path | None, *, clock: Callable[[], float], history_age: float = 86400.0) -> Ledger:

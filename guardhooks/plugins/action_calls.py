@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 
-from guardhooks.errors import ActionError, GuardhooksError
+from guardhooks.errors import ActionError, GuardhooksError, PluginError
 from guardhooks.model import ActionSpec, Ban, Finding, Jail, Level, Op, Outcome
-from guardhooks.plugins.calls import Call, Implementation, traced, wrong_type
+from guardhooks.plugins.boundary import as_exception, pass_interrupt, wait_for
+from guardhooks.plugins.calls import Call, Implementation, traced
 from guardhooks.plugins.faults import resource_exhaustion
+from guardhooks.plugins.values import check, defect, described, sound
 from guardhooks.text import safe_text
 
 
@@ -34,15 +37,18 @@ class ActionCalls:
         while chain:
             implementation, answer, chain = await next_answer(chain, call, executor, trace=self._trace)
             try:
-                if (outcome := _outcome(answer)) is not None:
+                if (outcome := self._outcome(implementation, call, answer)) is not None:
                     return outcome
+            except PluginError as error:
+                self._fault(implementation.plugin, call, error)
+                fault = fault or f"plugin {implementation.plugin} failed: {error}"
             except GuardhooksError as error:
                 raise ActionError(safe_text(f"{implementation.plugin}: {error}")) from error
             except Exception as error:
                 if cause := resource_exhaustion(error):
                     raise ActionError(f"{implementation.plugin}: {cause}") from error
                 self._fault(implementation.plugin, call, error)
-                fault = fault or f"plugin {implementation.plugin} failed: {type(error).__name__}: {error}"
+                fault = fault or f"plugin {implementation.plugin} failed: {described(error)}"
         if fault:
             raise ActionError(safe_text(fault))
         return None
@@ -53,31 +59,44 @@ class ActionCalls:
         """See `Plugins.diagnose`."""
         while chain:
             implementation, answer, chain = await next_answer(chain, call, executor, trace=self._trace)
-            if isinstance(answer, GuardhooksError):
+            if isinstance(answer, GuardhooksError) and not isinstance(answer, PluginError):
                 return [Finding(safe_text(f"{implementation.plugin}: {answer}"), Level.BAD)]
             if isinstance(answer, Exception):
                 return self._failed_to_look(implementation, call, answer)
-            if isinstance(answer, Sequence) and all(isinstance(each, Finding) for each in answer):
-                return list(answer)
             if answer is not None:
-                return self._failed_to_look(implementation, call, wrong_type(answer, list))
+                return self._findings(implementation, call, answer)
         return None
+
+    def _findings(self, implementation: Implementation, call: Call, answer: object) -> list[Finding]:
+        if not isinstance(answer, (list, tuple)):
+            return self._failed_to_look(implementation, call, PluginError(f"it returned {defect(answer, list)}"))
+        findings: list[Finding]
+        findings, wrong = sound(answer, Finding)
+        if wrong:
+            findings += self._failed_to_look(implementation, call, PluginError(f"it returned {wrong}"))
+        return findings
+
+    def _outcome(self, implementation: Implementation, call: Call, answer: object) -> Outcome | None:
+        """What an action's answer says. Raises it if it is an error, or what is wrong with it."""
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is True:
+            return Outcome()
+        if answer is None:
+            return None
+        check(answer, Outcome)
+        assert isinstance(answer, Outcome)
+        if not answer.found:
+            return answer
+        found, wrong = sound(answer.found, Ban)
+        if wrong:
+            self._fault(implementation.plugin, call, PluginError(f"it returned {wrong}"))
+        return replace(answer, found=tuple(found))
 
     def _failed_to_look(self, implementation: Implementation, call: Call, error: Exception) -> list[Finding]:
         self._fault(implementation.plugin, call, error)
-        why = f"plugin {implementation.plugin} failed: {type(error).__name__}: {error}"
+        why = f"plugin {implementation.plugin} failed: {described(error)}"
         return [Finding(safe_text(why), Level.BAD)]
-
-
-def _outcome(answer: object) -> Outcome | None:
-    """What an action's answer says. Raises it if it is an error, or what is wrong with its type."""
-    if isinstance(answer, Exception):
-        raise answer
-    if answer is True:
-        return Outcome()
-    if answer is None or isinstance(answer, Outcome):
-        return answer
-    raise wrong_type(answer, Outcome)
 
 
 async def next_answer(
@@ -93,7 +112,8 @@ async def next_answer(
         if not implementation.is_async:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(executor, _asked_in_a_row, chain, call, trace)
-        answer = await implementation.call(*call.values)
+        awaitable = implementation.call(*call.values)
+        answer = await wait_for(implementation.plugin, call.hook, call.jail, awaitable, None)
     except Exception as error:  # noqa: BLE001 -- the plugin boundary
         return implementation, error, left
     if trace:
@@ -109,8 +129,9 @@ def _asked_in_a_row(
         implementation, *chain = chain
         try:
             answer = implementation.call(*call.values)
-        except Exception as error:  # noqa: BLE001 -- the plugin boundary
-            return implementation, error, chain
+        except BaseException as error:  # noqa: BLE001 -- the plugin boundary
+            pass_interrupt(error)
+            return implementation, as_exception(error), chain
         if trace:
             traced(implementation, call, answer)
         if answer is not None or not chain or chain[0].is_async:

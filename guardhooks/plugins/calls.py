@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from types import CodeType
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 import pluggy
 
-from guardhooks.errors import PluginError
 from guardhooks.marker import skips_first_time_offenders
+from guardhooks.model import Problem
+from guardhooks.plugins.values import shown
 from guardhooks.text import safe_text
 
 _Worker_co = TypeVar("_Worker_co", covariant=True)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 logger = logging.getLogger("guardhooks.plugins")
 
@@ -36,7 +39,7 @@ class Implementation:
     """One plugin's implementation of one hook; `call` takes all arguments of the hook and passes on those it wants.
 
     Two are equal if they are the same `function`: a module that a reload found unchanged. An object that a reload
-    creates again, such as a site hook, has other functions.
+    creates again, such as a site hook that was edited, has other functions.
     """
 
     plugin: str
@@ -59,17 +62,37 @@ class Implementation:
         )
 
 
+CALLERS: Final[set[CodeType]] = set()
+"""Functions that call plugins."""
+
+
+def calls_plugin(function: _Function) -> _Function:
+    """Mark a function that calls a plugin: `blocking` finds it on a stack.
+
+    Its locals say who is called: `plugin`, `hook` and `jail`, or `implementation` and `call` or `jail`.
+    """
+    CALLERS.add(function.__code__)
+    return function
+
+
 Asked: TypeAlias = Sequence[tuple[Implementation, Sequence[str]]]
 """Who is asked, in order, each with the names of the jails that it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provided(Generic[_Worker_co]):
-    """A worker that a plugin returned, with the plugin's name and the function that made it."""
+    """A worker that a plugin returned, with the plugin's name and the function that made it.
+
+    `key` is that of a source, `jails` are those that a matcher serves and `problems` what is wrong with them: read and
+    checked once.
+    """
 
     worker: _Worker_co
     plugin: str
     function: Callable[..., Any]
+    key: str = ""
+    jails: tuple[str, ...] = ()
+    problems: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
 
     def made_as(self, other: Provided[Any]) -> bool:
         """Whether the same function of the same plugin made both."""
@@ -86,10 +109,5 @@ def _passing(function: Callable[..., Any], wanted: Sequence[str], offered: Seque
 
 def traced(implementation: Implementation, call: Call, answer: object) -> None:
     """Log one call for a plugin's author."""
-    shown = safe_text(", ".join(map(repr, call.values)), 300)
-    logger.info("trace: %s.%s(%s) -> %s", implementation.plugin, call.hook, shown, safe_text(repr(answer)))
-
-
-def wrong_type(answer: object, expected: type) -> PluginError:
-    """The fault of an implementation that returned something other than its hook allows."""
-    return PluginError(f"it returned {type(answer).__name__}; the hook allows {expected.__name__} or None")
+    given = safe_text(", ".join(map(shown, call.values)), 300)
+    logger.info("trace: %s.%s(%s) -> %s", implementation.plugin, call.hook, given, shown(answer))

@@ -11,6 +11,8 @@ import pluggy
 
 from guardhooks.errors import PluginError
 from guardhooks.marker import skips_first_time_offenders
+from guardhooks.plugins.boundary import pass_interrupt
+from guardhooks.plugins.values import described
 
 MAY_BE_ASYNC: Final = frozenset({"on_failure", "execute_action", "diagnose"})
 MAY_BE_WRAPPED: Final = frozenset({"decide_ban"})
@@ -21,9 +23,13 @@ def check_plugin(manager: pluggy.PluginManager, plugin: object, name: str, origi
 
     :raises PluginError: naming the plugin, where it comes from, the hook and the defect.
     """
-    implementations = list(_implementations(manager, plugin))
-    for hook, function, options in implementations:
-        defect = _defect(manager, hook, function, options)
+    try:
+        implementations = list(_implementations(manager, plugin))
+        defects = [(hook, _defect(manager, hook, function, options)) for hook, function, options in implementations]
+    except BaseException as error:  # the plugin boundary: attributes may be computed
+        pass_interrupt(error)
+        raise PluginError(f"plugin {name} ({origin}) is refused: it cannot be looked at: {described(error)}") from error
+    for hook, defect in defects:
         if defect:
             raise PluginError(f"plugin {name} ({origin}) is refused: {hook}: {defect}")
     if not implementations:
@@ -72,6 +78,8 @@ def _wrong_kind(hook: str, function: Callable[..., object], options: pluggy.Hook
     if skips_first_time_offenders(function) and hook != "decide_ban":
         return "skip_first_time_offenders is only for decide_ban"
     if options["wrapper"]:
+        if not inspect.isgeneratorfunction(function):
+            return "wrapper=True is for a generator function that yields once and returns the bans; there is no yield"
         return "" if hook in MAY_BE_WRAPPED else f"wrapper=True is only for {', '.join(sorted(MAY_BE_WRAPPED))}"
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         return "it is a generator function, which would claim every call; return a result or None"

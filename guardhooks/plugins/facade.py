@@ -6,6 +6,7 @@ Nothing else in the host touches pluggy. Implementations are called one by one, 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -36,12 +37,17 @@ from guardhooks.model import (
 )
 from guardhooks.plugins import loading
 from guardhooks.plugins.action_calls import ActionCalls
-from guardhooks.plugins.calls import Asked, Call, Implementation, Provided, traced, wrong_type
+from guardhooks.plugins.blocking import Blocker
+from guardhooks.plugins.boundary import as_exception, pass_interrupt, wait_for
+from guardhooks.plugins.calls import Asked, Call, Implementation, Provided, calls_plugin, traced
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.failure_calls import FailureCalls
 from guardhooks.plugins.faults import Faults, resource_exhaustion
 from guardhooks.plugins.matching import Matching
+from guardhooks.plugins.values import defect, sound, sound_failures
+from guardhooks.plugins.worker_calls import WorkerCalls
 from guardhooks.settings.option import OptionTable
+from guardhooks.status import PluginReport
 from guardhooks.text import safe_text
 from guardhooks.workers import LineMatcher, LogSource
 
@@ -69,44 +75,86 @@ class Plugins:
         self._wants_first_time_offenders: dict[str, bool] = {}
         self._failure_calls = FailureCalls(self._checked, self._fault, trace=trace)
         self._action_calls = ActionCalls(self._record_fault, trace=trace)
+        self.workers = WorkerCalls(self._record_fault)
         self._requests: Requests | None = None
         self._matching = Matching()
         self._trace = trace
         self.faults = Faults(clock)
         self.problems: list[Problem] = []
+        self.unused: list[PluginReport] = []
+        self.kept: list[str] = []
+        """Site hooks whose last good version is used."""
 
     @classmethod
     def load(
         cls,
         *,
         disable: Sequence[str] = (),
+        place: str = "",
+        require: Sequence[str] = (),
         hooks_folder: Path | None = None,
         clock: Callable[[], float] = time.time,
         trace: bool = False,
     ) -> Plugins:
         """A fresh façade with all installed plugins and the site hooks of `hooks_folder`, except disabled ones.
 
-        A plugin that cannot be used is refused and stands in `problems`; the others are loaded.
+        A plugin that cannot be used, or whose name is taken, is refused and stands in `problems`; others are loaded.
 
-        :raises PluginError: when two plugins have one name.
+        :param place: where `disable` is written, `file:line`. :param require: plugins that must be in use.
+        :raises PluginError: when one of those is not.
         """
         plugins = cls(clock, trace=trace)
         found = loading.installed() + (loading.site_hooks(hooks_folder) if hooks_folder else [])
-        wanted = [candidate for candidate in found if candidate.name not in disable]
-        loading.refuse_duplicates(wanted)
         for name in sorted(set(disable) - {candidate.name for candidate in found}):
             unknown = Problem(
                 f"no plugin is called {name!r}; see `guardhooks plugins`", section="Plugins", key="disable"
             )
             logger.warning("%s", safe_text(str(unknown)))
             plugins.problems.append(unknown)
+        for candidate in (each for each in found if each.name in disable):
+            why = "[Plugins] disable"
+            plugins.unused.append(PluginReport(candidate.name, "disabled", candidate.origin, reason=why, place=place))
+        wanted, taken = loading.without_duplicates(each for each in found if each.name not in disable)
+        for candidate, why in taken:
+            plugins._refuse(candidate, PluginError(why))
         for candidate in wanted:
             try:
-                plugins.register(loading.load(candidate), candidate.name, candidate.origin)
+                plugins._let_in(candidate)
             except PluginError as error:
-                logger.error("%s", safe_text(str(error)))
-                plugins.problems.append(Problem(safe_text(str(error))))
+                plugins._refuse(candidate, error)
+        plugins._miss(require)
         return plugins
+
+    def _let_in(self, candidate: loading.Candidate) -> None:
+        """Load one candidate. A site hook that cannot be used any more goes on as it was.
+
+        :raises PluginError: when it cannot be used, and never could.
+        """
+        try:
+            plugin = loading.load(candidate)
+            self.register(plugin, candidate.name, candidate.origin)
+        except PluginError as error:
+            former = loading.last_good(candidate)
+            if former is None:
+                raise
+            self._refuse(candidate, PluginError(f"{error}; its last good version stays in use"))
+            self.kept.append(candidate.name)
+            self.register(former, candidate.name, candidate.origin)
+        else:
+            loading.remember(candidate, plugin)
+
+    def _refuse(self, candidate: loading.Candidate, error: PluginError) -> None:
+        why, place = safe_text(str(error)), safe_text(loading.place_of(error, candidate))
+        logger.error("%s", why)
+        self.problems.append(Problem(why))
+        self.unused.append(PluginReport(candidate.name, "refused", candidate.origin, reason=why, place=place))
+
+    def _miss(self, required: Sequence[str]) -> None:
+        """:raises PluginError: when a plugin that must be there is not."""
+        for name in required:
+            if name not in self._origins:
+                why = next((each.reason for each in self.unused if each.name == name), "no plugin is called so")
+                raise PluginError(f"[Plugins] require: plugin {name!r} is needed, and is not in use: {safe_text(why)}")
 
     def register(self, plugin: object, name: str, origin: str = "registered") -> None:
         """Let one plugin in; it is asked before those that came earlier.
@@ -116,7 +164,10 @@ class Plugins:
         if name in self._origins:
             raise PluginError(f"two plugins are called {name!r}: {self._origins[name]} and {origin}")
         check_plugin(self._manager, plugin, name, origin)
-        self._manager.register(plugin, name)
+        try:
+            self._manager.register(plugin, name)
+        except (ValueError, pluggy.PluginValidationError) as error:
+            raise PluginError(f"plugin {name} ({origin}) is refused: {error}") from error
         self._origins[name] = origin
         self._forget_chains()
 
@@ -127,10 +178,7 @@ class Plugins:
         call = Call("declare_options", "", (), Sequence)
         tables: list[OptionTable] = []
         for implementation in self._chain("declare_options", None):
-            declared: Sequence[object] = self._call(implementation, call) or ()
-            tables += (table for table in declared if isinstance(table, OptionTable))
-            for wrong in (table for table in declared if not isinstance(table, OptionTable)):
-                self._fault(implementation.plugin, call, wrong_type(wrong, OptionTable))
+            tables += self._sound(implementation, call, OptionTable)
         return tables
 
     def on_start(self, guard: GuardView) -> None:
@@ -141,8 +189,12 @@ class Plugins:
         call = Call("log_source", jail.name, (jail, spec), LogSource)
         for implementation in self._chain("log_source", jail):
             source: LogSource | None = self._call(implementation, call)
-            if source is not None:
-                return Provided(source, implementation.plugin, implementation.function)
+            if source is None:
+                continue
+            try:
+                return self.workers.source(implementation, jail, source)
+            except Exception as error:  # noqa: BLE001 -- the plugin boundary
+                self._fault(implementation.plugin, call, error)
         raise ConfigError(f"[{jail.name}] no plugin reads {spec.kind} {safe_text(spec.text)!r}")
 
     def line_matcher(self, source: LogSource, jails: Sequence[Jail]) -> list[Provided[LineMatcher]]:
@@ -158,12 +210,17 @@ class Plugins:
                 continue
             call = Call("line_matcher", "", (source, asked), LineMatcher)
             matcher: LineMatcher | None = self._call(implementation, call)
-            if matcher is not None:
-                self._matching.note(implementation.plugin, matcher)
-                if not matcher.jails:
-                    continue
-                matchers.append(Provided(matcher, implementation.plugin, implementation.function))
-                left = [jail for jail in left if jail.name not in matcher.jails]
+            if matcher is None:
+                continue
+            try:
+                provided = self.workers.matcher(implementation, asked, matcher)
+                self._matching.note(implementation.plugin, provided)
+            except Exception as error:  # noqa: BLE001 -- the plugin boundary
+                self._fault(implementation.plugin, call, error)
+                continue
+            if provided.jails:
+                matchers.append(provided)
+                left = [jail for jail in left if jail.name not in provided.jails]
         return matchers
 
     def feed(self, matcher: Provided[LineMatcher], chunk: Chunk) -> list[Failure]:
@@ -173,16 +230,21 @@ class Plugins:
             none of these lines counts; ask `line_matcher` again.
         """
         failures: list[Failure] = []
+        fault: Exception | None = None
         try:
             failures.extend(matcher.worker.feed(chunk))
-        except Exception as error:  # the plugin boundary
+        except BaseException as error:  # the plugin boundary
             if cause := resource_exhaustion(error):
                 raise PluginError(f"plugin {matcher.plugin}: {cause}") from error
-            jails = matcher.worker.jails
-            for jail in jails:
-                self._fault(matcher.plugin, Call("line_matcher", jail, ()), error)
-            if any((matcher.plugin, jail) in self.faults.off for jail in jails):
-                raise PluginError(f"the line matcher of plugin {matcher.plugin} is switched off") from error
+            fault = as_exception(error)
+        failures, wrong = sound_failures(failures, matcher.jails)
+        if wrong and fault is None:
+            fault = PluginError(f"it returned {wrong}")
+        if fault is not None:
+            for jail in matcher.jails:
+                self._fault(matcher.plugin, Call("line_matcher", jail, ()), fault)
+            if any((matcher.plugin, jail) in self.faults.off for jail in matcher.jails):
+                raise PluginError(f"the line matcher of plugin {matcher.plugin} is switched off") from fault
         return failures
 
     def on_failure(self, jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
@@ -239,10 +301,7 @@ class Plugins:
         call = Call("check_jail", jail.name, (jail, jails), Sequence)
         findings: list[ConfigFinding] = []
         for implementation in self._chain("check_jail", jail):
-            answer: Sequence[object] = self._call(implementation, call) or ()
-            findings += (each for each in answer if isinstance(each, ConfigFinding))
-            for wrong in (each for each in answer if not isinstance(each, ConfigFinding)):
-                self._fault(implementation.plugin, call, wrong_type(wrong, ConfigFinding))
+            findings += self._sound(implementation, call, ConfigFinding)
         return findings
 
     def on_ban(self, jail: Jail, ban: Ban) -> None:
@@ -276,11 +335,13 @@ class Plugins:
     def _isolated(self, plugin: str, request: Request) -> Callable[..., Awaitable[object]]:
         async def run(**arguments: object) -> object:
             try:
-                return await request.run(**arguments)
+                return await wait_for(plugin, "add_requests", "", request.run(**arguments), None)
             except GuardhooksError:
                 raise
-            except Exception as error:  # the plugin boundary
-                self._fault(plugin, Call("add_requests", "", ()), error)
+            except BaseException as error:  # the plugin boundary
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+                self._fault(plugin, Call("add_requests", "", ()), as_exception(error))
                 raise PluginError(f"plugin {plugin} failed in {request.name}; see the daemon's log") from error
 
         return run
@@ -303,6 +364,39 @@ class Plugins:
             for hook in _HOOKS
             if not hook.startswith("add_")
         ]
+
+    def reports(self) -> list[PluginReport]:
+        """The plugins that are not in use, and those that have failed."""
+        failed = [replace(each, origin=self._origins.get(each.name, "")) for each in self.faults.reports()]
+        return [*self.unused, *failed]
+
+    def retry(self) -> bool:
+        """Ask those again that were switched off a while ago; True if there are any."""
+        if due := self.faults.retry():
+            self._forget_chains()
+        return due
+
+    def blocks(self, call: Blocker) -> None:
+        """A call of a plugin blocks the event loop: a fault, which switches nobody off. For any thread."""
+        where = f"it blocks the event loop, and with it every jail: {call.place}"
+        self._record_fault(call.plugin, Call(call.hook, call.jail, ()), PluginError(where))
+
+    def hangs(self, plugin: str, hook: str, jail: str, what: str) -> None:
+        """A plugin gives no answer: a fault, which switches nobody off."""
+        self._record_fault(plugin, Call(hook, jail, ()), PluginError(what))
+
+    def files(self) -> Mapping[str, str]:
+        """The names of the plugins by the files of their modules."""
+        found = {}
+        for name, plugin in self._manager.list_name_plugin():
+            file = getattr(plugin, "__file__", None) or self._origins.get(name, "")
+            if plugin is not None and file:
+                found[str(file)] = name
+        return found
+
+    def loaded(self) -> dict[str, object]:
+        """The plugins themselves, by name; a reload that finds one unchanged has the same object."""
+        return {name: plugin for name, plugin in self._manager.list_name_plugin() if plugin is not None}
 
     def names(self) -> dict[str, str]:
         """All loaded plugins and where each comes from."""
@@ -356,31 +450,46 @@ class Plugins:
         for implementation in chain:
             self._call(implementation, call)
 
+    def _sound(self, implementation: Implementation, call: Call, expected: type) -> list[Any]:
+        """The values of an answer that are right; one that is not is a fault."""
+        answer = self._call(implementation, call)
+        if answer is None:
+            return []
+        right, wrong = sound(answer, expected)
+        if wrong:
+            self._fault(implementation.plugin, call, PluginError(f"it returned {wrong}"))
+        return right
+
+    @calls_plugin
     def _call(self, implementation: Implementation, call: Call) -> Any:  # noqa: ANN401 -- `call.expected`, or None
         try:
             answer = implementation.call(*call.values)
         except ConfigError:
             raise
-        except Exception as error:  # the plugin boundary
+        except BaseException as error:  # the plugin boundary
+            pass_interrupt(error)
             if call.hook == "line_matcher" and (cause := resource_exhaustion(error)):
                 raise PluginError(f"plugin {implementation.plugin}: {cause}") from error
-            self._fault(implementation.plugin, call, error)
+            self._fault(implementation.plugin, call, as_exception(error))
             return None
         return self._checked(implementation, call, answer)
 
     def _checked(self, implementation: Implementation, call: Call, answer: object) -> object:
         if self._trace:
             traced(implementation, call, answer)
-        if answer is None or isinstance(answer, call.expected):
-            return answer
-        self._fault(implementation.plugin, call, wrong_type(answer, call.expected))
-        return None
+        if answer is None:
+            return None
+        if wrong := defect(answer, call.expected):
+            self._fault(implementation.plugin, call, PluginError(f"it returned {wrong}"))
+            return None
+        return answer
 
     def _record_fault(self, plugin: str, call: Call, error: BaseException) -> None:
         """Count a fault that must not switch the plugin off: an action that is left out protects nobody."""
         self._fault(plugin, call, error, may_switch_off=False)
 
     def _fault(self, plugin: str, call: Call, error: BaseException, *, may_switch_off: bool = True) -> None:
-        may_switch_off = may_switch_off and bool(call.jail)
+        is_defect = isinstance(error, PluginError) or not isinstance(error, GuardhooksError)
+        may_switch_off = may_switch_off and bool(call.jail) and is_defect
         if self.faults.record(plugin, call.hook, call.jail, error, may_switch_off=may_switch_off):
             self._forget_chains()

@@ -8,7 +8,7 @@ import inspect
 import os
 import stat
 import sys
-from collections import defaultdict
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -17,11 +17,16 @@ from types import CodeType, ModuleType
 from typing import Final
 
 from guardhooks.errors import PluginError
+from guardhooks.plugins.boundary import pass_interrupt
+from guardhooks.plugins.values import described
 
 GROUP: Final = "guardhooks"
 HOOKS_FOLDER: Final = "hooks.d"
 """Folder of site hooks, beside the configuration."""
+_SOURCE: Final = "__guardhooks_source__"
 OWN_DISTRIBUTION: Final = "guardhooks"
+_HOST: Final = f"{Path(__file__).parents[1]}/"
+_STANDARD_LIBRARY: Final = str(Path(os.__file__).parent / "importlib")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +54,21 @@ def site_hooks(folder: Path) -> list[Candidate]:
     return [Candidate(path.stem, str(path), path) for path in sorted(folder.glob("*.py"))] if folder.is_dir() else []
 
 
-def refuse_duplicates(candidates: Iterable[Candidate]) -> None:
-    """Two plugins of one name are an error: which of them would run must not depend on the order of installation.
-
-    :raises PluginError: naming both origins and the remedy.
-    """
-    by_name: defaultdict[str, list[Candidate]] = defaultdict(list)
+def without_duplicates(candidates: Iterable[Candidate]) -> tuple[list[Candidate], list[tuple[Candidate, str]]]:
+    """The first candidate of each name, and the others with the reason why they are refused."""
+    by_name: dict[str, Candidate] = {}
+    refused = []
     for candidate in candidates:
-        by_name[candidate.name].append(candidate)
-    for name, same in by_name.items():
-        if len(same) > 1:
-            origins = " and ".join(candidate.origin for candidate in same)
-            raise PluginError(f"two plugins are called {name!r}: {origins}; uninstall or rename one of them")
+        first = by_name.setdefault(candidate.name, candidate)
+        if first is not candidate:
+            origins = f"{first.origin}, which is used, and {candidate.origin}, which is refused"
+            why = f"two plugins are called {candidate.name!r}: {origins}; uninstall or rename one of them"
+            refused.append((candidate, why))
+    return list(by_name.values()), refused
 
 
 def load(candidate: Candidate) -> object:
-    """Import a candidate; a class is instantiated.
+    """Import a candidate; a class is instantiated, once in a process.
 
     :raises PluginError: when it cannot be imported, or when its file could have been written by others.
     """
@@ -72,38 +76,89 @@ def load(candidate: Candidate) -> object:
         if isinstance(candidate.source, Path):
             return _load_file(candidate.source)
         loaded: object = candidate.source.load()
-        return loaded() if inspect.isclass(loaded) else loaded
+        if not inspect.isclass(loaded):
+            return loaded
+        if loaded not in _instances:
+            _instances[loaded] = loaded()
+        return _instances[loaded]
     except PluginError:
         raise
-    except Exception as error:  # the plugin boundary: importing runs the plugin's own code
+    except BaseException as error:  # the plugin boundary: importing runs the plugin's own code
+        pass_interrupt(error)
         raise PluginError(
-            f"plugin {candidate.name} ({candidate.origin}) cannot be loaded: {type(error).__name__}: {error}"
+            f"plugin {candidate.name} ({candidate.origin}) cannot be loaded: {described(error)}"
         ) from error
 
 
+def place_of(error: BaseException, candidate: Candidate) -> str:
+    """`file:line` of what keeps a candidate from being loaded, as far as its own code says; else its file."""
+    cause = error.__cause__ or error
+    if isinstance(cause, SyntaxError) and cause.filename and cause.lineno:
+        return f"{cause.filename}:{cause.lineno}"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(cause.__traceback__)
+        if not frame.filename.startswith((_HOST, "<frozen", _STANDARD_LIBRARY))
+    ]
+    if frames:
+        return f"{frames[-1].filename}:{frames[-1].lineno}"
+    return str(candidate.source) if isinstance(candidate.source, Path) else ""
+
+
+_instances: dict[type, object] = {}
+"""Plugins that are instances of a class: a reload finds the same ones."""
+_good: dict[Path, ModuleType] = {}
+"""Site hooks as they were last loaded and found usable; their `__guardhooks_source__` is what they were made of."""
+
+
+def remember(candidate: Candidate, plugin: object) -> None:
+    """A site hook was loaded and let in: a reload finds it unchanged, or falls back to it."""
+    if isinstance(candidate.source, Path) and isinstance(plugin, ModuleType):
+        _good[candidate.source] = plugin
+
+
+def last_good(candidate: Candidate) -> ModuleType | None:
+    """The module that a site hook was before; None for other candidates."""
+    return _good.get(candidate.source) if isinstance(candidate.source, Path) else None
+
+
 def _load_file(path: Path) -> ModuleType:
+    """The module of a file; the same one as before while the file says the same, so that its parts go on."""
+    source = read_trusted(path)
+    known = _good.get(path)
+    if known is not None and known.__dict__.get(_SOURCE) == source:
+        return known
     name = f"guardhooks_site_{path.stem}"
-    loader = _TrustedFile(path)
+    loader = _TrustedFile(path, source)
     spec = importlib.util.spec_from_loader(name, loader)
     if spec is None:
         raise PluginError(f"site hook {path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
+    former = sys.modules.get(name)
     sys.modules[name] = module
-    loader.exec_module(module)
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        if former is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = former
+        raise
+    module.__dict__[_SOURCE] = source
     return module
 
 
 class _TrustedFile(importlib.abc.InspectLoader):
     """Loads one source file that nobody else may write; neither reads nor leaves byte code beside it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, source: bytes) -> None:
+        self._path, self._source = path, source
 
     def get_source(self, fullname: str) -> str:  # noqa: ARG002 -- the interface names it
-        return read_trusted(self._path).decode()
+        return importlib.util.decode_source(self._source)
 
-    def get_code(self, fullname: str) -> CodeType:
-        return self.source_to_code(self.get_source(fullname), str(self._path))
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002
+        return self.source_to_code(self._source, str(self._path))
 
 
 def read_trusted(path: Path) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from guardhooks.plugins.calls import Provided
 from guardhooks.text import safe_text
 from guardhooks.workers import LineMatcher, SelectiveMatcher
 
@@ -19,14 +20,15 @@ class Matching:
         self._serves: dict[str, str] = {}
         self._leaves: dict[str, dict[str, str]] = {}
 
-    def note(self, plugin: str, matcher: LineMatcher) -> None:
+    def note(self, plugin: str, provided: Provided[LineMatcher]) -> None:
         """A plugin has answered `line_matcher` with this matcher: say whom it serves, and why not the others."""
-        for jail in matcher.jails:
+        matcher, jails = provided.worker, provided.jails
+        for jail in jails:
             self._serves[jail] = plugin
             self._leaves.get(jail, {}).pop(plugin, None)
-        if matcher.jails:
-            more = ", …" if len(matcher.jails) > _JAILS_NAMED else ""
-            logger.info("[%s%s] lines are matched by %s", ", ".join(matcher.jails[:_JAILS_NAMED]), more, plugin)
+        if jails:
+            more = ", …" if len(jails) > _JAILS_NAMED else ""
+            logger.info("[%s%s] lines are matched by %s", ", ".join(jails[:_JAILS_NAMED]), more, plugin)
         if isinstance(matcher, SelectiveMatcher):
             for jail, why in matcher.unserved.items():
                 self._leaves.setdefault(jail, {})[plugin] = safe_text(why)

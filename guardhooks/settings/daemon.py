@@ -19,9 +19,11 @@ from guardhooks.settings.unknown_keys import unknown_in_daemon
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
-    """What the daemon's file says; see `Settings` for the meaning."""
+    """What the daemon's file says; see `Settings` for the meaning. `disabled_at` is a place: `file:line`."""
 
     disabled_plugins: tuple[str, ...]
+    disabled_at: str
+    required_plugins: tuple[str, ...]
     loglevel: str
     socket: Path | None
     state: Path | None
@@ -57,9 +59,12 @@ def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) 
     fail2ban = OptionReader(Scope(former, "Definition"), problems)
     history_age = fail2ban.value(option.DBPURGEAGE)
     loglevel = fail2ban.value(option.LOGLEVEL)
+    disabled = plugins.setting(option.DISABLE)
     problems += unknown_in_daemon(own, DeclaredOptions())
     return DaemonSettings(
-        disabled_plugins=plugins.value(option.DISABLE),
+        disabled_plugins=disabled.value,
+        disabled_at=disabled.origin,
+        required_plugins=plugins.value(option.REQUIRE),
         loglevel=host.value(option.LOGLEVEL, loglevel),
         socket=host.value(option.SOCKET),
         state=host.value(option.STATE),

@@ -42,13 +42,19 @@ RECONCILE: Final = Option(
     "how often the firewall is compared with the bans that should be in it, and repaired",
 )
 DISABLE: Final = Option("disable", WORDS, (), "plugins that are switched off for all jails")
+REQUIRE: Final = Option(
+    "require",
+    WORDS,
+    (),
+    "plugins without which nothing starts and no reload is done: those that spare people, above all",
+)
 
 DBPURGEAGE: Final = Option("dbpurgeage", DURATION, HISTORY_AGE.default, "read as `history_age`")
 
 GUARDHOOKS_TABLE: Final = OptionTable(
     "guardhooks", (LOGLEVEL, SOCKET, STATE, HISTORY_AGE, RECONCILE), title="`guardhooks.conf`, section `[Guardhooks]`"
 )
-PLUGINS_TABLE: Final = OptionTable("plugins", (DISABLE,), title="`guardhooks.conf`, section `[Plugins]`")
+PLUGINS_TABLE: Final = OptionTable("plugins", (DISABLE, REQUIRE), title="`guardhooks.conf`, section `[Plugins]`")
 FAIL2BAN_TABLE: Final = OptionTable(
     "fail2ban", (LOGLEVEL, DBPURGEAGE), title="`fail2ban.conf`, read where there is no `guardhooks.conf`"
 )

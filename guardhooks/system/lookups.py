@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
+
+from guardhooks.system.worker_pool import WorkerPool
 
 Answer = TypeVar("Answer")
 
@@ -41,7 +42,7 @@ class CachedLookups(Generic[Answer]):
         self._entries, self._outstanding = entries, outstanding
         self._cache: OrderedDict[str, tuple[float, Answer]] = OrderedDict()
         self._running: dict[str, asyncio.Task[Answer]] = {}
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lookups")
+        self._pool = WorkerPool("lookups", ready=1, most=threads)
 
     async def get(self, key: str) -> Answer:
         """The answer for a key. Never raises."""

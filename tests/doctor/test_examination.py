@@ -134,7 +134,7 @@ def test_the_last_word_follows_from_what_the_actions_hold(  # noqa: PLR0917 -- a
     [
         (RuntimeError("a bug\x1b[2J"), r"plugin builder failed: RuntimeError: a bug\x1b[2J"),
         (ActionError("no privilege"), "builder: no privilege"),
-        (7, "plugin builder failed: PluginError: it returned int; the hook allows list or None"),
+        (7, "plugin builder failed: PluginError: it returned int; the hook allows list"),
     ],
 )
 def test_a_plugin_that_fails_is_a_finding_and_the_others_are_asked(tmp_path: Path, answer: object, text: str) -> None:

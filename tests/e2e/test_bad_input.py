@@ -190,9 +190,11 @@ def unreadable(config: Path) -> None:
     (config / "jail.conf").mkdir()
 
 
-def twins(config: Path) -> None:
+def lacking(config: Path) -> None:
+    """A plugin that spares people does not load."""
     (config / "hooks.d").mkdir()
-    (config / "hooks.d" / "threshold.py").write_text("")
+    (config / "hooks.d" / "geo.py").write_text("import nowhere_to_be_found\n")
+    (config / "guardhooks.conf").write_text("[Plugins]\nrequire = geo\n")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +203,7 @@ def twins(config: Path) -> None:
         (nothing, ("{config}: holds neither jail.conf nor jail.local",)),
         (all_broken, ("none of the enabled jails in {config} can run", "see the reasons above")),
         (unreadable, ("{config}/jail.conf: is not a regular file",)),
-        (twins, ("two plugins are called 'threshold': ", "{config}/hooks.d/threshold.py", "rename one of them")),
+        (lacking, ("[Plugins] require: plugin 'geo' is needed, and is not in use: ", "{config}/hooks.d/geo.py")),
     ],
 )
 def test_a_configuration_that_cannot_be_used_starts_nothing(tmp_path: Path, spoil, says: tuple[str, ...]) -> None:  # noqa: ANN001

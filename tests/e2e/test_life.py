@@ -193,8 +193,11 @@ def test_a_jail_that_is_broken_by_a_reload_goes_on_as_it_was_and_says_so(daemon:
     text = (daemon.config / "jail.conf").read_text()
     (daemon.config / "jail.conf").write_text(text.replace("filter = plain", "filter = plian"))
     (daemon.config / "jail.local").write_text(text.replace("[plain]", "[other]"))
-    run = daemon.command("reload")
+    run = daemon.command("reload", check=False)
 
+    assert run.returncode == 6
+    assert "jail kept as it was: plain: " in run.stdout
+    assert "jail added: other\n" in run.stdout
     fault = (
         f"{daemon.config}/jail.conf:3: [plain] filter: there is no filter 'plian' in filter.d; did you mean 'plain'?"
     )

@@ -90,8 +90,18 @@ def disable(daemon: Daemon) -> None:
     assert not {"spy", "recidive"} & asked()
 
 
+def require(daemon: Daemon) -> None:
+    (daemon.config / "guardhooks.local").write_text("[Plugins]\ndisable = recidive\nrequire = spy recidive\n")
+    refused = daemon.command("reload", check=False)
+    assert refused.returncode != 0
+    assert "[Plugins] require: plugin 'recidive' is needed, and is not in use" in refused.stderr
+    assert daemon.ask("ping")["pid"] == daemon.pid
+    reload(daemon, "Plugins", "require = spy recidive")
+
+
 CHECKS: dict[str, Callable[[Daemon], None]] = {
     "loglevel": loglevel, "history_age": history_age, "reconcile": reconcile, "disable": disable,
+    "require": require,
 }  # fmt: skip
 
 
@@ -125,3 +135,80 @@ def test_what_nobody_reads_is_logged_and_shown_by_status(daemon: Daemon) -> None
     ):
         assert says in daemon.log
         assert says in str(daemon.ask("status", "plain")["problems"])
+
+
+SOURCE = """
+import asyncio, pathlib, time
+import guardhooks
+
+class Lines:
+    key = "site-lines"
+
+    async def chunks(self, start):
+        self.open = True
+        file, seen = pathlib.Path({path!r}), 0
+        while self.open:
+            lines = file.read_text().split() if file.exists() else []
+            for line in lines[seen:]:
+                data, now = f"login failed from {{line}}\\n".encode(), time.time()
+                yield guardhooks.Chunk(data, "{name}", now, times=(now,))
+            seen = len(lines)
+            await asyncio.sleep(0.02)
+
+    def status(self):
+        return guardhooks.SourceStatus(self.key, "reading", label="{name}")
+
+    async def close(self):
+        self.open = False
+
+@guardhooks.hookimpl
+def log_source(spec):
+    return Lines() if spec.text.startswith("lines:") else None
+"""
+
+
+def write_source(daemon: Daemon, name: str) -> None:
+    """A site hook whose source is called `name`, and reads the file of this name."""
+    text = SOURCE.format(path=str(daemon.state.parent / name), name=name)
+    (daemon.config / "hooks.d" / "lines.py").write_text(text)
+
+
+def source_of(daemon: Daemon) -> str:
+    return str(daemon.ask("status", "plain")["sources"][0]["label"])
+
+
+def test_a_reload_says_what_it_changed(daemon: Daemon) -> None:
+    conf = (daemon.config / "jail.conf").read_text()
+    (daemon.config / "jail.local").write_text(conf.replace("[plain]", "[gone]"))
+    assert "jail added: gone\n" in daemon.command("reload").stdout
+    daemon.command("ban", "gone", ADDRESS)
+    (daemon.config / "jail.local").write_text(f"[plain]\nmaxretry = 9\n{conf.replace('[plain]', '[new]')}")
+    (daemon.config / "hooks.d" / "spy.py").write_text(SPY + "\n")
+    said = daemon.command("reload").stdout
+    assert "jail removed: gone, 1 ban lifted\n" in said
+    assert "jail changed: plain (maxretry)\n" in said
+    assert "jail added: new\n" in said
+    assert "plugin changed: spy\n" in said
+    assert "action started again: plain/observe\n" in said
+    assert "reloaded\nnothing changed\n" in daemon.command("reload").stdout
+
+
+def test_code_of_a_source_in_hooks_d_is_replaced_kept_when_broken_and_gone_when_removed(daemon: Daemon) -> None:
+    write_source(daemon, "first")
+    (daemon.config / "jail.local").write_text("[plain]\nlogpath = lines:site\n")
+    daemon.command("reload")
+    assert source_of(daemon) == "first"
+    write_source(daemon, "second")
+    assert "plugin changed: lines\n" in daemon.command("reload").stdout
+    assert source_of(daemon) == "second"
+    (daemon.config / "hooks.d" / "lines.py").write_text("def log_source(:\n")
+    kept = daemon.command("reload", check=False)
+    assert kept.returncode == 6
+    assert "plugin kept as it was: lines: " in kept.stdout
+    assert "SyntaxError" in kept.stdout
+    assert source_of(daemon) == "second"
+    (daemon.state.parent / "second").write_text(f"{ADDRESS}\n" * 3)
+    daemon.wait_for_log(f"[plain] Would ban {ADDRESS}")
+    (daemon.config / "hooks.d" / "lines.py").unlink()
+    assert "plugin removed: lines\n" in daemon.command("reload", check=False).stdout
+    assert daemon.ask("status", "plain")["sources"] == []

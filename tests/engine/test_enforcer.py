@@ -62,7 +62,7 @@ class Range:
     async def report(self, news: list[tuple[Jail, Op, Ban]]) -> None:
         self.told += [(op, each.id) for _, op, each in news]
 
-    def enforcer(self, reconcile: float = 600.0) -> Enforcer:
+    def enforcer(self, reconcile: float = 600.0, answer_time: float = 60.0) -> Enforcer:
         return Enforcer(
             self.execute,
             lambda jail: list(self.desired.values()),
@@ -70,6 +70,7 @@ class Range:
             lambda: reconcile,
             Supervisor(),
             adopt=self.adopt,
+            answer_time=answer_time,
         )
 
     def adopt(self, jail: Jail, found: Sequence[Ban]) -> tuple[list[Ban], list[Ban]]:
@@ -453,6 +454,31 @@ def test_a_ban_that_comes_while_it_is_not_known_that_nobody_serves_the_action() 
         enforcer.check_now("sshd")
         world.gate.set()
         await until(lambda: enforcer.state("sshd", "192.0.2.1") == "failing")
+        await enforcer.close(["sshd"], Op.STOP)
+
+    asyncio.run(story())
+
+
+def test_an_action_that_hangs_is_failing_until_it_answers(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        world = Range()
+        world.gate.set()
+        jail = Jail("sshd", actions=(WALL,))
+        enforcer = world.enforcer(answer_time=0.01)
+        enforcer.open(jail)
+        (worker,) = enforcer.workers("sshd")
+        await until(lambda: worker.state is ActionState.ACTIVE)
+        world.gate.clear()
+        world.decide(enforcer, jail, "192.0.2.1")
+        await until(lambda: worker.state is ActionState.FAILING)
+        assert worker.reason == "no answer to ban for 0 s; still waiting for it"
+        assert enforcer.state("sshd", "192.0.2.1") == "failing"
+        assert enforcer.failing("sshd") == 1
+        world.gate.set()
+        await until(lambda: enforcer.state("sshd", "192.0.2.1") == "active")
+        assert (worker.state, worker.reason) == (ActionState.ACTIVE, "")
+        assert [op for _, op, _ in world.calls] == [Op.START, Op.BAN]
+        assert "action wall answers again" in caplog.text
         await enforcer.close(["sshd"], Op.STOP)
 
     asyncio.run(story())

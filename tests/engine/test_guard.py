@@ -96,7 +96,9 @@ class Words:
                 name, address, time = found.groups()
                 for jail in self.jails:
                     if name == jail:
-                        yield Failure(jail, address, float(time), address=address, matches=(line,))
+                        yield Failure(
+                            jail, address, float(time), address="" if "/" in address else address, matches=(line,)
+                        )
 
     def time_of(self, line: bytes) -> float | None:
         return None

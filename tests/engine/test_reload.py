@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -513,6 +514,37 @@ def test_the_interval_of_checks_follows_a_reload() -> None:
         await scene.guard.reload(quick, scene.plugins(wall))
         scene.guard.check_actions("sshd")
         await until(lambda: wall.ops.count(Op.CHECK) >= 3)
+        await scene.guard.stop()
+
+    asyncio.run(act())
+
+
+# --- what it says ----------------------------------------------------------------------------------------------------
+
+
+def test_a_changed_maxretry_closes_no_source_and_holds_at_once() -> None:
+    async def act() -> None:
+        scene = Scene()
+        await scene.guard.start()
+        await scene.read("203.0.113.200")
+        report = await scene.guard.reload(settings(replace(SSHD, maxretry=2)), scene.plugins())
+        assert [(each.name, each.what) for each in report.jails] == [("sshd", "changed")]
+        assert not scene.base.sources[0].closed
+        scene.base.sources[0].put("198.51.100.9")
+        await until(lambda: scene.guard.ledger.totals("sshd").failures == 2)
+        assert scene.guard.jails["sshd"].maxretry == 2
+        await scene.guard.stop()
+
+    asyncio.run(act())
+
+
+def test_a_reload_that_changes_nothing_says_so() -> None:
+    async def act() -> None:
+        scene = Scene()
+        await scene.guard.start()
+        report = await scene.guard.reload(settings(SSHD), scene.plugins())
+        assert report.lines() == ["nothing changed"]
+        assert report.is_whole
         await scene.guard.stop()
 
     asyncio.run(act())

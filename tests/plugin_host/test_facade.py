@@ -126,10 +126,10 @@ def test_a_wrapper_refines_the_decision(plugins: Plugins) -> None:
         @hookimpl(wrapper=True)
         def decide_ban(self) -> Generator[None, list[Ban] | None, list[Ban] | None]:
             result = yield
-            return [ban(each.length * 2) for each in result or []]
+            return [ban(length=each.length * 2) for each in result or []]
 
     plugins.register(Longer(), "longer")
-    assert plugins.decide_ban(JAIL, FAILURE, RECORD) == [ban(1200.0)]
+    assert plugins.decide_ban(JAIL, FAILURE, RECORD) == [ban(length=1200.0)]
 
 
 @pytest.mark.parametrize("yields", [0, 2])
@@ -390,3 +390,65 @@ def test_options_of_all_plugins_are_collected_and_what_is_none_is_the_plugins_fa
         plugins.register(plugin, f"p{number}")
     assert plugins.declared_options() == [table]
     assert {name for name, _ in plugins.faults.total} == {"p1", "p2"}
+
+
+def site_hook(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o644)
+
+
+@pytest.mark.parametrize("text", ["raise SystemExit(0)", "import sys; sys.exit()", "raise BaseException('x')", "1/0"])
+def test_a_plugin_that_wants_to_end_the_process_at_import_is_refused_with_its_line(hooks: Path, text: str) -> None:
+    site_hook(hooks, "ending.py", f"import guardhooks\n{text}\n")
+    plugins = Plugins.load(hooks_folder=hooks)
+    assert "site" in plugins.names()
+    refused = next(each for each in plugins.reports() if each.name == "ending")
+    assert refused.state == "refused"
+    assert refused.place == f"{hooks / 'ending.py'}:2"
+
+
+def test_a_plugin_of_a_taken_name_is_refused_and_the_others_are_loaded(hooks: Path) -> None:
+    site_hook(hooks, "threshold.py", SITE_HOOK)
+    plugins = Plugins.load(hooks_folder=hooks)
+    assert plugins.names()["threshold"].startswith("guardhooks ")
+    assert "site" in plugins.names()
+    refused = next(each for each in plugins.reports() if each.name == "threshold")
+    assert (refused.state, refused.origin) == ("refused", str(hooks / "threshold.py"))
+    assert "two plugins are called 'threshold'" in refused.reason
+
+
+def test_a_disabled_plugin_is_reported_with_the_place_that_says_so(hooks: Path) -> None:
+    plugins = Plugins.load(disable=["site"], place="guardhooks.conf:30", hooks_folder=hooks)
+    report = next(each for each in plugins.reports() if each.name == "site")
+    assert (report.state, report.place) == ("disabled", "guardhooks.conf:30")
+
+
+def test_a_site_hook_that_did_not_change_is_the_same_module_after_a_reload(hooks: Path) -> None:
+    first, again = Plugins.load(hooks_folder=hooks), Plugins.load(hooks_folder=hooks)
+    assert first.asked("on_failure", JAIL) == again.asked("on_failure", JAIL)
+    site_hook(hooks, "site.py", SITE_HOOK.replace("by site hook", "by an edited one"))
+    edited = Plugins.load(hooks_folder=hooks)
+    assert edited.asked("on_failure", JAIL) != first.asked("on_failure", JAIL)
+    assert edited.on_failure(JAIL, FAILURE) == Ignore("by an edited one")
+    assert first.on_failure(JAIL, FAILURE) == Ignore("by site hook")
+
+
+@pytest.mark.parametrize("broken", ["def on_failure(:", "raise SystemExit(0)", "no_hook = 1"])
+def test_the_last_good_version_of_a_site_hook_stays_in_use(hooks: Path, broken: str) -> None:
+    Plugins.load(hooks_folder=hooks)
+    site_hook(hooks, "site.py", broken)
+    plugins = Plugins.load(hooks_folder=hooks)
+    assert plugins.on_failure(JAIL, FAILURE) == Ignore("by site hook")
+    assert plugins.kept == ["site"]
+    assert any("last good version stays in use" in str(problem) for problem in plugins.problems)
+    site_hook(hooks, "site.py", SITE_HOOK)
+    assert Plugins.load(hooks_folder=hooks).kept == []
+
+
+def test_a_required_plugin_that_is_missing_is_an_error_with_the_reason(hooks: Path) -> None:
+    assert "site" in Plugins.load(require=["site", "ignore"], hooks_folder=hooks).names()
+    site_hook(hooks, "geo.py", "import nowhere_to_be_found")
+    with pytest.raises(PluginError, match=r"require: plugin 'geo' is needed.*nowhere_to_be_found"):
+        Plugins.load(require=["geo"], hooks_folder=hooks)
+    with pytest.raises(PluginError, match=r"require: plugin 'ignore' is needed.*disable"):
+        Plugins.load(require=["ignore"], disable=["ignore"], hooks_folder=hooks)

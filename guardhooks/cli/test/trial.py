@@ -54,7 +54,7 @@ class Trial:
 
     def _match(self) -> LineMatcher:
         matchers = self.plugins.line_matcher(_TestedLog(self.lines.origin), [self.jail])
-        matcher = next((each.worker for each in matchers if self.jail.name in each.worker.jails), None)
+        matcher = next((each.worker for each in matchers if self.jail.name in each.jails), None)
         if matcher is None:
             raise ConfigError(f"no plugin matches lines for {self.made_from}; see `guardhooks plugins`")
         found = matcher.problems.get(self.jail.name, ())

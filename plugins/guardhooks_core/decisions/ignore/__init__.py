@@ -15,7 +15,7 @@ from typing import Final
 
 from guardhooks import ConfigError, Failure, GuardView, Ignore, Jail, hookimpl, own_addresses, parse_duration, safe_text
 from guardhooks_core.decisions.ignore.background import Background
-from guardhooks_core.decisions.ignore.command import ignores, tag_values
+from guardhooks_core.decisions.ignore.command import TIMEOUT, ignores, tag_values
 from guardhooks_core.decisions.ignore.lists import IgnoreList
 
 _OWN_AGE: Final = 60.0
@@ -25,6 +25,9 @@ _FIRST_WAIT: Final = 2.0
 _CACHE_COUNT: Final = 100
 _CACHE_TIME: Final = 300.0
 """Seconds."""
+_TIMEOUTS: Final = 3
+"""A command that takes too long so often in a row is not run for `_PAUSE` seconds."""
+_PAUSE: Final = 60.0
 _TAG: Final = re.compile(r"<([A-Za-z][\w-]*)>")
 
 logger = logging.getLogger("guardhooks.ignore")
@@ -59,6 +62,9 @@ class JailRules:
         self.list = IgnoreList(jail.ignoreip, clock)
         self._own = own if jail.ignoreself else None
         self._cache = Cache(jail.ignorecache, clock) if jail.ignorecache.get("key") else None
+        self._clock = clock
+        self._timeouts = 0
+        self._asked_again_at = 0.0
 
     def judge(self, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
         """Whether to ignore a failure; awaitable only if a command has to run."""
@@ -70,7 +76,9 @@ class JailRules:
             word = self.list.hit(failure.address)
         if word:
             return Ignore(f"ignoreip {word}")
-        return self._run_command(failure) if self.jail.ignorecommand else None
+        if not self.jail.ignorecommand or self._clock() < self._asked_again_at:
+            return None
+        return self._run_command(failure)
 
     async def _run_command(self, failure: Failure) -> Ignore | None:
         key = ""
@@ -81,10 +89,30 @@ class JailRules:
         else:
             answer = None
         if answer is None:
-            answer = await ignores(self.jail.name, self.jail.ignorecommand, failure)
+            answer = await self._ask_command(failure)
             if self._cache is not None:
                 self._cache.put(key, answer)
         return Ignore(f"command {safe_text(self.jail.ignorecommand, 200)}") if answer else None
+
+    async def _ask_command(self, failure: Failure) -> bool:
+        """What the command says. One that keeps taking too long is left alone for a while.
+
+        :raises ConfigError: when it says nothing in time, or exits with something other than 0 and 1.
+        """
+        try:
+            answer = await ignores(self.jail.ignorecommand, failure)
+        except TimeoutError:
+            self._timeouts += 1
+            if self._timeouts < _TIMEOUTS:
+                after = ""
+            else:
+                self._timeouts, self._asked_again_at = 0, self._clock() + _PAUSE
+                after = f", and all failures of the next {_PAUSE:.0f} s do: it is not run then"
+            raise ConfigError(
+                f"ignorecommand took longer than {TIMEOUT:g} s and was killed; the failure counts{after}"
+            ) from None
+        self._timeouts = 0
+        return answer
 
 
 _rules: dict[int, JailRules] = {}

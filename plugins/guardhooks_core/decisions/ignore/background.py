@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
+from functools import cache
 from typing import Final, Generic, TypeVar
 
-from guardhooks import safe_text
+from guardhooks import WorkerPool, safe_text
 
 logger = logging.getLogger("guardhooks.ignore")
-_POOL: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="ignore")
 _RETRY: Final = 60.0
 """Seconds after which a failed reading is retried."""
 
 Value = TypeVar("Value")
+
+
+@cache
+def _pool() -> WorkerPool:
+    """The threads of all guards: a command that reads nothing starts none."""
+    return WorkerPool("ignore", ready=1, most=4)
 
 
 class Background(Generic[Value]):
@@ -34,7 +40,7 @@ class Background(Generic[Value]):
         self._age = age
         self._clock = clock
         self._due = clock() + age
-        self._job: Future[None] = _POOL.submit(self._refresh)
+        self._job: Future[None] = _pool().submit(self._refresh)
 
     @property
     def value(self) -> Value:
@@ -42,7 +48,7 @@ class Background(Generic[Value]):
         if (
             not self._due - self._age <= self._clock() < self._due and self._job.done()
         ):  # Too old, or the clock was set back.
-            self._job = _POOL.submit(self._refresh)
+            self._job = _pool().submit(self._refresh)
         return self._value
 
     def _refresh(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import logging
 import os
 import re
 import signal
@@ -17,43 +16,47 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from guardhooks import CachedLookups, Failure, canonical, safe_text
+from guardhooks import CachedLookups, ConfigError, Failure, canonical
 
-TIMEOUT: Final = 60.0
-"""Seconds."""
+TIMEOUT: Final = 5.0
+"""Seconds that the command may take, what is looked up for it included."""
+_KILL_TIME: Final = 0.5
+"""Seconds to wait for the end of a command that was killed."""
 _VALUE_LIMIT: Final = 8192
 """Characters of one value."""
 _TAG: Final = re.compile(r"<([A-Za-z][\w-]*)>")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,9})?")
 
-logger = logging.getLogger("guardhooks.ignore")
 _host_names: Final = CachedLookups(lambda address: socket.gethostbyaddr(address)[0], "")
 
 
-async def ignores(jail: str, command: str, failure: Failure, timeout: float = TIMEOUT) -> bool:  # noqa: ASYNC109
-    """Whether the command exits with 0. A status other than 0 and 1 is logged; after `timeout` seconds it is killed."""
-    text, values = substituted(command, await tag_values(command, failure))
+async def ignores(command: str, failure: Failure, timeout: float = TIMEOUT) -> bool:  # noqa: ASYNC109
+    """Whether the command exits with 0; after `timeout` seconds it is killed.
+
+    :raises TimeoutError: when it took too long. :raises ConfigError: when it exits with something other than 0 and 1.
+    """
+    async with asyncio.timeout(timeout):
+        text, values = substituted(command, await tag_values(command, failure))
+        status = await _status(text, values)
+    if status not in (0, 1):
+        raise ConfigError(f"ignorecommand ended with status {status}; the failure counts")
+    return status == 0
+
+
+async def _status(text: str, values: Mapping[str, str]) -> int:
     process = await asyncio.create_subprocess_exec(
         "/bin/sh", "-c", text,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         env={**os.environ, **values}, start_new_session=True,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(timeout):
-            status = await process.wait()
-    except TimeoutError:
-        logger.error("[%s] ignorecommand took longer than %g s and was killed", jail, timeout)
-        return False
+        return await process.wait()
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-    if status not in (0, 1):
-        logger.error(
-            "[%s] ignorecommand ended with status %d; the failure of %s counts", jail, status, safe_text(failure.id)
-        )
-    return status == 0
+            with suppress(TimeoutError):  # one that the kernel holds ends later
+                await asyncio.wait_for(process.wait(), _KILL_TIME)
 
 
 async def tag_values(text: str, failure: Failure) -> dict[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from guardhooks import Chunk, Position, StartAt, safe_text
+from guardhooks_core.sources.tail import open_files
 from guardhooks_core.sources.tail.absence import why_absent
 from guardhooks_core.sources.tail.bisect_by_date import offset_since
 from guardhooks_core.sources.tail.cursor import FileCursor, load
@@ -28,7 +29,8 @@ class Options:
     """How a source reads. Times in seconds, sizes in bytes.
 
     `poll` is the interval if there are no events. `sweep` is the interval of checking every file, so that a lost event
-    only causes a delay. `grace` is how long a rotated file is still read after its last line.
+    only causes a delay. `grace` is how long a rotated file is still read after its last line. `most_files` of a glob
+    are read at most.
     """
 
     tail: bool = False
@@ -37,6 +39,7 @@ class Options:
     grace: float = GRACE
     poll: float = 0.25
     sweep: float = 2.0
+    most_files: int = open_files.MOST
 
 
 class Collector:
@@ -77,12 +80,15 @@ class Collector:
         """Bytes that were there and not read at the end of the last `collect`."""
         self._time_of: TimeOf = lambda _: None
         self._failures: dict[str, str] = {}
+        self._open_files = open_files.SHARED
+        self._excess = ""
         self.polling = PollingReason("configured by the backend" if options.polling else "")
 
     @property
     def failures(self) -> Mapping[str, str]:
         """By path, why it cannot be read."""
-        return {**self._scan.problems, **self._failures}
+        excess = {self._pattern: self._excess} if self._excess else {}
+        return {**excess, **self._scan.problems, **self._failures}
 
     @property
     def busy(self) -> bool:
@@ -210,7 +216,15 @@ class Collector:
             self.absent = "" if os.path.exists(self._pattern) else why_absent(self._pattern)
             return [self._pattern]
         files = self._scan.files
-        return without_rotations(files, {*files, *self.followers, *bases})
+        found = without_rotations(files, {*files, *self.followers, *bases})
+        chosen = self._open_files.choose(self, found, {*self.followers, *bases}, self._options.most_files)
+        self._excess = ""
+        if len(chosen) < len(found):
+            self._excess = (
+                f"{len(found)} files match and only {len(chosen)} are read, so that others can be; "
+                "name fewer in logpath, or raise the limit of open files (LimitNOFILE=)"
+            )
+        return chosen
 
     def _watch(self) -> bool:
         """Watch exactly the directories that the scan needs; returns whether any of them is new."""

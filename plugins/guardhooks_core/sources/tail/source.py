@@ -7,18 +7,24 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from guardhooks import Chunk, SourceStatus, StartAt, safe_text
 from guardhooks_core.sources.tail.collector import Collector, Options
 from guardhooks_core.sources.tail.reader import BLOCK, LINE_LIMIT
+from guardhooks_core.sources.tail.threads import folder_of, threads_of
 from guardhooks_core.sources.tail.watch import SHARED, Watcher
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LEAST: Final = BLOCK // 4
 """Bytes that are read at a time at least."""
 _LONG: Final = 0.1
 """Seconds that a block may take: everything else in the daemon waits this long, with the rest of it in memory."""
 _SHORT: Final = _LONG / 4
+_HANGS: Final = 10.0
+"""Seconds after which a file system that has not answered counts as hanging."""
 
 
 class FileSource:
@@ -51,6 +57,8 @@ class FileSource:
         self._collector: Collector | None = None
         self._woken = asyncio.Event()
         self._closed = False
+        self._threads = threads_of(folder_of(pattern))
+        self._asked_at: float | None = None
 
     @property
     def key(self) -> str:
@@ -70,14 +78,14 @@ class FileSource:
         )
         self._collector = collector
         try:
-            await asyncio.to_thread(collector.start, start)
+            await self._in_thread(collector.start, start)
             swept, pace = self._now(), Pace()
             while not self._closed:
                 self._woken.clear()
                 sweep = self._now() - swept >= collector.interval
                 if sweep:
                     swept = self._now()
-                for chunk in await asyncio.to_thread(collector.collect, sweep=sweep, size=pace.size):
+                for chunk in await self._in_thread(collector.collect, sweep=sweep, size=pace.size):
                     yielded = self._now()
                     yield chunk
                     pace.processed(len(chunk.data), self._now() - yielded)
@@ -86,11 +94,15 @@ class FileSource:
                 if not collector.busy:
                     await self._rest(swept + collector.interval - self._now())
         finally:
-            await asyncio.shield(asyncio.to_thread(collector.close))
+            await asyncio.shield(self._in_thread(collector.close))
 
     def status(self) -> SourceStatus:
         """The state of the source, and the files that it reads."""
         collector = self._collector
+        if self._asked_at is not None and (waiting := self._now() - self._asked_at) > _HANGS:
+            return SourceStatus(
+                self._key, "failed", f"no answer from the file system for {waiting:.0f} s", label=self._pattern
+            )
         if collector is None or not collector.started or self._closed:
             return self._status("waiting", "closed" if self._closed else "not started")
         followers = list(collector.followers.values())
@@ -122,9 +134,16 @@ class FileSource:
         self._woken.set()
         await self._release()
 
+    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._asked_at = self._now()
+        try:
+            return await asyncio.wrap_future(self._threads.submit(function, *args, **kwargs))
+        finally:
+            self._asked_at = None
+
     async def _release(self) -> None:
         if self._collector is not None:
-            await asyncio.to_thread(self._collector.close)
+            await self._in_thread(self._collector.close)
 
     def _waker(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
         def wake() -> None:
