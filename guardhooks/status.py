@@ -98,8 +98,31 @@ class BanStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RuntimeChange:
+    """What was changed in the running guard and stands in no file; a reload takes it back.
+
+    `key` is an option of the jail, `action.NAME.PROPERTY`, or empty where the jail as a whole was `paused` or
+    `stopped` (`value`). `former` is the value before, as text. `uid` is the user who did it, None inside the guard's
+    own process. `since` and `until` are seconds since the epoch; without `until` it lasts until the next reload.
+    """
+
+    jail: str
+    key: str
+    value: str
+    former: str = ""
+    uid: int | None = None
+    since: float = 0.0
+    until: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value}" if self.key else self.value
+
+
+@dataclass(frozen=True, slots=True)
 class JailStatus:
-    """One jail. `state` is `running`, `degraded` (a part of it does not work) or `broken` (it does not run)."""
+    """One jail. `state` is `running`, `degraded` (a part of it does not work), `broken` (it does not run), `paused`
+    (its logs are not read) or `stopped` (somebody stopped it). `changes` were made in the running guard.
+    """
 
     name: str
     state: str
@@ -110,6 +133,7 @@ class JailStatus:
     actions: tuple[ActionStatus, ...] = ()
     problems: tuple[str, ...] = ()
     plugins_off: tuple[str, ...] = ()
+    changes: tuple[RuntimeChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +151,8 @@ class GuardStatus:
     """The whole guard. `config` and `state` are its folders, `started` and `configured`, when the
     configuration was last read, are seconds since the epoch.
 
-    `problems` belong to no single jail; `mended_by_reload` says that fixing the configuration and a reload help.
+    `history_age` is how many seconds bans are remembered after their end. `problems` belong to no single jail;
+    `mended_by_reload` says that fixing the configuration and a reload help.
     """
 
     version: str
@@ -140,6 +165,7 @@ class GuardStatus:
     problems: tuple[str, ...] = ()
     mended_by_reload: bool = False
     configured: float = 0.0
+    history_age: float = 0.0
 
 
 def to_dict(value: Any) -> Any:  # noqa: ANN401 -- JSON-able values of any kind

@@ -12,6 +12,7 @@ from guardhooks.cli.connection import ask_daemon, control_socket
 from guardhooks.cli.exits import Exit
 from guardhooks.cli.options import daemon_options, json_option
 from guardhooks.control.protocol import RELOAD_TIMEOUT
+from guardhooks.text import safe_text
 
 _LOG_LEVELS: Final = ("CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
 _STOP_TIME: Final = 60.0
@@ -41,16 +42,21 @@ def run(*, config: Path | None, state: Path | None, observe: bool, loglevel: str
 def reload(*, as_json: bool, config: Path | None, state: Path | None) -> Exit:
     """Make the daemon read its configuration again. Every ban is kept.
 
-    A configuration that cannot be used is refused with its reason and the running one stays.
+    A configuration that cannot be used is refused with its reason and the running one stays. What was changed in the
+    running guard (`guardhooks set`, `guardhooks jail`) is taken back.
     """
     from guardhooks.cli.status_report import overview
-    from guardhooks.status import GuardStatus, from_dict
+    from guardhooks.status import GuardStatus, RuntimeChange, from_dict
 
     report = cast("dict[str, Any]", ask_daemon(config, state, "reload", timeout=RELOAD_TIMEOUT + 5))
     if as_json:
         output.print_json(report)
     else:
-        click.echo("\n".join(["reloaded", "", *overview(from_dict(GuardStatus, report))]))
+        back = [from_dict(RuntimeChange, change) for change in report.get("taken_back", ())]
+        taken = [
+            f"taken back, for no file says so: [{safe_text(each.jail)}] {safe_text(str(each), 500)}" for each in back
+        ]
+        click.echo("\n".join(["reloaded", *taken, "", *overview(from_dict(GuardStatus, report))]))
     return Exit.DONE
 
 

@@ -31,6 +31,7 @@ from guardhooks.engine.ledger_writer import LedgerWriter
 from guardhooks.engine.maintenance import Maintenance
 from guardhooks.engine.pipeline import Pipeline
 from guardhooks.engine.resolver import Resolver
+from guardhooks.engine.runtime_changes import RuntimeChanges
 from guardhooks.engine.sources import Sources
 from guardhooks.engine.status import StatusBuilder
 from guardhooks.engine.supervisor import Supervisor
@@ -71,6 +72,7 @@ class Guard:
         :raises StateError: when the file cannot be used.
         """
         self.configuration = LiveConfiguration(settings, plugins, observe=observe)
+        self.changes = RuntimeChanges(self.configuration, self._use_changed, clock)
         self.observing = observe
         self.ledger_file = ledger_file
         self.started = 0.0
@@ -116,9 +118,9 @@ class Guard:
         )
         self.sources = Sources(live, self.pipeline, self.supervisor)
         self._maintenance = Maintenance(
-            live, ledger, self._writer, self._bans, enforcer, ban_guard, self.sources, clock
+            live, ledger, self._writer, self._bans, enforcer, ban_guard, self.sources, self.changes, clock
         )
-        self._status = StatusBuilder(live, ledger, enforcer, self.sources, self._leaks, clock)
+        self._status = StatusBuilder(live, ledger, enforcer, self.sources, self._leaks, self.changes, clock)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -165,10 +167,18 @@ class Guard:
         """Go over to a new configuration, applying only what differs.
 
         Every ban is kept, except those of jails that are gone. A jail that is broken in the new configuration continues
-        as it was, and says so.
+        as it was, and says so. What was changed in the running guard is taken back.
         """
-        with self.configuration.replaced(settings, plugins) as former:
+        async with self.changes.lock:
             self.configured = self.clock()
+            self.changes.take_all_back(settings)
+            await self._use(settings, plugins)
+
+    async def _use_changed(self, settings: Settings) -> None:
+        await self._use(settings, self.plugins)
+
+    async def _use(self, settings: Settings, plugins: Plugins) -> None:
+        with self.configuration.replaced(settings, plugins) as former:
             self.ledger.remember(self.configuration.history_age)
             if settings.reconcile != former.settings.reconcile:
                 self.enforcer.apply_interval()
@@ -268,6 +278,13 @@ class Guard:
     def is_banned(self, address: str, jail: str | None = None) -> bool:
         """Whether a ban of this address, or of a prefix that holds it, is decided and not over. Takes microseconds."""
         return self.ledger.is_banned(canonical(address) or address, jail)
+
+    def restart_actions(self, jail: str) -> None:
+        """Start the actions of a jail again: afterwards exactly its bans are in force.
+
+        :raises ConfigError: when there is no such jail.
+        """
+        self.enforcer.restart(self.configuration.jail(jail).name)
 
     def ban_state(self, jail: str, id: str) -> str:
         """How far a ban that the ledger holds has come: `active`, `pending` or `failing`."""
