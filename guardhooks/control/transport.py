@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from guardhooks.control.listener import listen
 from guardhooks.control.peers import Peer, current_peer, peer_of
@@ -17,9 +17,13 @@ from guardhooks.system.state_folders import socket_folder
 _CLOSING_TIME: Final = 5.0
 """Seconds that requests in progress are given to finish when the server closes."""
 
+_SENDING_TIME: Final = 30.0
+"""Seconds for reading an answer, where clients may be idle for as long as they like."""
+
 logger = logging.getLogger("guardhooks.control")
 
 
+@runtime_checkable
 class WireProtocol(Protocol):
     """What goes over a socket: messages up to `limit` bytes that end with `separator`, one answer for each."""
 
@@ -29,8 +33,11 @@ class WireProtocol(Protocol):
     @property
     def limit(self) -> int: ...
 
-    async def answer(self, message: bytes) -> bytes:
-        """The answer to one message, which comes without its separator. `current_peer` tells who asks."""
+    async def answer(self, message: bytes) -> bytes | None:
+        """The answer to one message, which comes without its separator; None ends the connection.
+
+        `current_peer` tells who asks.
+        """
         ...
 
     def refusal(self, error: RequestError) -> bytes:
@@ -47,13 +54,14 @@ class SocketServer:
         protocol: WireProtocol,
         *,
         allowed_uids: frozenset[int],
-        idle_timeout: float = 30.0,
+        idle_timeout: float | None = 30.0,
         max_clients: int = 32,
         admit: Callable[[int], Awaitable[object]] | None = None,
     ) -> None:
         """
         :param allowed_uids: users whose processes are served; all others are refused.
-        :param idle_timeout: seconds that a client may take to send a request or to read an answer.
+        :param idle_timeout: seconds that a client may take to send a request or to read an answer; None: it may keep
+            its connection for as long as it likes, but must read an answer within 30 seconds.
         :param max_clients: how many clients may be connected at a time.
         :param admit: called with the pid of each client that is served, before its first request.
         """
@@ -61,6 +69,7 @@ class SocketServer:
         self._protocol = protocol
         self._allowed_uids = allowed_uids
         self._idle_timeout = idle_timeout
+        self._send_timeout = _SENDING_TIME if idle_timeout is None else idle_timeout
         self._max_clients = max_clients
         self._admit = admit
         self._server: asyncio.Server | None = None
@@ -164,10 +173,13 @@ class SocketServer:
                 await self._send(writer, self._protocol.refusal(error))
                 return
             self._busy.add(task)
-            await self._send(writer, await self._protocol.answer(message.removesuffix(separator)))
+            answer = await self._protocol.answer(message.removesuffix(separator))
+            if answer is None:
+                return
+            await self._send(writer, answer)
             self._busy.discard(task)
 
     async def _send(self, writer: asyncio.StreamWriter, answer: bytes) -> None:
         writer.write(answer)
-        async with asyncio.timeout(self._idle_timeout):
+        async with asyncio.timeout(self._send_timeout):
             await writer.drain()

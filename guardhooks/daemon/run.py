@@ -16,8 +16,10 @@ from typing import Final, cast
 
 from guardhooks import logs
 from guardhooks.control.commands import own_requests
+from guardhooks.control.dispatch import Dispatcher
 from guardhooks.control.json_protocol import JsonProtocol
-from guardhooks.control.transport import SocketServer
+from guardhooks.control.requests import Requests
+from guardhooks.control.transport import SocketServer, WireProtocol
 from guardhooks.daemon import memory
 from guardhooks.daemon.loop_reports import LoopReports, thread_died
 from guardhooks.daemon.options import RunOptions
@@ -107,27 +109,53 @@ class Daemon:
         )
         own = own_requests(guard, reload=self.reload, stop=self.stop, doctor=self.examine)
         names = [request.name for request in own]
-        control = SocketServer(
-            self._folders.socket,
-            JsonProtocol(own, lambda: guard.plugins.requests(reserved=names)),
-            allowed_uids=frozenset({0, os.geteuid()}),
-            admit=guard.ban_guard.protect_session_of,
-        )
+
+        def added() -> Requests:
+            return guard.plugins.requests(reserved=names)
+
+        control = self._server(guard, self._folders.socket, JsonProtocol(own, added))
+        sockets = [control, *self._further_sockets(guard, Dispatcher(own, added))]
         self._handle_signals()  # before anything is built that a signal's default action would leave behind
-        await control.start()
+        for each in sockets:
+            await each.start()
         try:
             async with self._reloading:
                 await guard.start()
             memory.freeze_gc(search=False)
             self._say_ready(guard)
             guard.supervisor.spawn(self._reload_by_signals(), "reload")
-            guard.supervisor.spawn(_keep_open(control), "control socket")
+            for each in sockets:
+                guard.supervisor.spawn(_keep_open(each), "control socket")
             await self._until_stopped(guard)
         finally:
             _notify("STOPPING=1")
-            await control.close()
+            for each in sockets:
+                await each.close()
             await guard.stop(flush=self._flush)
         logger.info("stopped%s", "; all bans are lifted" if self._flush else "; bans stay in force")
+
+    def _further_sockets(self, guard: Guard, dispatcher: Dispatcher) -> list[SocketServer]:
+        """Sockets on which plugins speak the protocols of other programs."""
+        path = self._settings.fail2ban_socket
+        if path is None:
+            return []
+        protocol = guard.plugins.control_protocol("fail2ban", dispatcher.ask)
+        if protocol is None:
+            logger.error(
+                "[Fail2ban] socket is set, but no plugin serves fail2ban's clients; see `disable` in [Plugins]"
+            )
+            return []
+        return [self._server(guard, path, protocol, idle_timeout=None)]
+
+    @staticmethod
+    def _server(guard: Guard, path: Path, protocol: WireProtocol, *, idle_timeout: float | None = 30.0) -> SocketServer:
+        return SocketServer(
+            path,
+            protocol,
+            allowed_uids=frozenset({0, os.geteuid()}),
+            idle_timeout=idle_timeout,
+            admit=guard.ban_guard.protect_session_of,
+        )
 
     async def _until_stopped(self, guard: Guard) -> None:
         """Until a signal or a command ends it, or a part of it dies: then the service manager restarts it."""
@@ -180,12 +208,13 @@ class Daemon:
             settings, plugins = await asyncio.to_thread(self._read_again)
             for problem in needing_restart(self._settings, settings):
                 logger.warning("%s", safe_text(str(problem)))
+            taken_back = [to_dict(change) for change in self._guard.changes.all()]
             await self._guard.reload(settings, plugins)
             memory.freeze_gc()
             if self._options.loglevel is None:
                 logs.set_up(settings.loglevel)
         logger.info("reloaded: jails: %s", ", ".join(self._guard.jails))
-        return cast("dict[str, object]", to_dict(self._guard.status()))
+        return {**cast("dict[str, object]", to_dict(self._guard.status())), "taken_back": taken_back}
 
     def _read_again(self) -> tuple[Settings, Plugins]:
         directory = find_directory(self._options.config)
@@ -214,7 +243,7 @@ def _load_plugins(options: RunOptions, directory: Path) -> Plugins:
 
 
 async def _keep_open(control: SocketServer) -> None:
-    """Create the control socket again if somebody removed it."""
+    """Create a control socket again if somebody removed it."""
     problem = ""
     while True:
         await asyncio.sleep(_SOCKET_LOOK)

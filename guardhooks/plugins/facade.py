@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pluggy
 
 from guardhooks import hookspecs
+from guardhooks.control.dispatch import Ask
 from guardhooks.control.requests import Request, Requests
+from guardhooks.control.transport import WireProtocol
 from guardhooks.errors import ConfigError, GuardhooksError, PluginError
 from guardhooks.model import (
     ActionSpec,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 _HOOKS: Final = (
     "on_start", "log_source", "line_matcher", "on_failure", "decide_ban", "refuse_ban", "execute_action", "on_ban",
     "on_unban", "diagnose", "check_jail", "on_stop", "add_commands", "add_requests",
+    "control_protocol",
 )  # fmt: skip
 
 logger = logging.getLogger("guardhooks.plugins")
@@ -261,6 +264,15 @@ class Plugins:
 
     def add_commands(self, cli: click.Group) -> None:
         self._call_all("add_commands", None, (cli,))
+
+    def control_protocol(self, name: str, ask: Ask) -> WireProtocol | None:
+        """The protocol of a further control socket; None if no plugin speaks it."""
+        call = Call("control_protocol", "", (name, ask), WireProtocol)
+        for implementation in self._chain("control_protocol", None):
+            protocol: WireProtocol | None = self._call(implementation, call)
+            if protocol is not None:
+                return protocol
+        return None
 
     def requests(self, reserved: Collection[str]) -> Requests:
         """What plugins add to the control socket, collected once; nobody can take a `reserved` name."""

@@ -52,5 +52,17 @@ PLUGINS_TABLE: Final = OptionTable("plugins", (DISABLE,), title="`guardhooks.con
 FAIL2BAN_TABLE: Final = OptionTable(
     "fail2ban", (LOGLEVEL, DBPURGEAGE), title="`fail2ban.conf`, read where there is no `guardhooks.conf`"
 )
-SECTIONS: Final = {"Guardhooks": GUARDHOOKS_TABLE, "Plugins": PLUGINS_TABLE}
+FAIL2BAN_SOCKET: Final = Option(
+    "socket",
+    PATH,
+    None,
+    "a second socket, on which `fail2ban-client` and programs that speak its protocol reach guardhooks; "
+    "fail2ban's own is `/var/run/fail2ban/fail2ban.sock`",
+    default_text="none",
+    reload=False,
+)
+FAIL2BAN_CLIENTS_TABLE: Final = OptionTable(
+    "guardhooks", (FAIL2BAN_SOCKET,), title="`guardhooks.conf`, section `[Fail2ban]`"
+)
+SECTIONS: Final = {"Guardhooks": GUARDHOOKS_TABLE, "Fail2ban": FAIL2BAN_CLIENTS_TABLE, "Plugins": PLUGINS_TABLE}
 """The sections of `guardhooks.conf`."""

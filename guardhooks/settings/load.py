@@ -79,6 +79,7 @@ def load(
         disabled_plugins=daemon.disabled_plugins,
         loglevel=daemon.loglevel,
         socket=daemon.socket,
+        fail2ban_socket=daemon.fail2ban_socket,
         state=daemon.state,
         history_age=daemon.history_age,
         reconcile=daemon.reconcile,

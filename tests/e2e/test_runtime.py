@@ -1,0 +1,63 @@
+"""The commands that look at and change the running guard, against a real daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.daemon import Daemon
+from tests.e2e.unprivileged import Unprivileged
+from tests.kit.guards import plain_config
+
+ADDRESS = "198.51.100.7"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    (tmp_path / "log").touch()
+    daemon = Daemon(Unprivileged(), plain_config(tmp_path / "config", tmp_path / "log"), tmp_path / "state")
+    yield daemon
+    daemon.kill()
+
+
+def test_a_change_is_told_everywhere_until_a_reload_takes_it_back(daemon: Daemon) -> None:
+    daemon.command("set", "plain", "maxretry", "2")
+    assert daemon.command("get", "plain", "maxretry").stdout == "2\n"
+    assert "maxretry = 2 (was 3), by uid 0" in daemon.command("status").stdout
+    shown = daemon.command("config", "show", "plain").stdout
+    assert "maxretry = 3  # in the running guard: 2\n" in shown
+    assert "maxretry changed from '3' to '2' by uid 0" in daemon.log
+    assert "taken back, for no file says so: [plain] maxretry = 2" in daemon.command("reload").stdout
+    assert daemon.command("get", "plain", "maxretry").stdout == "3\n"
+    assert "running guard" not in daemon.command("config", "show", "plain").stdout
+
+
+def test_a_mistake_changes_nothing_and_names_the_right_word(daemon: Daemon) -> None:
+    refused = daemon.command("set", "plain", "maxretyr", "2", check=False)
+    assert refused.returncode == 2
+    assert "did you mean 'maxretry'" in refused.stderr
+    assert daemon.command("set", "plain", "bantime", "-1").returncode == 0
+    assert daemon.command("get", "plain", "bantime").stdout == "-1\n"
+
+
+def test_attempts_ban_and_banned_lists_them(daemon: Daemon) -> None:
+    said = daemon.command("attempt", "plain", ADDRESS, "--line", "one", "--line", "two", "--line", "three").stdout
+    assert f"[plain] banned {ADDRESS}" in said
+    assert daemon.ask("banned") == {"plain": [ADDRESS]}
+    assert daemon.command("banned", ADDRESS).stdout == f"{ADDRESS} plain\n"
+    assert daemon.command("banned", "203.0.113.1", check=False).returncode == 1
+
+
+def test_a_jail_is_paused_stopped_and_started(daemon: Daemon) -> None:
+    daemon.command("ban", "plain", ADDRESS)
+    daemon.command("jail", "pause", "plain", "--for", "1h")
+    assert daemon.ask("status")["jails"][0]["state"] == "paused"
+    assert daemon.command("status", "--check", check=False).returncode == 6
+    assert daemon.ask("banned") == {"plain": [ADDRESS]}
+    daemon.command("jail", "stop", "plain")
+    assert daemon.ask("status")["jails"][0]["state"] == "stopped"
+    daemon.command("jail", "start", "plain")
+    assert daemon.ask("banned") == {"plain": []}
+    assert "runs already" in daemon.command("jail", "start", "plain").stdout
