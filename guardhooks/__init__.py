@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from guardhooks.cli.options import daemon_options as daemon_options
     from guardhooks.control.arguments import ArgumentKind as ArgumentKind
     from guardhooks.control.dispatch import Ask as Ask
+    from guardhooks.control.peers import current_uid as current_uid
     from guardhooks.control.protocol import RequestError as RequestError
     from guardhooks.control.requests import Access as Access
     from guardhooks.control.requests import Argument as Argument
@@ -84,6 +85,7 @@ _HOME = {
     "guardhooks.cli.options": ("daemon_options",),
     "guardhooks.control.arguments": ("ArgumentKind",),
     "guardhooks.control.dispatch": ("Ask",),
+    "guardhooks.control.peers": ("current_uid",),
     "guardhooks.control.protocol": ("RequestError",),
     "guardhooks.control.requests": ("Access", "Argument", "Request", "Requests"),
     "guardhooks.control.transport": ("WireProtocol",),

@@ -22,6 +22,12 @@ current_peer: ContextVar[Peer | None] = ContextVar("current_peer", default=None)
 """The peer whose request is being handled; None outside of requests."""
 
 
+def current_uid() -> int | None:
+    """The user whose request is being handled; None outside of requests."""
+    peer = current_peer.get()
+    return peer.uid if peer else None
+
+
 def peer_of(connection: socket.socket) -> Peer:
     """The peer of a connected unix socket."""
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)

@@ -12,7 +12,7 @@ from typing import Final
 
 from guardhooks import logs
 from guardhooks.control.arguments import ArgumentKind, canonical_ids
-from guardhooks.control.peers import current_peer
+from guardhooks.control.peers import current_uid
 from guardhooks.control.protocol import RequestError
 from guardhooks.control.requests import Access, Argument, Request
 from guardhooks.errors import ConfigError
@@ -83,13 +83,13 @@ class _RuntimeRequests:
         if len(value) > _LONGEST or not key:
             raise RequestError(f"an option and a value of up to {_LONGEST} characters are needed", "usage")
         try:
-            return to_dict(await self._guard.changes.set(jail, key, value, uid=_uid()))
+            return to_dict(await self._guard.changes.set(jail, key, value, uid=current_uid()))
         except ConfigError as error:
             raise RequestError(str(error), "usage") from error
 
     async def unset(self, jail: str, key: str) -> object:
         self._check(jail)
-        return {"changed": await self._guard.changes.unset(jail, key, uid=_uid()) if key else False}
+        return {"changed": await self._guard.changes.unset(jail, key, uid=current_uid()) if key else False}
 
     async def changes(self, jail: str | None = None) -> object:
         return [to_dict(change) for change in self._guard.changes.all(jail)]
@@ -98,20 +98,20 @@ class _RuntimeRequests:
         self._check(jail)
         if length is not None and math.isinf(length):
             length = None
-        return to_dict(await self._guard.changes.pause(jail, length, uid=_uid()))
+        return to_dict(await self._guard.changes.pause(jail, length, uid=current_uid()))
 
     async def stop(self, jail: str) -> object:
         self._check(jail)
-        return to_dict(await self._guard.changes.stop(jail, uid=_uid()))
+        return to_dict(await self._guard.changes.stop(jail, uid=current_uid()))
 
     async def start(self, jail: str) -> object:
         self._check(jail)
-        return {"changed": await self._guard.changes.start(jail, uid=_uid())}
+        return {"changed": await self._guard.changes.start(jail, uid=current_uid())}
 
     async def restart(self, jail: str) -> object:
         self._check(jail)
         if self._guard.changes.state(jail):
-            await self._guard.changes.start(jail, uid=_uid())
+            await self._guard.changes.start(jail, uid=current_uid())
         else:
             self._guard.restart_actions(jail)
         return None
@@ -125,7 +125,7 @@ class _RuntimeRequests:
             for line in lines or [""]:
                 banned += [ban.id for ban in await self._guard.failure(jail, id_, text=line)]
                 await asyncio.sleep(0)  # a thousand failures must not keep everybody else waiting
-        logger.info("[%s] attempts of %d ids reported by uid %s", jail, len(ids), _uid())
+        logger.info("[%s] attempts of %d ids reported by uid %s", jail, len(ids), current_uid())
         return {"banned": banned}
 
     async def banned(self, ids: list[str] | None = None, jail: str | None = None) -> object:
@@ -147,7 +147,7 @@ class _RuntimeRequests:
             if value.upper() not in logs.LEVELS:
                 raise RequestError(f"{safe_text(value, 100)!r} is none of {', '.join(logs.LEVELS)}", "usage")
             logs.set_up(value.upper())
-            logger.log(logs.NOTICE, "loglevel changed to %s by uid %s", value.upper(), _uid())
+            logger.log(logs.NOTICE, "loglevel changed to %s by uid %s", value.upper(), current_uid())
         number = logging.getLogger("guardhooks").getEffectiveLevel()
         return {"loglevel": next((name for name, level in logs.LEVELS.items() if level == number), "INFO")}
 
@@ -167,11 +167,6 @@ def unknown_jail(jail: str, jails: Mapping[str, Jail]) -> RequestError:
     near = get_close_matches(jail, names, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:20]) or 'none'}"
     return RequestError(f"no jail is called {safe_text(jail, 100)!r}; {hint}", "unknown-jail")
-
-
-def _uid() -> int | None:
-    peer = current_peer.get()
-    return peer.uid if peer else None
 
 
 def _plain(value: object) -> object:

@@ -20,7 +20,7 @@ from guardhooks.settings.problems import did_you_mean
 from guardhooks.settings.sources import file_sources, journal_source
 
 ACTION_PREFIX: Final = "action."
-"""`action.nftables.blocktype` is the property `blocktype` of the action `nftables`, `action.nftables` all their names."""
+"""`action.nftables.blocktype` is the property `blocktype` of the action `nftables`; `action.nftables` names all."""
 
 _PLAIN: Final = {
     each.name: each

@@ -43,7 +43,7 @@ REQUESTS = (Request("echo", echo, arguments=ECHOED), Request("fail", fail), Requ
 
 
 @asynccontextmanager
-async def serving(path: Path, *requests: Request, **options: float) -> AsyncIterator[None]:
+async def serving(path: Path, *requests: Request, **options: float | None) -> AsyncIterator[None]:
     protocol = JsonProtocol(Requests(requests or REQUESTS))
     server = SocketServer(path, protocol, allowed_uids=ME, **options)  # type: ignore[arg-type]
     await server.start()
@@ -167,6 +167,21 @@ def test_a_silent_client_is_dropped_and_costs_nobody_anything(path: Path) -> Non
             assert await call(path, "echo") == {}
             assert await reader.read() == b""
             writer.close()
+
+    asyncio.run(scene())
+
+
+def test_without_a_limit_a_client_may_be_silent_for_as_long_as_it_likes(path: Path) -> None:
+    async def scene() -> None:
+        elsewhere = path.with_name("limited.sock")
+        async with serving(path, idle_timeout=None), serving(elsewhere, idle_timeout=0.05):
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            limited, limited_writer = await asyncio.open_unix_connection(str(elsewhere))
+            assert await limited.read() == b""  # by now the other one would have been dropped, too
+            writer.write(b'{"command": "echo"}\n')
+            assert json.loads(await reader.readline())["ok"]
+            writer.close()
+            limited_writer.close()
 
     asyncio.run(scene())
 

@@ -50,6 +50,22 @@ def test_attempts_ban_and_banned_lists_them(daemon: Daemon) -> None:
     assert daemon.command("banned", "203.0.113.1", check=False).returncode == 1
 
 
+def test_who_is_put_on_the_allowlist_is_unbanned_and_stays_on_it_over_a_restart(daemon: Daemon) -> None:
+    daemon.command("ban", "plain", ADDRESS)
+    said = daemon.command("ignore", "add", ADDRESS, "--for", "2h", "--reason", "the office").stdout
+    assert f"[plain] unbanned {ADDRESS}" in said
+    assert "allowlist" in daemon.command("plugins").stdout
+    daemon.stop()
+    again = Daemon(Unprivileged(), daemon.config, daemon.state)
+    try:
+        assert "in all jails until" in again.command("ignore", "list").stdout
+        assert again.command("ban", "plain", ADDRESS, check=False).returncode == 1
+        assert again.command("ignore", "remove", ADDRESS, ADDRESS).returncode == 0
+        assert again.ask("ignore", "list") == []
+    finally:
+        again.kill()
+
+
 def test_a_jail_is_paused_stopped_and_started(daemon: Daemon) -> None:
     daemon.command("ban", "plain", ADDRESS)
     daemon.command("jail", "pause", "plain", "--for", "1h")
