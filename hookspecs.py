@@ -40,8 +40,7 @@ from guardhooks.workers import LineMatcher, LogSource
 if TYPE_CHECKING:
     import click
 
-    from guardhooks.control.dispatch import Ask
-    from guardhooks.control.requests import Requests
+    from guardhooks.control.requests import Ask, Requests
     from guardhooks.control.transport import WireProtocol
     from guardhooks.views import GuardView
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from guardhooks.control.protocol import RequestError
 from guardhooks.control.requests import EVERYTHING, Access, Request, Requests
@@ -14,14 +14,6 @@ from guardhooks.text import safe_text
 _NONE: Final = Requests()
 
 logger = logging.getLogger("guardhooks.control")
-
-
-class Ask(Protocol):
-    """Has a request of the daemon's table run; arguments that are None count as not given."""
-
-    async def __call__(self, request: str, /, **arguments: object) -> object:
-        """The answer. :raises GuardhooksError: when it is refused or fails; `RequestError` tells the kind."""
-        ...
 
 
 class Dispatcher:
@@ -43,7 +35,7 @@ class Dispatcher:
         self._running: set[asyncio.Task[object]] = set()
 
     async def ask(self, request: str, /, **arguments: object) -> object:
-        """See `Ask`."""
+        """See `guardhooks.control.requests.Ask`."""
         return await self.run(self.find(request), arguments)
 
     def find(self, name: str) -> Request:

@@ -111,10 +111,11 @@ class Daemon:
         names = [request.name for request in own]
 
         def added() -> Requests:
-            return guard.plugins.requests(reserved=names)
+            return guard.plugins.requests(reserved=names, ask=dispatcher.ask)
 
+        dispatcher = Dispatcher(own, added)
         control = self._server(guard, self._folders.socket, JsonProtocol(own, added))
-        sockets = [control, *self._further_sockets(guard, Dispatcher(own, added))]
+        sockets = [control, *self._further_sockets(guard, dispatcher)]
         self._handle_signals()  # before anything is built that a signal's default action would leave behind
         for each in sockets:
             await each.start()

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pluggy
 
 from guardhooks import hookspecs
-from guardhooks.control.dispatch import Ask
-from guardhooks.control.requests import Request, Requests
+from guardhooks.control.requests import Ask, Request, Requests
 from guardhooks.control.transport import WireProtocol
 from guardhooks.errors import ConfigError, GuardhooksError, PluginError
 from guardhooks.model import (
@@ -274,12 +273,15 @@ class Plugins:
                 return protocol
         return None
 
-    def requests(self, reserved: Collection[str]) -> Requests:
-        """What plugins add to the control socket, collected once; nobody can take a `reserved` name."""
+    def requests(self, reserved: Collection[str], ask: Ask | None = None) -> Requests:
+        """What plugins add to the control socket, collected once; nobody can take a `reserved` name.
+
+        :param ask: has any request of the daemon run.
+        """
         if self._requests is None:
             self._requests = Requests(reserved=reserved)
             for implementation in self._chain("add_requests", None):
-                added = Requests(reserved=[*reserved, *(request.name for request in self._requests)])
+                added = Requests(reserved=[*reserved, *(request.name for request in self._requests)], ask=ask)
                 self._call(implementation, Call("add_requests", "", (added,)))
                 for request in added:
                     self._requests.add(replace(request, run=self._isolated(implementation.plugin, request)))

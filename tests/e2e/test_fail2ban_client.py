@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -14,6 +16,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from guardhooks_core.fail2ban_socket.client import client
 from tests.e2e.daemon import Daemon
 from tests.e2e.here import Here
 from tests.kit.guards import write_files
@@ -22,6 +25,8 @@ from tests.kit.waiting import wait_for
 ROOT: Final = Path(__file__).parents[2]
 DRIVER: Final = Path(__file__).with_name("fail2ban_client.py")
 COMMANDS: Final = Path(__file__).with_name("fail2ban_commands.txt")
+NEWER: Final = {"status --all", "stats", "statistics", "reload zz", "restart --if-exists zz"}
+"""What Debian's client, 1.0.2, does not print as later ones do."""
 SYSTEM_PYTHON: Final = "/usr/bin/python3"
 
 JAILS: Final = """
@@ -167,6 +172,32 @@ def test_fail2ban_client_gets_the_answers_of_fail2ban(
             unexpected.append(f"{line}\n  fail2ban:   {real}\n  guardhooks: {mine}")
     assert not unexpected, "\n".join(unexpected)
     assert set(patterns) - used == set(), "these do not differ"
+
+
+def test_our_own_client_prints_what_fail2ban_client_prints(config: Path, guardhooks: Path, tmp_path: Path) -> None:
+    """Over the same commands, each client against a daemon of its own."""
+    asked = commands(tmp_path)
+    (config / "guardhooks.conf").write_text("[Guardhooks]\nhistory_age = 1d\n")
+    state = tmp_path / "second"
+    daemon = Daemon(Here(), config, state)
+    try:
+        theirs, ours = run(config, guardhooks, asked), [own(config, state, words) for words in asked]
+    finally:
+        daemon.kill()
+    differing = [
+        f"{' '.join(words)}\n  fail2ban-client:   {real}\n  guardhooks-client: {mine}"
+        for words, real, mine in zip(asked, theirs, ours, strict=True)
+        if normalised(real) != normalised(mine) and " ".join(words) not in NEWER
+    ]
+    assert not differing, "\n".join(differing)
+
+
+def own(config: Path, state: Path, words: list[str]) -> Result:
+    """A command through `guardhooks-client`."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        code = client(["-c", str(config), "--state", str(state), *words], None)
+    return Result(output.getvalue(), code)
 
 
 def test_fail2ban_client_itself_says_what_it_says_of_a_running_fail2ban(config: Path, guardhooks: Path) -> None:

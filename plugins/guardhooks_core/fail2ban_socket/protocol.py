@@ -37,11 +37,11 @@ class Fail2banProtocol:
         except CommandError as error:
             return failure(error)
         except GuardhooksError as error:
-            return failure(_command_error(error))
+            return failure(command_error(error))
 
     def refusal(self, error: RequestError) -> bytes:
         """An error as an answer."""
-        return failure(_command_error(error))
+        return failure(command_error(error))
 
 
 def _words(message: bytes) -> list[Plain]:
@@ -55,6 +55,6 @@ def _words(message: bytes) -> list[Plain]:
     return value
 
 
-def _command_error(error: GuardhooksError) -> CommandError:
+def command_error(error: GuardhooksError) -> CommandError:
     kind = error.kind if isinstance(error, RequestError) else "failed"
     return CommandError(str(error), VALUE_ERROR) if kind == "usage" else CommandError(str(error))
