@@ -119,6 +119,10 @@ class GuardView(Protocol):
         """Ban an address, a network or another id by hand; see `Guard.ban`."""
         ...
 
+    async def take_over(self, bans: Sequence[Ban]) -> list[str]:
+        """Take bans over from another program, past ones too; why each was not taken, empty if it was."""
+        ...
+
     async def unban(self, id: str, jail: str | None = None) -> list[Ban]:
         """Lift the bans of an id, or of all inside a network; returns those that were lifted."""
         ...

@@ -16,6 +16,7 @@ from guardhooks.control.peers import current_peer
 from guardhooks.control.protocol import RELOAD_TIMEOUT, RequestError
 from guardhooks.control.requests import Access, Argument, Request, Requests
 from guardhooks.control.runtime_commands import runtime_requests, unknown_jail
+from guardhooks.control.transfer_commands import transfer_requests
 from guardhooks.errors import ConfigError, GuardhooksError, PluginError
 from guardhooks.model import Ban
 from guardhooks.net.addresses import canonical
@@ -82,6 +83,7 @@ def own_requests(
                     "as `guardhooks status --json`; `taken_back`: as `changes`", timeout=RELOAD_TIMEOUT),
             Request("stop", own.stop, "End the daemon", "nothing", (flush,)),
             *runtime_requests(guard),
+            *transfer_requests(guard),
         ]
     )  # fmt: skip
 

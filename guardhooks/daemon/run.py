@@ -32,6 +32,7 @@ from guardhooks.settings.daemon import needing_restart
 from guardhooks.settings.model import Settings
 from guardhooks.status import to_dict
 from guardhooks.system import state_folders
+from guardhooks.system.config_directories import FAIL2BAN_DIRECTORY
 from guardhooks.system.privileges import may_change_firewall
 from guardhooks.system.threads import ready_pool
 from guardhooks.text import safe_text
@@ -41,6 +42,8 @@ _SOCKET_LOOK: Final = 2.0
 
 _THREADS: Final = 8
 """Threads for the reading of files and for all that has no pool of its own."""
+
+_FAIL2BAN_DATABASE: Final = Path("/var/lib/fail2ban/fail2ban.sqlite3")
 
 logger = logging.getLogger("guardhooks.daemon")
 
@@ -101,6 +104,7 @@ class Daemon:
         loop.set_default_executor(ready_pool(_THREADS, "asyncio"))
         _watch_children_without_threads()
         threading.excepthook = thread_died
+        self._offer_import()
         guard = self._guard = Guard(
             self._settings,
             self._plugins,
@@ -157,6 +161,15 @@ class Daemon:
             idle_timeout=idle_timeout,
             admit=guard.ban_guard.protect_session_of,
         )
+
+    def _offer_import(self) -> None:
+        """Where a new ledger begins beside fail2ban's database, say how to take its bans over."""
+        is_new = not (self._folders.state / state_folders.LEDGER_FILE).exists()
+        if is_new and self._settings.directory == FAIL2BAN_DIRECTORY and _FAIL2BAN_DATABASE.is_file():
+            logger.log(
+                logs.NOTICE, "fail2ban's bans are not taken over by themselves: `guardhooks import %s` does that",
+                _FAIL2BAN_DATABASE,
+            )  # fmt: skip
 
     async def _until_stopped(self, guard: Guard) -> None:
         """Until a signal or a command ends it, or a part of it dies: then the service manager restarts it."""

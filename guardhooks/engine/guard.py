@@ -263,6 +263,16 @@ class Guard:
             jail, id, length=length, reason=reason, force=force, replacing=replace, protected=protected
         )
 
+    async def take_over(self, bans: Sequence[Ban]) -> list[str]:
+        """Take bans over from another program, each with the start and length that it has there.
+
+        Those that are over go into the history, so that escalation counts them; those in force are enforced until their
+        end. Past bans of an id must come before its present one.
+
+        :return: for each ban why it was not taken, empty if it was.
+        """
+        return await self._bans.take_over(bans)
+
     async def unban(self, id: str, jail: str | None = None) -> list[Ban]:
         """Lift the bans of an id, or of all inside a network, in one jail or in all; returns those that were lifted."""
         if jail is not None:
