@@ -7,11 +7,15 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
+from guardhooks.control.peers import current_peer
 from guardhooks.control.protocol import RequestError
 from guardhooks.control.requests import EVERYTHING, Access, Request, Requests
 from guardhooks.text import safe_text
 
 _NONE: Final = Requests()
+
+FOR_READERS: Final = frozenset({"ping", "version", "status", "banned", "is_banned", "why", "report", "metrics"})
+"""What members of the group `readers` may ask, as far as there is such a request."""
 
 logger = logging.getLogger("guardhooks.control")
 
@@ -44,6 +48,10 @@ class Dispatcher:
         if request is None:
             known = ", ".join(sorted(each.name for each in [*self._requests, *self._added()]))
             raise RequestError(f"unknown command {safe_text(name, 100)!r}; known are {known}", "usage")
+        peer = current_peer.get()
+        if peer is not None and not peer.may_change and name not in FOR_READERS:
+            allowed = ", ".join(sorted(FOR_READERS))
+            raise RequestError(f"{safe_text(name, 100)} is for root; members of the group may ask {allowed}", "refused")
         if request.access not in self._access:
             raise RequestError(f"{name} is not allowed on this socket; use the daemon's control socket", "refused")
         return request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import grp
 import logging
 import os
 import signal
@@ -118,7 +119,7 @@ class Daemon:
             return guard.plugins.requests(reserved=names, ask=dispatcher.ask)
 
         dispatcher = Dispatcher(own, added)
-        control = self._server(guard, self._folders.socket, JsonProtocol(own, added))
+        control = self._server(guard, self._folders.socket, JsonProtocol(own, added), readers=self._readers())
         sockets = [control, *self._further_sockets(guard, dispatcher)]
         self._handle_signals()  # before anything is built that a signal's default action would leave behind
         for each in sockets:
@@ -153,14 +154,42 @@ class Daemon:
         return [self._server(guard, path, protocol, idle_timeout=None)]
 
     @staticmethod
-    def _server(guard: Guard, path: Path, protocol: WireProtocol, *, idle_timeout: float | None = 30.0) -> SocketServer:
+    def _server(
+        guard: Guard,
+        path: Path,
+        protocol: WireProtocol,
+        *,
+        idle_timeout: float | None = 30.0,
+        readers: int | None = None,
+    ) -> SocketServer:
         return SocketServer(
             path,
             protocol,
             allowed_uids=frozenset({0, os.geteuid()}),
             idle_timeout=idle_timeout,
             admit=guard.ban_guard.protect_session_of,
+            readers=readers,
         )
+
+    def _readers(self) -> int | None:
+        """The group that may look; its members must be able to reach the socket."""
+        name = self._settings.readers
+        if not name:
+            return None
+        try:
+            group = grp.getgrnam(name).gr_gid
+        except KeyError:
+            logger.error("[Guardhooks] readers: there is no group %r; nobody but root may look", safe_text(name))
+            return None
+        folder = self._folders.socket.parent
+        if folder == self._folders.state:
+            logger.error(
+                "[Guardhooks] readers: the socket lies in the state folder %s, which nobody else may enter; "
+                "name another place with `socket`", folder,
+            )  # fmt: skip
+            return None
+        state_folders.open_to_group(folder, group)
+        return group
 
     def _offer_import(self) -> None:
         """Where a new ledger begins beside fail2ban's database, say how to take its bans over."""

@@ -25,6 +25,7 @@ class DaemonSettings:
     loglevel: str
     socket: Path | None
     fail2ban_socket: Path | None
+    readers: str
     state: Path | None
     history_age: float
     reconcile: float
@@ -69,6 +70,7 @@ def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) 
         loglevel=host.value(option.LOGLEVEL, loglevel),
         socket=host.value(option.SOCKET),
         fail2ban_socket=clients.value(option.FAIL2BAN_SOCKET),
+        readers=host.value(option.READERS),
         state=host.value(option.STATE),
         history_age=host.value(option.HISTORY_AGE, history_age),
         reconcile=host.value(option.RECONCILE),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from guardhooks.settings.option import Option, OptionTable
-from guardhooks.settings.option_types import DURATION, PATH, WORDS, OptionType, choice, duration
+from guardhooks.settings.option_types import DURATION, PATH, TEXT, WORDS, OptionType, choice, duration
 
 _LEVELS: Final = {
     "critical": "CRITICAL", "error": "ERROR", "warning": "WARNING", "notice": "NOTICE", "info": "INFO",
@@ -29,6 +29,14 @@ STATE: Final = Option(
     default_text="`/var/lib/guardhooks`; the XDG state folder for users other than root",
     reload=False,
 )
+READERS: Final = Option(
+    "readers",
+    TEXT,
+    "",
+    "a group whose members may ask `status`, `banned` and `ping`, and change nothing",
+    default_text="nobody",
+    reload=False,
+)
 HISTORY_AGE: Final = Option(
     "history_age",
     DURATION,
@@ -46,7 +54,9 @@ DISABLE: Final = Option("disable", WORDS, (), "plugins that are switched off for
 DBPURGEAGE: Final = Option("dbpurgeage", DURATION, HISTORY_AGE.default, "read as `history_age`")
 
 GUARDHOOKS_TABLE: Final = OptionTable(
-    "guardhooks", (LOGLEVEL, SOCKET, STATE, HISTORY_AGE, RECONCILE), title="`guardhooks.conf`, section `[Guardhooks]`"
+    "guardhooks",
+    (LOGLEVEL, SOCKET, READERS, STATE, HISTORY_AGE, RECONCILE),
+    title="`guardhooks.conf`, section `[Guardhooks]`",
 )
 PLUGINS_TABLE: Final = OptionTable("plugins", (DISABLE,), title="`guardhooks.conf`, section `[Plugins]`")
 FAIL2BAN_TABLE: Final = OptionTable(

@@ -80,6 +80,7 @@ def load(
         loglevel=daemon.loglevel,
         socket=daemon.socket,
         fail2ban_socket=daemon.fail2ban_socket,
+        readers=daemon.readers,
         state=daemon.state,
         history_age=daemon.history_age,
         reconcile=daemon.reconcile,

@@ -18,7 +18,8 @@ class Settings:
     the enabled jails that cannot run at all, with the reasons. `problems` belong to no single enabled jail (a typo in a
     disabled one, an unreadable `.local`). `loglevel` is a name of the logging module or NOTICE. `socket` and `state`
     are None where the configuration leaves them to the command line and the defaults. `fail2ban_socket` is None where
-    fail2ban's clients are not served. `history_age` and `reconcile` are
+    fail2ban's clients are not served. `readers` is the group that may look, empty for
+    none. `history_age` and `reconcile` are
     in seconds. `base` is the directory whose `jail.conf` is used because `directory` has only a `jail.local`.
     """
 
@@ -30,6 +31,7 @@ class Settings:
     loglevel: str = option.LOGLEVEL.default
     socket: Path | None = None
     fail2ban_socket: Path | None = None
+    readers: str = ""
     state: Path | None = None
     history_age: float = option.HISTORY_AGE.default
     reconcile: float = option.RECONCILE.default

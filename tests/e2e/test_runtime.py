@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import grp
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
 from tests.e2e.daemon import Daemon
+from tests.e2e.here import Here
 from tests.e2e.unprivileged import Unprivileged
 from tests.kit.guards import plain_config
 
 ADDRESS = "198.51.100.7"
+GROUP = grp.getgrnam("games")
+ASK = """
+import os, socket, sys
+os.setgroups([int(each) for each in sys.argv[3:]])
+os.setgid(65534)
+os.setuid(65534)
+with socket.socket(socket.AF_UNIX) as client:
+    try:
+        client.connect(sys.argv[1])
+    except PermissionError:
+        sys.exit(0)
+    client.sendall(b'{"command": "%s"}\\n' % sys.argv[2].encode())
+    print(client.makefile().readline())
+"""
 
 
 @pytest.fixture
@@ -77,3 +98,33 @@ def test_a_jail_is_paused_stopped_and_started(daemon: Daemon) -> None:
     daemon.command("jail", "start", "plain")
     assert daemon.ask("banned") == {"plain": []}
     assert "runs already" in daemon.command("jail", "start", "plain").stdout
+
+
+def asking(socket: Path, groups: list[int]) -> Callable[[str], Any]:
+    """Asks as a user without privileges who is in these groups; gives None where the socket cannot be opened."""
+
+    def ask(name: str) -> Any:  # noqa: ANN401 -- an answer
+        done = Here().run(sys.executable, "-c", ASK, socket, name, *map(str, groups))
+        return json.loads(done.stdout) if done.stdout else None
+
+    return ask
+
+
+@pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="needs root, to be somebody else")
+def test_members_of_the_readers_may_look_and_change_nothing(tmp_path: Path) -> None:
+    (tmp_path / "log").touch()
+    config = plain_config(tmp_path / "config", tmp_path / "log")
+    with TemporaryDirectory(prefix="guardhooks-", dir="/run") as folder:
+        socket = Path(folder) / "control" / "guardhooks.sock"
+        (config / "guardhooks.conf").write_text(f"[Guardhooks]\nsocket = {socket}\nreaders = {GROUP.gr_name}\n")
+        Path(folder).chmod(0o755)
+        daemon = Daemon(Here(), config, tmp_path / "state", "--observe")
+        try:
+            member, other = (asking(socket, groups) for groups in ([GROUP.gr_gid], []))
+            assert member("banned") == {"ok": True, "result": {"plain": []}}
+            assert member("status")["ok"]
+            for name in ("stop", "set", "unban_all", "doctor", "get", "fail2ban", "ignore_list"):
+                assert (member(name)["ok"], member(name)["kind"]) == (False, "refused")
+            assert other("ping") is None
+        finally:
+            daemon.kill()
