@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from guardhooks import logs
+from guardhooks import log_targets, logs
 from guardhooks.control.arguments import ArgumentKind, canonical_ids
 from guardhooks.control.peers import current_uid
 from guardhooks.control.protocol import RequestError
@@ -56,6 +56,10 @@ def runtime_requests(guard: GuardView) -> list[Request]:
         Request("banned", own.banned, "Who is banned, or which jails ban these ids",
                 "ids for each jail; with `ids`, jails for each id",
                 (Argument("ids", ArgumentKind.IDS, "addresses, networks or other ids"), any_jail), read),
+        Request("logtarget", own.logtarget, "Where the log goes; with `value`, from now on until the next reload",
+                "`logtarget`", (Argument("value", help="STDERR, STDOUT, SYSLOG or the path of a file"),)),
+        Request("flushlogs", own.flushlogs, "Open the log file again, after it was rotated",
+                "`reopened`: false where the log goes elsewhere"),
         Request("loglevel", own.loglevel, "How much is logged; with `value`, from now on until the next reload",
                 "`loglevel`", (Argument("value", help=f"one of {', '.join(logs.LEVELS)}"),)),
     ]  # fmt: skip
@@ -150,6 +154,17 @@ class _RuntimeRequests:
             logger.log(logs.NOTICE, "loglevel changed to %s by uid %s", value.upper(), current_uid())
         number = logging.getLogger("guardhooks").getEffectiveLevel()
         return {"loglevel": next((name for name, level in logs.LEVELS.items() if level == number), "INFO")}
+
+    async def logtarget(self, value: str | None = None) -> object:
+        if value is not None:
+            if value not in {*log_targets.STREAMS, log_targets.SYSLOG} and not value.startswith("/"):
+                raise RequestError(f"{safe_text(value, 100)!r} is neither STDERR, STDOUT, SYSLOG nor a path", "usage")
+            log_targets.set_target(value)
+            logger.log(logs.NOTICE, "logtarget changed to %s by uid %s", safe_text(value), current_uid())
+        return {"logtarget": log_targets.target()}
+
+    async def flushlogs(self) -> object:
+        return {"reopened": log_targets.reopen()}
 
     def _check(self, jail: str) -> None:
         """Refuse a jail that neither runs nor was stopped."""

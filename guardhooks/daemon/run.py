@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
-from guardhooks import logs
+from guardhooks import log_targets, logs
 from guardhooks.control.commands import own_requests
 from guardhooks.control.dispatch import Dispatcher
 from guardhooks.control.json_protocol import JsonProtocol
@@ -28,6 +28,7 @@ from guardhooks.engine.guard import Guard
 from guardhooks.errors import ConfigError, GuardhooksError, StateError
 from guardhooks.plugins import Plugins
 from guardhooks.plugins.loading import HOOKS_FOLDER
+from guardhooks.settings import daemon_options as option
 from guardhooks.settings import find_directory, load, read_daemon
 from guardhooks.settings.daemon import needing_restart
 from guardhooks.settings.model import Settings
@@ -59,7 +60,10 @@ def run(options: RunOptions) -> None:
     memory.share_arenas()
     memory.pause_gc()
     directory = find_directory(options.config)
-    logs.set_up(options.loglevel or read_daemon(directory).loglevel)
+    daemon = read_daemon(directory)
+    logs.set_up(options.loglevel or daemon.loglevel)
+    if (daemon.logtarget, daemon.lognames) != (option.LOGTARGET.default, option.LOGNAMES.default):
+        _log_to(daemon.logtarget, daemon.lognames)
     plugins = _load_plugins(options, directory)
     settings = load(directory, plugins.declared_options())
     _say_what_is_wrong(settings)
@@ -92,6 +96,7 @@ class Daemon:
         self, options: RunOptions, settings: Settings, plugins: Plugins, folders: state_folders.Folders
     ) -> None:
         self._options, self._settings, self._plugins, self._folders = options, settings, plugins, folders
+        self._logged = (settings.logtarget, settings.lognames)
         self._stopping = asyncio.Event()
         self._flush = False
         self._reloading = asyncio.Lock()
@@ -223,6 +228,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
+        loop.add_signal_handler(signal.SIGUSR1, _reopen_log)
 
     def _say_ready(self, guard: Guard) -> None:
         names = ", ".join(guard.jails) or "none"
@@ -254,10 +260,17 @@ class Daemon:
             taken_back = [to_dict(change) for change in self._guard.changes.all()]
             await self._guard.reload(settings, plugins)
             memory.freeze_gc()
-            if self._options.loglevel is None:
-                logs.set_up(settings.loglevel)
+            self._log_as(settings)
         logger.info("reloaded: jails: %s", ", ".join(self._guard.jails))
         return {**cast("dict[str, object]", to_dict(self._guard.status())), "taken_back": taken_back}
+
+    def _log_as(self, settings: Settings) -> None:
+        """Log as the new configuration says; where that cannot be, as before."""
+        former, self._logged = self._logged, (settings.logtarget, settings.lognames)
+        if self._logged != former or log_targets.target() != settings.logtarget:
+            _log_to(*self._logged)
+        if self._options.loglevel is None:
+            logs.set_up(settings.loglevel)
 
     def _read_again(self) -> tuple[Settings, Plugins]:
         directory = find_directory(self._options.config)
@@ -283,6 +296,21 @@ def _load_plugins(options: RunOptions, directory: Path) -> Plugins:
         hooks_folder=directory / HOOKS_FOLDER,
         trace=options.trace_hooks,
     )
+
+
+def _log_to(target: str, names: str) -> None:
+    """Without its log the machine is guarded all the same."""
+    try:
+        log_targets.set_target(target, names)
+    except StateError as error:
+        logger.error("%s; the log goes where it went before", safe_text(str(error)))
+
+
+def _reopen_log() -> None:
+    try:
+        log_targets.reopen()
+    except StateError as error:
+        logger.error("%s; the former file is written on", safe_text(str(error)))
 
 
 async def _keep_open(control: SocketServer) -> None:

@@ -23,6 +23,8 @@ class DaemonSettings:
 
     disabled_plugins: tuple[str, ...]
     loglevel: str
+    logtarget: str
+    lognames: str
     socket: Path | None
     fail2ban_socket: Path | None
     readers: str
@@ -68,6 +70,8 @@ def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) 
     return DaemonSettings(
         disabled_plugins=plugins.value(option.DISABLE),
         loglevel=host.value(option.LOGLEVEL, loglevel),
+        logtarget=host.value(option.LOGTARGET),
+        lognames=host.value(option.LOGNAMES),
         socket=host.value(option.SOCKET),
         fail2ban_socket=clients.value(option.FAIL2BAN_SOCKET),
         readers=host.value(option.READERS),

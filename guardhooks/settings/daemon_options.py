@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from guardhooks.errors import ConfigError
 from guardhooks.settings.option import Option, OptionTable
 from guardhooks.settings.option_types import DURATION, PATH, TEXT, WORDS, OptionType, choice, duration
 
@@ -18,6 +19,34 @@ _LEVEL: Final = OptionType(
 LOGLEVEL: Final = Option(
     "loglevel", _LEVEL, "INFO", "how much is logged: `NOTICE` shows bans and unbans, `INFO` failures as well"
 )  # fmt: skip
+
+
+def _log_target(text: str) -> str:
+    named = text.upper()
+    if named in {"SYSTEMD-JOURNAL", "SYSOUT"}:
+        return "STDERR" if named == "SYSTEMD-JOURNAL" else "STDOUT"
+    if named in {"STDERR", "STDOUT", "SYSLOG"}:
+        return named
+    if not text.startswith("/"):
+        raise ConfigError(f"{text!r} is neither STDERR, STDOUT, SYSLOG nor a path from / on")
+    return text
+
+
+LOGTARGET: Final = Option(
+    "logtarget",
+    OptionType("`STDERR`, `STDOUT`, `SYSLOG` or the path of a file", _log_target),
+    "STDERR",
+    "where the log goes; a file is opened again by `flushlogs` and SIGUSR1",
+)
+LOGNAMES: Final = Option(
+    "lognames",
+    OptionType(
+        "`guardhooks`, `fail2ban` or empty", lambda text: choice("guardhooks", "fail2ban").parse(text) if text else ""
+    ),
+    "",
+    "how the names of the loggers begin; what reads fail2ban's log looks for `fail2ban.actions`",
+    default_text="`fail2ban` in a file and in syslog, else `guardhooks`",
+)
 SOCKET: Final = Option(
     "socket", PATH, None, "the control socket", default_text="`control.sock` in the state folder", reload=False
 )
@@ -55,7 +84,7 @@ DBPURGEAGE: Final = Option("dbpurgeage", DURATION, HISTORY_AGE.default, "read as
 
 GUARDHOOKS_TABLE: Final = OptionTable(
     "guardhooks",
-    (LOGLEVEL, SOCKET, READERS, STATE, HISTORY_AGE, RECONCILE),
+    (LOGLEVEL, LOGTARGET, LOGNAMES, SOCKET, READERS, STATE, HISTORY_AGE, RECONCILE),
     title="`guardhooks.conf`, section `[Guardhooks]`",
 )
 PLUGINS_TABLE: Final = OptionTable("plugins", (DISABLE,), title="`guardhooks.conf`, section `[Plugins]`")

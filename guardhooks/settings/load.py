@@ -78,6 +78,8 @@ def load(
         problems=tuple(dict.fromkeys(problems)),
         disabled_plugins=daemon.disabled_plugins,
         loglevel=daemon.loglevel,
+        logtarget=daemon.logtarget,
+        lognames=daemon.lognames,
         socket=daemon.socket,
         fail2ban_socket=daemon.fail2ban_socket,
         readers=daemon.readers,

@@ -25,7 +25,7 @@ _SLEEP_LIMIT: Final = 60.0
 """Seconds."""
 _DETAILED_LEVELS: Final = {"TRACEDEBUG": "DEBUG", "HEAVYDEBUG": "DEBUG", "MSG": "INFO"}
 _NUMBERED_LEVELS: Final = (("CRITICAL", 50), ("ERROR", 40), ("WARNING", 30), ("NOTICE", 25), ("INFO", 20))
-_LOG_TARGET: Final = "STDERR"
+_LOG_TARGETS: Final = {"SYSTEMD-JOURNAL": "STDERR", "SYSOUT": "STDOUT"}
 
 _Work: TypeAlias = Callable[[Daemon, list[str]], Awaitable[object]]
 
@@ -98,8 +98,8 @@ async def _unban(daemon: Daemon, words: list[str]) -> object:
     return len((await daemon.ask("unban", ids=words, text=True))["unbanned"])
 
 
-async def _flushlogs(_daemon: Daemon, _words: list[str]) -> object:
-    return "flushed"
+async def _flushlogs(daemon: Daemon, _words: list[str]) -> object:
+    return "rolled over" if (await daemon.ask("flushlogs"))["reopened"] else "flushed"
 
 
 async def _reload(daemon: Daemon, words: list[Plain]) -> object:
@@ -156,6 +156,9 @@ async def _get(daemon: Daemon, words: list[str]) -> object:
 
 async def _set(daemon: Daemon, words: list[str]) -> object:
     name, value = word(words, 0), word(words, 1)
+    if name == "logtarget":
+        target = value if value.startswith("/") else _LOG_TARGETS.get(value.upper(), value.upper())
+        return (await daemon.ask("logtarget", value=target))["logtarget"]
     if name == "loglevel":
         return await _set_loglevel(daemon, value)
     if name in _SERVER_VALUES:
@@ -190,6 +193,10 @@ async def _loglevel(daemon: Daemon) -> object:
     return (await daemon.ask("loglevel"))["loglevel"]
 
 
+async def _logtarget(daemon: Daemon) -> object:
+    return (await daemon.ask("logtarget"))["logtarget"]
+
+
 async def _history_age(daemon: Daemon) -> object:
     return int((await daemon.ask("status"))["history_age"])
 
@@ -203,7 +210,7 @@ def _always(value: object) -> Callable[[Daemon], Awaitable[object]]:
 
 _SERVER_VALUES: Final[dict[str, Callable[[Daemon], Awaitable[object]]]] = {
     "loglevel": _loglevel,
-    "logtarget": _always(_LOG_TARGET),
+    "logtarget": _logtarget,
     "syslogsocket": _always("auto"),
     "allowipv6": _always("auto"),
     "dbfile": _always(None),
