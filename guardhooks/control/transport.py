@@ -79,7 +79,8 @@ class SocketServer:
         self._readers = readers
         self._server: asyncio.Server | None = None
         self._inode = 0
-        self._clients: set[asyncio.Task[None]] = set()
+        self._clients: dict[asyncio.Task[None], None] = {}
+        """Who said something last comes last."""
         self._busy: set[asyncio.Task[None]] = set()
         self._reading: set[asyncio.Task[None]] = set()
 
@@ -120,14 +121,14 @@ class SocketServer:
             if self._path.lstat().st_ino == self._inode:
                 self._path.unlink()
         current = asyncio.current_task()
-        for client in self._clients - self._busy:
+        for client in self._clients.keys() - self._busy:
             client.cancel()
         busy = self._busy - {current}
         if busy:
             _, late = await asyncio.wait(busy, timeout=_CLOSING_TIME)
             for client in late:
                 client.cancel()
-        await asyncio.gather(*(self._clients - {current}), return_exceptions=True)
+        await asyncio.gather(*(self._clients.keys() - {current}), return_exceptions=True)
         self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -139,7 +140,7 @@ class SocketServer:
             if reason := self._refusal(peer):
                 await self._send(writer, self._protocol.refusal(RequestError(reason, "refused")))
                 return
-            self._clients.add(task)
+            self._clients[task] = None
             if not peer.may_change:
                 self._reading.add(task)
             if self._admit is not None and peer.may_change:
@@ -150,7 +151,7 @@ class SocketServer:
         except asyncio.CancelledError:
             logger.debug("a control client is dropped: the server closes")
         finally:
-            self._clients.discard(task)
+            self._clients.pop(task, None)
             self._reading.discard(task)
             self._busy.discard(task)
             if writer.transport.get_write_buffer_size():  # it does not read: waiting would not help
@@ -169,9 +170,18 @@ class SocketServer:
             return f"uid {peer.uid} may not control this daemon; ask as root or as the daemon's user"
         if not peer.may_change and len(self._reading) >= self._max_clients // 2:
             return "half of all clients that are possible only look already; try again in a moment"
+        if self._idle_timeout is None and len(self._clients) >= self._max_clients:
+            self._drop_longest_idle()
         if len(self._clients) >= self._max_clients:
             return f"{self._max_clients} clients are connected already; try again in a moment"
         return ""
+
+    def _drop_longest_idle(self) -> None:
+        """Make room where clients may be idle for as long as they like: some programs forget to disconnect."""
+        idle = next((client for client in self._clients if client not in self._busy), None)
+        if idle is not None:
+            idle.cancel()
+            self._clients.pop(idle)
 
     async def _converse(
         self, task: asyncio.Task[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -189,6 +199,8 @@ class SocketServer:
                 await self._send(writer, self._protocol.refusal(error))
                 return
             self._busy.add(task)
+            self._clients.pop(task, None)
+            self._clients[task] = None
             answer = await self._protocol.answer(message.removesuffix(separator))
             if answer is None:
                 return

@@ -186,6 +186,24 @@ def test_without_a_limit_a_client_may_be_silent_for_as_long_as_it_likes(path: Pa
     asyncio.run(scene())
 
 
+def test_without_a_limit_the_client_that_is_silent_for_longest_makes_room(path: Path) -> None:
+    async def scene() -> None:
+        async with serving(path, idle_timeout=None, max_clients=2):
+            first, first_writer = await asyncio.open_unix_connection(str(path))
+            second, second_writer = await asyncio.open_unix_connection(str(path))
+            for reader, writer in ((first, first_writer), (second, second_writer), (first, first_writer)):
+                writer.write(b'{"command": "echo"}\n')
+                assert json.loads(await reader.readline())["ok"]
+            assert await call(path, "echo") == {}
+            assert await second.read() == b""
+            first_writer.write(b'{"command": "echo"}\n')
+            assert json.loads(await first.readline())["ok"]
+            first_writer.close()
+            second_writer.close()
+
+    asyncio.run(scene())
+
+
 def test_a_client_that_does_not_read_is_dropped(path: Path) -> None:
     async def send_for_ever(deaf: socket.socket, request: bytes) -> None:
         while True:
