@@ -43,7 +43,8 @@ from guardhooks.workers import LineMatcher, LogSource
 if TYPE_CHECKING:
     import click
 
-    from guardhooks.control.requests import Requests
+    from guardhooks.control.requests import Ask, Requests
+    from guardhooks.control.transport import WireProtocol
     from guardhooks.views import GuardView
 
 hookspec = pluggy.HookspecMarker("guardhooks")
@@ -253,4 +254,19 @@ def add_requests(requests: Requests) -> None:
     taken. What a request runs belongs to the daemon's event loop and must not block it.
 
     :param requests: the table of requests.
+    """
+
+
+@hookspec(firstresult=True)
+def control_protocol(name: str, ask: Ask) -> WireProtocol | None:
+    """Called once when the daemon starts, for each further control socket that its configuration names.
+
+    Return what speaks the protocol of this name, or None: "not mine". The host makes the socket, lets in only the
+    daemon's own user and root, and keeps the limits; clients may be idle for as long as they like. What the protocol
+    does belongs to the daemon's event loop and must not block it.
+
+    Stops at the first result that is not None.
+
+    :param name: `fail2ban`, for `socket` in section `[Fail2ban]` of guardhooks.conf.
+    :param ask: has a request of the daemon's table run, as its own control socket does: `await ask("status", jail=…)`.
     """

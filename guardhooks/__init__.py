@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from guardhooks.cli.connection import ask_daemon as ask_daemon
     from guardhooks.cli.options import daemon_options as daemon_options
     from guardhooks.control.arguments import ArgumentKind as ArgumentKind
+    from guardhooks.control.peers import current_uid as current_uid
     from guardhooks.control.protocol import RequestError as RequestError
     from guardhooks.control.requests import Access as Access
     from guardhooks.control.requests import Argument as Argument
+    from guardhooks.control.requests import Ask as Ask
     from guardhooks.control.requests import Request as Request
     from guardhooks.control.requests import Requests as Requests
+    from guardhooks.control.transport import WireProtocol as WireProtocol
     from guardhooks.engine.guard import Guard as Guard
     from guardhooks.errors import ActionError as ActionError
     from guardhooks.errors import ConfigError as ConfigError
@@ -83,8 +86,10 @@ _HOME = {
     "guardhooks.cli.connection": ("ask_daemon",),
     "guardhooks.cli.options": ("daemon_options",),
     "guardhooks.control.arguments": ("ArgumentKind",),
+    "guardhooks.control.peers": ("current_uid",),
     "guardhooks.control.protocol": ("RequestError",),
-    "guardhooks.control.requests": ("Access", "Argument", "Request", "Requests"),
+    "guardhooks.control.requests": ("Access", "Argument", "Ask", "Request", "Requests"),
+    "guardhooks.control.transport": ("WireProtocol",),
     "guardhooks.net.addresses": ("canonical", "prefix_of", "widen"),
     "guardhooks.net.names": ("is_host_name", "misspelt_address"),
     "guardhooks.system.worker_pool": ("Bulkhead", "WorkerPool"),

@@ -120,8 +120,30 @@ class PluginReport:
 
 
 @dataclass(frozen=True, slots=True)
+class RuntimeChange:
+    """What was changed in the running guard and stands in no file; a reload takes it back.
+
+    `key` is an option of the jail, `action.NAME.PROPERTY`, or empty where the jail as a whole was `paused` or
+    `stopped` (`value`). `former` is the value before, as text. `uid` is the user who did it, None inside the guard's
+    own process. `since` and `until` are seconds since the epoch; without `until` it lasts until the next reload.
+    """
+
+    jail: str
+    key: str
+    value: str
+    former: str = ""
+    uid: int | None = None
+    since: float = 0.0
+    until: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value}" if self.key else self.value
+
+
+@dataclass(frozen=True, slots=True)
 class JailStatus:
-    """One jail. `state` is `running`, `degraded` (a part of it does not work) or `broken` (it does not run).
+    """One jail. `state` is `running`, `degraded` (a part of it does not work), `broken` (it does not run), `paused`
+    (its logs are not read) or `stopped` (somebody stopped it). `changes` were made in the running guard.
 
     `faults` are those of plugins that are still asked; those of `plugins_off` stand in `problems`.
     """
@@ -136,6 +158,7 @@ class JailStatus:
     problems: tuple[str, ...] = ()
     plugins_off: tuple[str, ...] = ()
     faults: tuple[PluginReport, ...] = ()
+    changes: tuple[RuntimeChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +177,7 @@ class GuardStatus:
     configuration was last read, are seconds since the epoch.
 
     `problems` and `faults` belong to no single jail; `mended_by_reload` says that fixing the configuration and a reload
-    help.
+    help. `history_age` is how many seconds bans are remembered after their end.
     """
 
     version: str
@@ -168,6 +191,7 @@ class GuardStatus:
     mended_by_reload: bool = False
     configured: float = 0.0
     faults: tuple[PluginReport, ...] = ()
+    history_age: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +210,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ReloadReport:
-    """What a reload did. `actions` (`jail/action`) were started again; `problems` are what it could not do."""
+    """What a reload did. `actions` (`jail/action`) were started again; `problems` are what it could not do;
+    `taken_back` was changed in the running guard, and stands in no file.
+    """
 
     jails: tuple[Change, ...] = ()
     plugins: tuple[Change, ...] = ()
     actions: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    taken_back: tuple[RuntimeChange, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -203,6 +230,7 @@ class ReloadReport:
         lines = [_change_line("jail", each) for each in self.jails]
         lines += [_change_line("plugin", each) for each in self.plugins]
         lines += [f"action started again: {action}" for action in self.actions]
+        lines += [f"taken back, for no file says so: [{each.jail}] {each}" for each in self.taken_back]
         lines += [f"not done: {problem}" for problem in self.problems]
         return [safe_text(line) for line in lines] or ["nothing changed"]
 

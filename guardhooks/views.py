@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from guardhooks.model import ActionSpec, Ban, Fields, Finding, Jail, Op, Outcome, Totals
-from guardhooks.status import GuardStatus, JailDetails
+from guardhooks.status import GuardStatus, JailDetails, RuntimeChange
 
 
 class LedgerView(Protocol):
@@ -30,6 +30,42 @@ class LedgerView(Protocol):
         ...
 
 
+class ChangesView(Protocol):
+    """What was changed in the running guard and stands in no file. `uid` is the user who asks."""
+
+    def all(self, jail: str | None = None) -> tuple[RuntimeChange, ...]:
+        """The changes in effect, of one jail or of all, in the order in which they were made."""
+        ...
+
+    def state(self, jail: str) -> str:
+        """`paused`, `stopped`, or empty for a jail that is neither."""
+        ...
+
+    def value(self, jail: str, key: str) -> tuple[object, str]:
+        """The value of an option, parsed and as text. :raises ConfigError: when there is no such jail or option."""
+        ...
+
+    async def set(self, jail: str, key: str, text: str, *, uid: int | None = None) -> RuntimeChange:
+        """Give an option another value until the next reload. :raises ConfigError: when it cannot be used."""
+        ...
+
+    async def unset(self, jail: str, key: str, *, uid: int | None = None) -> bool:
+        """Take one change back; False if there was none."""
+        ...
+
+    async def pause(self, jail: str, length: float | None = None, *, uid: int | None = None) -> RuntimeChange:
+        """Read no logs for a jail, for `length` seconds or until it is started."""
+        ...
+
+    async def stop(self, jail: str, *, uid: int | None = None) -> RuntimeChange:
+        """Stop a jail until it is started; its bans are lifted."""
+        ...
+
+    async def start(self, jail: str, *, uid: int | None = None) -> bool:
+        """Start a jail that was paused or stopped; False if it runs already."""
+        ...
+
+
 class GuardView(Protocol):
     """One guard. Methods belong to the event loop that it runs in, unless they say otherwise."""
 
@@ -45,6 +81,11 @@ class GuardView(Protocol):
 
     @property
     def ledger(self) -> LedgerView: ...
+
+    @property
+    def changes(self) -> ChangesView:
+        """What was changed in the running guard."""
+        ...
 
     @property
     def ledger_file(self) -> Path | None:
@@ -78,6 +119,10 @@ class GuardView(Protocol):
         """Ban an address, a network or another id by hand; see `Guard.ban`."""
         ...
 
+    async def take_over(self, bans: Sequence[Ban]) -> list[str]:
+        """Take bans over from another program, past ones too; why each was not taken, empty if it was."""
+        ...
+
     async def unban(self, id: str, jail: str | None = None) -> list[Ban]:
         """Lift the bans of an id, or of all inside a network; returns those that were lifted."""
         ...
@@ -96,6 +141,10 @@ class GuardView(Protocol):
 
     def refusal(self, jail: Jail, id: str) -> str:
         """Why an id must not be banned in a jail, as the end of a sentence; empty if it may. Any thread may ask."""
+        ...
+
+    def restart_actions(self, jail: str) -> None:
+        """Start the actions of a jail again; its bans are kept. :raises ConfigError: when there is no such jail."""
         ...
 
     # --- actions ------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ def test_the_contract_has_the_hooks_of_the_design() -> None:
     assert set(HOOKS) == {
         "declare_options", "on_start", "log_source", "line_matcher", "on_failure", "decide_ban", "refuse_ban",
         "execute_action", "on_ban", "on_unban", "diagnose", "check_jail", "on_stop", "add_commands", "add_requests",
+        "control_protocol",
     }  # fmt: skip
 
 

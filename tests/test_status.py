@@ -53,9 +53,10 @@ def test_keys_that_a_client_does_not_know_are_no_error_and_lacking_ones_have_the
 def test_the_names_of_the_json_stay() -> None:
     assert list(to_dict(JAIL)) == [
         "name", "state", "filter", "sources", "failures", "bans", "actions", "problems", "plugins_off", "faults",
+        "changes",
         "maxretry", "findtime", "bantime", "banned",
     ]  # fmt: skip
     assert list(to_dict(GUARD)) == [
         "version", "pid", "config", "started", "state", "observing", "jails", "problems", "mended_by_reload",
-        "configured", "faults",
+        "configured", "faults", "history_age",
     ]  # fmt: skip

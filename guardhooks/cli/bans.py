@@ -56,7 +56,7 @@ def ban(
     banned, refused, observing = list[dict[str, Any]](), list[dict[str, str]](), False
     options = {"force": force or None, "text": text or None, "replace": replace or None, "reason": reason or None}
     with Connection(control_socket(config, state)) as daemon:
-        for batch in _batches(_with_standard_input(ids)):
+        for batch in _batches(with_standard_input(ids)):
             answer = cast("dict[str, Any]", daemon.request("ban", jail=jail, ids=batch, length=length, **options))
             banned += answer["banned"]
             refused += answer["refused"]
@@ -90,7 +90,7 @@ def _until(ban: dict[str, Any]) -> str:
     return f"for {output.duration(ban['length'])}, until {output.moment(ban['end'])}"
 
 
-def _with_standard_input(ids: Sequence[str]) -> list[str]:
+def with_standard_input(ids: Sequence[str]) -> list[str]:
     """The ids, with those on standard input in the place of `-`."""
     if "-" not in ids:
         return list(ids)
@@ -133,7 +133,7 @@ def unban(
         if everybody:
             return _unban_all(daemon, jail, as_json=as_json)
         total: dict[str, list[Any]] = {"unbanned": [], "absent": [], "still_banned": []}
-        for batch in _batches(_with_standard_input(ids)):
+        for batch in _batches(with_standard_input(ids)):
             answer = cast("dict[str, Any]", daemon.request("unban", jail=jail, ids=batch, text=text or None))
             for key in total:
                 total[key] += answer[key]

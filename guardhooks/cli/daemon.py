@@ -41,7 +41,8 @@ def run(*, config: Path | None, state: Path | None, observe: bool, loglevel: str
 def reload(*, as_json: bool, config: Path | None, state: Path | None) -> Exit:
     """Make the daemon read its configuration again. Every ban is kept.
 
-    Prints what changed. A configuration that cannot be used is refused with its reason and the running one stays. A
+    Prints what changed, and what is taken back of what was changed in the running guard (`guardhooks set`, `guardhooks
+    jail`). A configuration that cannot be used is refused with its reason and the running one stays. A
     jail or site hook that cannot be loaded any more goes on as it was, and the exit code is 6.
     """
     from guardhooks.cli.status_report import overview

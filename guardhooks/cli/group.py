@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -21,6 +22,13 @@ _COMMANDS: Final = {
     "doctor": "doctor",
     "ban": "bans",
     "unban": "bans",
+    "banned": "runtime",
+    "bans": "transfer",
+    "import": "transfer",
+    "attempt": "runtime",
+    "get": "runtime",
+    "set": "runtime",
+    "jail": "runtime",
     "reload": "daemon",
     "stop": "daemon",
     "ping": "status",
@@ -52,7 +60,9 @@ class GuardhooksGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         module = _COMMANDS.get(cmd_name)
         if module is not None:
-            command: click.Command = getattr(import_module(f"guardhooks.cli.{module}"), cmd_name)
+            command: click.Command = getattr(
+                import_module(f"guardhooks.cli.{module}"), f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+            )
             return command
         self._ask_plugins(ctx)
         return self.commands.get(cmd_name)

@@ -15,6 +15,7 @@ from guardhooks.status import (
     JailDetails,
     JailStatus,
     PluginReport,
+    RuntimeChange,
     SourceStatus,
 )
 from guardhooks.text import plural, safe_text
@@ -22,7 +23,7 @@ from guardhooks.text import plural, safe_text
 _ROLES: Final = {
     "running": "good", "active": "good", "reading": "good",
     "degraded": "warn", "starting": "warn", "waiting": "warn", "catching up": "warn", "polling": "warn",
-    "pending": "warn",
+    "pending": "warn", "paused": "warn", "stopped": "warn",
     "broken": "bad", "failing": "bad", "failed": "bad", "unserved": "bad",
 }  # fmt: skip
 _LABELS_SHOWN: Final = 3
@@ -52,6 +53,10 @@ def overview(guard: GuardStatus) -> list[str]:
     advice += [_complaint(_fault(report)) for report in guard.faults]
     if advice:
         lines += ["", *advice]
+    changes = [change for jail in guard.jails for change in jail.changes]
+    if changes:
+        lines += ["", "Changed in the running guard, until the next reload:"]
+        lines += [f"  [{safe_text(change.jail)}] {_change(change)}" for change in changes]
     if any(jail.problems for jail in guard.jails) or guard.mended_by_reload:
         lines.append(paint(_AFTER_FIXING, "dim"))
     return lines
@@ -153,12 +158,22 @@ def one_jail(jail: JailStatus, *, matches: bool = False) -> list[str]:
     pairs.append(("failures", f"{plural(jail.failures.tracked, 'offender')} watched, {jail.failures.total} in all"))
     failing = f", {jail.bans.failing} failing" if jail.bans.failing else ""
     pairs.append(("bans", f"{jail.bans.current} in force{failing}, {jail.bans.total} in all"))
+    pairs += [("changed", _change(change)) for change in jail.changes]
     lines = [f"{paint(safe_text(jail.name), 'strong')}: {_state(jail.state)}", *fields(pairs), *_advice(jail)]
     if jail.problems:
         lines.append(paint(_AFTER_FIXING, "dim"))
     if isinstance(jail, JailDetails) and jail.banned:
         lines += ["", *_ban_table(jail.banned, matches=matches)]
     return lines
+
+
+def _change(change: RuntimeChange) -> str:
+    """`maxretry = 9 (was 3), by uid 0 at 2026-01-31 12:00:00`."""
+    value, former = (text.replace("\n", " | ") for text in (str(change), change.former))
+    was = f" (was {safe_text(former, 200)})" if change.key else ""
+    who = "" if change.uid is None else f", by uid {change.uid}"
+    until = "" if change.until is None else f", until {moment(change.until)}"
+    return f"{safe_text(value, 200)}{was}{who} at {moment(change.since)}{until}"
 
 
 def _source(source: SourceStatus) -> str:

@@ -115,7 +115,8 @@ def _connect(path: Path, timeout: float) -> socket.socket:
 
 def _trusted_pid(path: Path, connection: socket.socket) -> int:
     """The daemon's pid. A plain user trusts only root and himself: others may have made a folder of that name."""
-    pid, uid, _ = peer_of(connection)
+    peer = peer_of(connection)
+    pid, uid = peer.pid, peer.uid
     if os.geteuid() not in (0, uid) and uid != 0:
         connection.close()
         raise StateError(f"socket {path} is answered by a process of uid {uid}, which is neither root's nor yours")

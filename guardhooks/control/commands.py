@@ -8,7 +8,6 @@ import math
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from typing import Any, Final, Protocol
 
 import guardhooks
@@ -16,12 +15,13 @@ from guardhooks.control.arguments import ArgumentKind, canonical_ids
 from guardhooks.control.peers import current_peer
 from guardhooks.control.protocol import RELOAD_TIMEOUT, RequestError
 from guardhooks.control.requests import Access, Argument, Request, Requests
+from guardhooks.control.runtime_commands import runtime_requests, unknown_jail
+from guardhooks.control.transfer_commands import transfer_requests
 from guardhooks.errors import ConfigError, GuardhooksError, PluginError
 from guardhooks.model import Ban
 from guardhooks.net.addresses import canonical
 from guardhooks.status import to_dict
 from guardhooks.system.ssh_sessions import claims_of
-from guardhooks.text import safe_text
 from guardhooks.views import GuardView
 
 _IN_FORCE_TIME: Final = 5.0
@@ -80,8 +80,10 @@ def own_requests(
                     (jail, ids, text)),
             Request("unban_all", own.unban_all, "Lift every ban", "`count`", (jail,)),
             Request("reload", own.reload, "Read the configuration again; every ban is kept",
-                    "as `guardhooks status --json`, and `reload`: what changed", timeout=RELOAD_TIMEOUT),
+                    "as `guardhooks status --json`, and `reload`: what changed, and was `taken_back`", timeout=RELOAD_TIMEOUT),
             Request("stop", own.stop, "End the daemon", "nothing", (flush,)),
+            *runtime_requests(guard),
+            *transfer_requests(guard),
         ]
     )  # fmt: skip
 
@@ -113,7 +115,7 @@ class _OwnRequests:
         # A jail that is configured but broken does not run; the overview still knows what is wrong with it.
         rows = [row for row in self._guard.status().jails if row.name == jail]
         if not rows:
-            raise self._unknown(jail)
+            raise unknown_jail(jail, self._guard.jails)
         return to_dict(rows[0])
 
     async def doctor(self, address: str = "") -> object:
@@ -203,13 +205,7 @@ class _OwnRequests:
 
     def _check_jail(self, jail: str | None) -> None:
         if jail is not None and jail not in self._guard.jails:
-            raise self._unknown(jail)
-
-    def _unknown(self, jail: str) -> GuardhooksError:
-        names = sorted(self._guard.jails)
-        near = get_close_matches(jail, names, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:20]) or 'none'}"
-        return RequestError(f"no jail is called {safe_text(jail, 100)!r}; {hint}", "unknown-jail")
+            raise unknown_jail(jail, self._guard.jails)
 
 
 def _refuse_everybody(text: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Final
 
+from guardhooks.control.dispatch import Dispatcher
 from guardhooks.control.protocol import REQUEST_LIMIT, RequestError, encode, read_request
 from guardhooks.control.requests import EVERYTHING, Access, Request, Requests
 from guardhooks.errors import GuardhooksError
@@ -35,51 +35,22 @@ class JsonProtocol:
         *,
         access: Collection[Access] = EVERYTHING,
     ) -> None:
-        self._requests, self._added, self._access = requests, added, frozenset(access)
-        self._running: set[asyncio.Task[object]] = set()
+        self._dispatcher = Dispatcher(requests, added, access=access)
 
     async def answer(self, message: bytes) -> bytes:
         """The answer to one request, as one line."""
         try:
             name, arguments = read_request(message)
-            request = self._find(name)
+            request = self._dispatcher.find(name)
             if len(message) > request.limit:
                 raise RequestError(f"the request is longer than {request.limit} bytes", "usage")
-            return _success(request, await self._run(request, arguments))
+            return _success(request, await self._dispatcher.run(request, arguments))
         except GuardhooksError as error:
             return _failure(error)
 
     def refusal(self, error: RequestError) -> bytes:
         """An error as one line."""
         return _failure(error)
-
-    def _find(self, name: str) -> Request:
-        request = self._requests.get(name) or self._added().get(name)
-        if request is None:
-            known = ", ".join(sorted(each.name for each in [*self._requests, *self._added()]))
-            raise RequestError(f"unknown command {safe_text(name, 100)!r}; known are {known}", "usage")
-        if request.access not in self._access:
-            raise RequestError(f"{name} is not allowed on this socket; use the daemon's control socket", "refused")
-        return request
-
-    async def _run(self, request: Request, arguments: Mapping[str, object]) -> object:
-        """Run it, at most its time; what takes longer continues, for half of it may be done."""
-        task = asyncio.ensure_future(request.run(**request.parse(arguments)))
-        try:
-            done, _ = await asyncio.wait({task}, timeout=request.timeout)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if done:
-            return task.result()
-        self._running.add(task)
-        task.add_done_callback(self._finished_late)
-        raise RequestError(f"{request.name} still runs after {request.timeout:.0f} seconds; see the daemon's log")
-
-    def _finished_late(self, task: asyncio.Task[object]) -> None:
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a request that took too long failed: %s", safe_text(str(error)))
 
 
 def _success(request: Request, result: object) -> bytes:

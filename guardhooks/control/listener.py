@@ -15,8 +15,8 @@ from guardhooks.control.protocol import socket_address
 from guardhooks.errors import StateError
 
 
-def listen(path: Path) -> socket.socket:
-    """A listening socket at `path`, mode 0600, for asyncio.
+def listen(path: Path, group: int | None = None) -> socket.socket:
+    """A listening socket at `path`, for asyncio: mode 0600, or 0660 for the members of a group.
 
     :raises StateError: when another daemon answers there, or the socket cannot be made.
     """
@@ -25,6 +25,9 @@ def listen(path: Path) -> socket.socket:
         with _one_at_a_time(path.parent), socket_address(path) as address:
             _remove_stale(path, address)
             _bind_private(listener, address)
+        if group is not None:
+            os.chown(path, -1, group, follow_symlinks=False)
+            path.chmod(0o660)
         listener.setblocking(False)
     except OSError as error:
         listener.close()

@@ -8,21 +8,45 @@ from contextvars import ContextVar
 from typing import Final, NamedTuple
 
 _CREDENTIALS: Final = struct.Struct("3i")
+_SO_PEERGROUPS: Final = 59
+"""Of Linux 4.13 and later; Python has no name for it."""
+_MOST_GROUPS: Final = 256
+"""As many as fit into the longest option that Python reads."""
 
 
 class Peer(NamedTuple):
-    """A process, with its user and group when it connected. `pid` is 0 where it is in another pid namespace."""
+    """A process, with its user and group when it connected. `pid` is 0 where it is in another pid namespace.
+
+    `may_change` is False for one that may only look.
+    """
 
     pid: int
     uid: int
     gid: int
+    may_change: bool = True
 
 
 current_peer: ContextVar[Peer | None] = ContextVar("current_peer", default=None)
 """The peer whose request is being handled; None outside of requests."""
 
 
+def current_uid() -> int | None:
+    """The user whose request is being handled; None outside of requests."""
+    peer = current_peer.get()
+    return peer.uid if peer else None
+
+
 def peer_of(connection: socket.socket) -> Peer:
     """The peer of a connected unix socket."""
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return Peer(*_CREDENTIALS.unpack(found))
+
+
+def groups_of(connection: socket.socket) -> frozenset[int]:
+    """The groups of the peer of a connected unix socket, its own and the supplementary ones."""
+    own = frozenset({peer_of(connection).gid})
+    try:
+        found = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MOST_GROUPS)
+    except OSError:  # an old kernel, or more groups than fit
+        return own
+    return own | {number for (number,) in struct.iter_unpack("I", found[: len(found) // 4 * 4])}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from guardhooks.control.arguments import ArgumentKind, parse_argument
 from guardhooks.control.protocol import REQUEST_LIMIT, TIMEOUT, RequestError
@@ -24,6 +24,14 @@ class Access(StrEnum):
     """It changes nothing: any socket that observers may open."""
     CHANGE = "change"
     """Only the control socket of the daemon's owner."""
+
+
+class Ask(Protocol):
+    """Has a request of the daemon's table run; arguments that are None count as not given."""
+
+    async def __call__(self, request: str, /, **arguments: object) -> object:
+        """The answer. :raises GuardhooksError: when it is refused or fails; `RequestError` tells the kind."""
+        ...
 
 
 EVERYTHING: frozenset[Access] = frozenset(Access)
@@ -78,10 +86,21 @@ class Request:
         return parsed
 
 
-class Requests:
-    """Requests by name; what `add_requests` is called with. `reserved` are names that cannot be taken."""
+async def _nobody(request: str, /, **arguments: object) -> object:  # noqa: ARG001 -- as `Ask`
+    raise RequestError(f"there is no daemon that could run {safe_text(request, 100)}")
 
-    def __init__(self, requests: Iterable[Request] = (), *, reserved: Collection[str] = ()) -> None:
+
+class Requests:
+    """Requests by name; what `add_requests` is called with.
+
+    :param reserved: names that cannot be taken.
+    :param ask: has any request of the daemon run, for requests that are made of others.
+    """
+
+    def __init__(
+        self, requests: Iterable[Request] = (), *, reserved: Collection[str] = (), ask: Ask | None = None
+    ) -> None:
+        self.ask: Ask = ask or _nobody
         self._by_name: dict[str, Request] = {}
         self._reserved = frozenset(reserved)
         for request in requests:

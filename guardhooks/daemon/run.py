@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import grp
 import logging
 import os
 import signal
@@ -14,10 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
-from guardhooks import logs
+from guardhooks import log_targets, logs
 from guardhooks.control.commands import own_requests
+from guardhooks.control.dispatch import Dispatcher
 from guardhooks.control.json_protocol import JsonProtocol
-from guardhooks.control.transport import SocketServer
+from guardhooks.control.requests import Requests
+from guardhooks.control.transport import SocketServer, WireProtocol
 from guardhooks.daemon import memory
 from guardhooks.daemon.loop_reports import LoopReports, thread_died
 from guardhooks.daemon.options import RunOptions
@@ -28,11 +31,13 @@ from guardhooks.errors import ConfigError, GuardhooksError, PluginError, StateEr
 from guardhooks.plugins import Plugins
 from guardhooks.plugins.loading import HOOKS_FOLDER
 from guardhooks.plugins.values import described
+from guardhooks.settings import daemon_options as option
 from guardhooks.settings import find_directory, load, read_daemon
 from guardhooks.settings.daemon import needing_restart
 from guardhooks.settings.model import Settings
 from guardhooks.status import to_dict
 from guardhooks.system import open_files, state_folders
+from guardhooks.system.config_directories import FAIL2BAN_DIRECTORY
 from guardhooks.system.privileges import may_change_firewall
 from guardhooks.system.worker_pool import WorkerPool
 from guardhooks.text import safe_text
@@ -45,6 +50,8 @@ _READY: Final = 4
 _CONTROL: Final = 32
 _LAST_LINES: Final = 1.0
 """Seconds that the last lines of the log have to be written, if nobody reads it."""
+
+_FAIL2BAN_DATABASE: Final = Path("/var/lib/fail2ban/fail2ban.sqlite3")
 
 logger = logging.getLogger("guardhooks.daemon")
 
@@ -62,7 +69,10 @@ def run(options: RunOptions) -> None:
     memory.share_arenas()
     memory.pause_gc()
     directory = find_directory(options.config)
-    logs.set_up(options.loglevel or read_daemon(directory).loglevel)
+    daemon = read_daemon(directory)
+    logs.set_up(options.loglevel or daemon.loglevel)
+    if (daemon.logtarget, daemon.lognames) != (option.LOGTARGET.default, option.LOGNAMES.default):
+        _log_to(daemon.logtarget, daemon.lognames)
     plugins = _load_plugins(options, directory)
     settings = load(directory, plugins.declared_options())
     _say_what_is_wrong(settings)
@@ -99,6 +109,7 @@ class Daemon:
         self, options: RunOptions, settings: Settings, plugins: Plugins, folders: state_folders.Folders
     ) -> None:
         self._options, self._settings, self._plugins, self._folders = options, settings, plugins, folders
+        self._logged = (settings.logtarget, settings.lognames)
         self._stopping = asyncio.Event()
         self._flush = False
         self._reloading = asyncio.Lock()
@@ -113,6 +124,7 @@ class Daemon:
         loop.set_default_executor(WorkerPool("control", ready=_READY, most=_CONTROL))
         _watch_children_without_threads()
         threading.excepthook = thread_died
+        self._offer_import()
         guard = self._guard = Guard(
             self._settings,
             self._plugins,
@@ -121,32 +133,96 @@ class Daemon:
         )
         own = own_requests(guard, reload=self.reload, stop=self.stop, doctor=self.examine)
         names = [request.name for request in own]
-        control = SocketServer(
-            self._folders.socket,
-            JsonProtocol(own, lambda: guard.plugins.requests(reserved=names)),
-            allowed_uids=frozenset({0, os.geteuid()}),
-            admit=guard.ban_guard.protect_session_of,
-        )
+
+        def added() -> Requests:
+            return guard.plugins.requests(reserved=names, ask=dispatcher.ask)
+
+        dispatcher = Dispatcher(own, added)
+        control = self._server(guard, self._folders.socket, JsonProtocol(own, added), readers=self._readers())
+        sockets = [control, *self._further_sockets(guard, dispatcher)]
         # Before anything is built that a signal's default action would leave behind.
-        self._signals = Signals(loop, stop=self._stopping.set, reload=self._reload_asked.set)
+        self._signals = Signals(loop, stop=self._stopping.set, reload=self._reload_asked.set, reopen=_reopen_log)
         self._signals.start()
         watchdog = Watchdog(loop, lambda: guard.plugins)
         watchdog.start()
-        await control.start()
+        for each in sockets:
+            await each.start()
         try:
             async with self._reloading:
                 await guard.start()
             memory.freeze_gc(search=False)
             self._say_ready(guard)
             guard.supervisor.spawn(self._reload_by_signals(), "reload")
-            guard.supervisor.spawn(_keep_open(control), "control socket")
+            for each in sockets:
+                guard.supervisor.spawn(_keep_open(each), "control socket")
             await self._until_stopped(guard)
         finally:
             _notify("STOPPING=1")
-            await control.close()
+            for each in sockets:
+                await each.close()
             await guard.stop(flush=self._flush)
             watchdog.stop()
         logger.info("stopped%s", "; all bans are lifted" if self._flush else "; bans stay in force")
+
+    def _further_sockets(self, guard: Guard, dispatcher: Dispatcher) -> list[SocketServer]:
+        """Sockets on which plugins speak the protocols of other programs."""
+        path = self._settings.fail2ban_socket
+        if path is None:
+            return []
+        protocol = guard.plugins.control_protocol("fail2ban", dispatcher.ask)
+        if protocol is None:
+            logger.error(
+                "[Fail2ban] socket is set, but no plugin serves fail2ban's clients; see `disable` in [Plugins]"
+            )
+            return []
+        return [self._server(guard, path, protocol, idle_timeout=None)]
+
+    @staticmethod
+    def _server(
+        guard: Guard,
+        path: Path,
+        protocol: WireProtocol,
+        *,
+        idle_timeout: float | None = 30.0,
+        readers: int | None = None,
+    ) -> SocketServer:
+        return SocketServer(
+            path,
+            protocol,
+            allowed_uids=frozenset({0, os.geteuid()}),
+            idle_timeout=idle_timeout,
+            admit=guard.ban_guard.protect_session_of,
+            readers=readers,
+        )
+
+    def _readers(self) -> int | None:
+        """The group that may look; its members must be able to reach the socket."""
+        name = self._settings.readers
+        if not name:
+            return None
+        try:
+            group = grp.getgrnam(name).gr_gid
+        except KeyError:
+            logger.error("[Guardhooks] readers: there is no group %r; nobody but root may look", safe_text(name))
+            return None
+        folder = self._folders.socket.parent
+        if folder == self._folders.state:
+            logger.error(
+                "[Guardhooks] readers: the socket lies in the state folder %s, which nobody else may enter; "
+                "name another place with `socket`", folder,
+            )  # fmt: skip
+            return None
+        state_folders.open_to_group(folder, group)
+        return group
+
+    def _offer_import(self) -> None:
+        """Where a new ledger begins beside fail2ban's database, say how to take its bans over."""
+        is_new = not (self._folders.state / state_folders.LEDGER_FILE).exists()
+        if is_new and self._settings.directory == FAIL2BAN_DIRECTORY and _FAIL2BAN_DATABASE.is_file():
+            logger.log(
+                logs.NOTICE, "fail2ban's bans are not taken over by themselves: `guardhooks import %s` does that",
+                _FAIL2BAN_DATABASE,
+            )  # fmt: skip
 
     async def _until_stopped(self, guard: Guard) -> None:
         """Until a signal or a command ends it, or a part of it dies: then the service manager restarts it."""
@@ -197,12 +273,19 @@ class Daemon:
                 logger.warning("%s", safe_text(str(problem)))
             report = await self._guard.reload(settings, plugins)
             memory.freeze_gc()
-            if self._options.loglevel is None:
-                logs.set_up(settings.loglevel)
+            self._log_as(settings)
         for line in report.lines():
             logger.log(logging.INFO if report.is_whole else logging.WARNING, "reload: %s", line)
         logger.info("reloaded: jails: %s", ", ".join(self._guard.jails))
         return {**cast("dict[str, object]", to_dict(self._guard.status())), "reload": to_dict(report)}
+
+    def _log_as(self, settings: Settings) -> None:
+        """Log as the new configuration says; where that cannot be, as before."""
+        former, self._logged = self._logged, (settings.logtarget, settings.lognames)
+        if self._logged != former or log_targets.target() != settings.logtarget:
+            _log_to(*self._logged)
+        if self._options.loglevel is None:
+            logs.set_up(settings.loglevel)
 
     def _read_again(self) -> tuple[Settings, Plugins]:
         directory = find_directory(self._options.config)
@@ -233,8 +316,23 @@ def _load_plugins(options: RunOptions, directory: Path) -> Plugins:
     )
 
 
+def _log_to(target: str, names: str) -> None:
+    """Without its log the machine is guarded all the same."""
+    try:
+        log_targets.set_target(target, names)
+    except StateError as error:
+        logger.error("%s; the log goes where it went before", safe_text(str(error)))
+
+
+def _reopen_log() -> None:
+    try:
+        log_targets.reopen()
+    except StateError as error:
+        logger.error("%s; the former file is written on", safe_text(str(error)))
+
+
 async def _keep_open(control: SocketServer) -> None:
-    """Create the control socket again if somebody removed it."""
+    """Create a control socket again if somebody removed it."""
     problem = ""
     while True:
         await asyncio.sleep(_SOCKET_LOOK)

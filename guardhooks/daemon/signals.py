@@ -32,19 +32,25 @@ logger = logging.getLogger("guardhooks.daemon")
 
 
 class Signals:
-    """Calls `stop` (SIGTERM, SIGINT) and `reload` (SIGHUP) in the loop."""
+    """Calls `stop` (SIGTERM, SIGINT), `reload` (SIGHUP) and `reopen` (SIGUSR1) in the loop."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, *, stop: Callable[[], None], reload: Callable[[], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        stop: Callable[[], None],
+        reload: Callable[[], None],
+        reopen: Callable[[], None],
     ) -> None:
-        self._loop, self._stop, self._reload = loop, stop, reload
+        self._loop, self._stop = loop, stop
+        self._others = {signal.SIGHUP: reload, signal.SIGUSR1: reopen}
         self._reading, self._written = socket.socketpair()
         self._deadline: float | None = None
 
     def start(self) -> None:
         """Handle signals from now on. To be called in the main thread."""
         self._written.setblocking(False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, *self._others):
             signal.signal(number, self._in_main_thread)
             signal.siginterrupt(number, False)
         signal.set_wakeup_fd(self._written.fileno(), warn_on_full_buffer=False)
@@ -56,8 +62,8 @@ class Signals:
             self._written.send(bytes([signal.SIGTERM]))
 
     def _in_main_thread(self, number: int, _frame: object) -> None:
-        if number == signal.SIGHUP:
-            self._call(self._reload)
+        if other := self._others.get(signal.Signals(number)):
+            self._call(other)
         else:  # for the thread, if a plugin has taken the wakeup descriptor
             with contextlib.suppress(OSError):
                 self._written.send(bytes([number]))

@@ -13,7 +13,7 @@ from guardhooks.engine.configuration import LiveConfiguration
 from guardhooks.engine.enforcer import Enforcer
 from guardhooks.engine.ledger_writer import LedgerWriter
 from guardhooks.errors import ActionError
-from guardhooks.ledger import Ledger
+from guardhooks.ledger import LIFTED, Ledger
 from guardhooks.model import Ban
 from guardhooks.net.addresses import canonical
 from guardhooks.plugins.values import defect
@@ -23,6 +23,8 @@ logger = logging.getLogger("guardhooks.actions")
 
 
 BY_HAND: Final = "by hand"
+KNOWN: Final = "known already"
+"""Why a ban is not taken over that the ledger has."""
 _SLICE: Final = 500
 """Bans looked at in one turn of the event loop."""
 
@@ -118,6 +120,39 @@ class Bans:
         self._enforcer.ban(of, stored)
         await self._writer.write()
         return stored
+
+    async def take_over(self, bans: Sequence[Ban]) -> list[str]:
+        """See `Guard.take_over`."""
+        results = []
+        for number, ban in enumerate(bans):
+            try:
+                results.append(self._take_over(checked(ban)))
+            except ActionError as error:
+                results.append(str(error))
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+        await self._writer.write()
+        return results
+
+    def _take_over(self, ban: Ban) -> str:
+        jail = self._configuration.jails.get(ban.jail)
+        if jail is None:
+            return f"no jail is called {safe_text(ban.jail, 100)!r}"
+        known = [each for each in self._ledger.history(ban.id) if each.jail == ban.jail]
+        same = next((each for each in known if abs(each.start - ban.start) < 1), None)
+        if same is not None:
+            lifted = LIFTED.keys() <= same.notes.keys()
+            return f"it was lifted by hand here; `guardhooks ban {ban.jail} {ban.id}` bans it" if lifted else KNOWN
+        if ban.end <= self._clock():
+            self._ledger.add_past(ban)
+            return ""
+        if why := self._ban_guard.refusal(jail, ban.id):
+            return f"refused: {why}"
+        stored = self._ledger.add(ban)
+        if stored is None:
+            return "banned for longer already"
+        self._enforcer.ban(jail, stored)
+        return ""
 
     async def lift(self, bans: Sequence[Ban]) -> list[Ban]:
         """Lift these bans; returns those that were in force."""

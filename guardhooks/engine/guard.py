@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,7 @@ from guardhooks.engine.maintenance import Maintenance
 from guardhooks.engine.pipeline import Pipeline
 from guardhooks.engine.pools import Pools
 from guardhooks.engine.resolver import Resolver
+from guardhooks.engine.runtime_changes import RuntimeChanges
 from guardhooks.engine.sources import Sources
 from guardhooks.engine.status import StatusBuilder
 from guardhooks.engine.supervisor import Supervisor
@@ -76,6 +78,7 @@ class Guard:
         :raises StateError: when the file cannot be used.
         """
         self.configuration = LiveConfiguration(settings, plugins, observe=observe)
+        self.changes = RuntimeChanges(self.configuration, self._use_changed, clock)
         self.observing = observe
         self.ledger_file = ledger_file
         self.started = 0.0
@@ -121,9 +124,9 @@ class Guard:
         )
         self.sources = Sources(live, self.pipeline, self.supervisor)
         self._maintenance = Maintenance(
-            live, ledger, self._writer, self._bans, enforcer, ban_guard, self.sources, clock
+            live, ledger, self._writer, self._bans, enforcer, ban_guard, self.sources, self.changes, clock
         )
-        self._status = StatusBuilder(live, ledger, enforcer, self.sources, self._leaks, clock)
+        self._status = StatusBuilder(live, ledger, enforcer, self.sources, self._leaks, self.changes, clock)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -171,11 +174,20 @@ class Guard:
         """Go over to a new configuration, applying only what differs, and say what that was.
 
         Every ban is kept, except those of jails that are gone. A jail that is broken in the new configuration continues
-        as it was, and says so.
+        as it was, and says so. What was changed in the running guard is taken back.
         """
+        async with self.changes.lock:
+            self.configured = self.clock()
+            taken_back = tuple(self.changes.all())
+            self.changes.take_all_back(settings)
+            return replace(await self._use(settings, plugins), taken_back=taken_back)
+
+    async def _use_changed(self, settings: Settings) -> None:
+        await self._use(settings, self.plugins)
+
+    async def _use(self, settings: Settings, plugins: Plugins) -> ReloadReport:
         restarted, bans = list[str](), dict[str, int]()
         with self.configuration.replaced(settings, plugins) as former:
-            self.configured = self.clock()
             self.ledger.remember(self.configuration.history_age)
             if settings.reconcile != former.settings.reconcile:
                 self.enforcer.apply_interval()
@@ -265,6 +277,16 @@ class Guard:
             jail, id, length=length, reason=reason, force=force, replacing=replace, protected=protected
         )
 
+    async def take_over(self, bans: Sequence[Ban]) -> list[str]:
+        """Take bans over from another program, each with the start and length that it has there.
+
+        Those that are over go into the history, so that escalation counts them; those in force are enforced until their
+        end. Past bans of an id must come before its present one.
+
+        :return: for each ban why it was not taken, empty if it was.
+        """
+        return await self._bans.take_over(bans)
+
     async def unban(self, id: str, jail: str | None = None) -> list[Ban]:
         """Lift the bans of an id, or of all inside a network, in one jail or in all; returns those that were lifted."""
         if jail is not None:
@@ -280,6 +302,13 @@ class Guard:
     def is_banned(self, address: str, jail: str | None = None) -> bool:
         """Whether a ban of this address, or of a prefix that holds it, is decided and not over. Takes microseconds."""
         return self.ledger.is_banned(canonical(address) or address, jail)
+
+    def restart_actions(self, jail: str) -> None:
+        """Start the actions of a jail again: afterwards exactly its bans are in force.
+
+        :raises ConfigError: when there is no such jail.
+        """
+        self.enforcer.restart(self.configuration.jail(jail).name)
 
     def ban_state(self, jail: str, id: str) -> str:
         """How far a ban that the ledger holds has come: `active`, `pending` or `failing`."""

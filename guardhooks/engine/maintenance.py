@@ -1,4 +1,4 @@
-"""What a guard does at intervals: bans end, the clock is watched, the ledger is written."""
+"""What a guard does at intervals: bans and pauses end, the clock is watched, the ledger is written."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from guardhooks.engine.bans import Bans
 from guardhooks.engine.configuration import LiveConfiguration
 from guardhooks.engine.enforcer import Enforcer
 from guardhooks.engine.ledger_writer import LedgerWriter
+from guardhooks.engine.runtime_changes import RuntimeChanges
 from guardhooks.engine.sources import Sources, SourceStateLogger
 from guardhooks.ledger import Ledger
 from guardhooks.plugins.faults import resource_exhaustion
@@ -36,11 +37,13 @@ class Maintenance:
         enforcer: Enforcer,
         ban_guard: BanGuard,
         sources: Sources,
+        changes: RuntimeChanges,
         clock: Callable[[], float],
     ) -> None:
         self._configuration = configuration
         self._ledger, self._writer, self._bans = ledger, writer, bans
         self._enforcer, self._ban_guard, self._sources = enforcer, ban_guard, sources
+        self._changes = changes
         self._clock = clock
         self._last_round = clock()
         self._source_states = SourceStateLogger()
@@ -63,6 +66,7 @@ class Maintenance:
         self._bans.expire(now)
         if self._configuration.plugins.retry():
             await self._sources.refresh()
+        await self._changes.end_due(now)
         if await self._ban_guard.refresh():
             await self._bans.lift_unsafe()
         self._source_states.look(self._sources.states(), now)

@@ -13,6 +13,7 @@ from guardhooks.engine.action_worker import ActionState, ActionWorker
 from guardhooks.engine.configuration import LiveConfiguration
 from guardhooks.engine.enforcer import NO_ACTION, Enforcer
 from guardhooks.engine.leaks import Leaks
+from guardhooks.engine.runtime_changes import RuntimeChanges
 from guardhooks.engine.sources import Sources
 from guardhooks.ledger import Ledger
 from guardhooks.model import Ban, Jail, Problem
@@ -42,11 +43,12 @@ class StatusBuilder:
         enforcer: Enforcer,
         sources: Sources,
         leaks: Leaks,
+        changes: RuntimeChanges,
         clock: Callable[[], float],
     ) -> None:
         self._configuration = configuration
         self._ledger, self._enforcer, self._sources, self._clock = ledger, enforcer, sources, clock
-        self._leaks = leaks
+        self._leaks, self._changes = leaks, changes
 
     def guard(
         self, *, started: float, configured: float, observing: bool, ledger_file: Path | None, state_problem: str
@@ -58,6 +60,11 @@ class StatusBuilder:
             for name, why in settings.broken.items()
             if name not in jails
         ]
+        stopped = [
+            JailStatus(change.jail, change.value, changes=self._changes.all(change.jail))
+            for change in self._changes.all()
+            if not change.key and change.jail not in jails
+        ]
         reported = [*map(str, settings.problems), *map(str, plugins.problems)]
         return GuardStatus(
             version=guardhooks.__version__,
@@ -67,10 +74,11 @@ class StatusBuilder:
             started=started,
             configured=configured,
             observing=observing,
-            jails=(*(self._jail(jail) for jail in jails.values()), *broken),
+            jails=(*(self._jail(jail) for jail in jails.values()), *stopped, *broken),
             problems=(*reported, *self._ledger.notes, *filter(None, [state_problem])),
             mended_by_reload=bool(reported),
             faults=_faults(plugins, ""),
+            history_age=self._configuration.history_age,
         )
 
     def jail_with_bans(self, jail: Jail) -> JailDetails:
@@ -113,7 +121,7 @@ class StatusBuilder:
         )
         return JailStatus(
             name=jail.name,
-            state="degraded" if is_degraded else "running",
+            state=self._changes.state(jail.name) or ("degraded" if is_degraded else "running"),
             filter=jail.filter.name if jail.filter else "",
             sources=tuple(sources),
             failures=FailureCounts(totals.tracked, totals.failures),
@@ -122,6 +130,7 @@ class StatusBuilder:
             problems=tuple(safe_text(str(problem)) for problem in problems),
             plugins_off=tuple(sorted(self._configuration.plugins.faults.switched_off(jail.name))),
             faults=_faults(self._configuration.plugins, jail.name),
+            changes=self._changes.all(jail.name),
         )
 
     def _ban(self, ban: Ban) -> BanStatus:

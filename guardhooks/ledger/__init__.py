@@ -7,5 +7,6 @@ writes what changed through `store.py` to SQLite: `tables.py` and `segments.py` 
 
 from __future__ import annotations
 
+from guardhooks.ledger.bans import LIFTED as LIFTED
 from guardhooks.ledger.ledger import Ledger as Ledger
 from guardhooks.model import Totals as Totals

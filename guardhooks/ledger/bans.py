@@ -141,6 +141,15 @@ class BanList:
         else:
             self._remember(entry)
 
+    def add_past(self, ban: Ban) -> None:
+        """See `Ledger.add_past`."""
+        number = self._next_number()
+        count = self._earlier(ban.id, ban.jail) + 1
+        terms = self._shared(Terms(ban.jail, ban.length, ban.reason, "over"))
+        entry = Entry(number, ban.id, ban.start, count, ban.failures, terms)
+        self._remember(entry)
+        self.dirty[number] = entry.row()
+
     def remove(self, jail: str, id: str, now: float) -> Ban | None:
         """Lift a ban by hand; returns it as it was."""
         entry = self.entry(jail, id)

@@ -159,6 +159,11 @@ class Ledger:
             self._changes += 1
         return stored
 
+    def add_past(self, ban: Ban) -> None:
+        """Take a ban that is over already into the history, as one that another program made."""
+        self._bans.add_past(ban)
+        self._changes += 1
+
     def remove(self, jail: str, id: str) -> Ban | None:
         """Lift a ban by hand; returns it, None if there was none. The history keeps it, marked in its notes."""
         ban = self._bans.remove(jail, id, self._clock())

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pluggy
 
 from guardhooks import hookspecs
-from guardhooks.control.requests import Request, Requests
+from guardhooks.control.requests import Ask, Request, Requests
+from guardhooks.control.transport import WireProtocol
 from guardhooks.errors import ConfigError, GuardhooksError, PluginError
 from guardhooks.model import (
     ActionSpec,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 _HOOKS: Final = (
     "on_start", "log_source", "line_matcher", "on_failure", "decide_ban", "refuse_ban", "execute_action", "on_ban",
     "on_unban", "diagnose", "check_jail", "on_stop", "add_commands", "add_requests",
+    "control_protocol",
 )  # fmt: skip
 
 logger = logging.getLogger("guardhooks.plugins")
@@ -321,12 +323,24 @@ class Plugins:
     def add_commands(self, cli: click.Group) -> None:
         self._call_all("add_commands", None, (cli,))
 
-    def requests(self, reserved: Collection[str]) -> Requests:
-        """What plugins add to the control socket, collected once; nobody can take a `reserved` name."""
+    def control_protocol(self, name: str, ask: Ask) -> WireProtocol | None:
+        """The protocol of a further control socket; None if no plugin speaks it."""
+        call = Call("control_protocol", "", (name, ask), WireProtocol)
+        for implementation in self._chain("control_protocol", None):
+            protocol: WireProtocol | None = self._call(implementation, call)
+            if protocol is not None:
+                return protocol
+        return None
+
+    def requests(self, reserved: Collection[str], ask: Ask | None = None) -> Requests:
+        """What plugins add to the control socket, collected once; nobody can take a `reserved` name.
+
+        :param ask: has any request of the daemon run.
+        """
         if self._requests is None:
             self._requests = Requests(reserved=reserved)
             for implementation in self._chain("add_requests", None):
-                added = Requests(reserved=[*reserved, *(request.name for request in self._requests)])
+                added = Requests(reserved=[*reserved, *(request.name for request in self._requests)], ask=ask)
                 self._call(implementation, Call("add_requests", "", (added,)))
                 for request in added:
                     self._requests.add(replace(request, run=self._isolated(implementation.plugin, request)))

@@ -25,7 +25,11 @@ class DaemonSettings:
     disabled_at: str
     required_plugins: tuple[str, ...]
     loglevel: str
+    logtarget: str
+    lognames: str
     socket: Path | None
+    fail2ban_socket: Path | None
+    readers: str
     state: Path | None
     history_age: float
     reconcile: float
@@ -46,15 +50,20 @@ def read_daemon(directory: Path) -> DaemonSettings:
 
 def needing_restart(old: Settings, new: Settings) -> list[Problem]:
     """A problem for each changed value that a reload does not apply."""
-    return [
-        Problem("was changed; restart the daemon to apply it", section="Guardhooks", key=each.name)
+    changed = [
+        ("Guardhooks", each.name)
         for each in option.GUARDHOOKS_TABLE
         if not each.reload and getattr(old, each.name) != getattr(new, each.name)
     ]
+    if old.fail2ban_socket != new.fail2ban_socket:
+        changed.append(("Fail2ban", option.FAIL2BAN_SOCKET.name))
+    message = "was changed; restart the daemon to apply it"
+    return [Problem(message, section=section, key=key) for section, key in changed]
 
 
 def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) -> DaemonSettings:
     host = OptionReader(Scope(own, "Guardhooks"), problems)
+    clients = OptionReader(Scope(own, "Fail2ban"), problems)
     plugins = OptionReader(Scope(own, "Plugins"), problems)
     fail2ban = OptionReader(Scope(former, "Definition"), problems)
     history_age = fail2ban.value(option.DBPURGEAGE)
@@ -66,7 +75,11 @@ def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) 
         disabled_at=disabled.origin,
         required_plugins=plugins.value(option.REQUIRE),
         loglevel=host.value(option.LOGLEVEL, loglevel),
+        logtarget=host.value(option.LOGTARGET),
+        lognames=host.value(option.LOGNAMES),
         socket=host.value(option.SOCKET),
+        fail2ban_socket=clients.value(option.FAIL2BAN_SOCKET),
+        readers=host.value(option.READERS),
         state=host.value(option.STATE),
         history_age=host.value(option.HISTORY_AGE, history_age),
         reconcile=host.value(option.RECONCILE),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from guardhooks.errors import ConfigError
 from guardhooks.settings.option import Option, OptionTable
-from guardhooks.settings.option_types import DURATION, PATH, WORDS, OptionType, choice, duration
+from guardhooks.settings.option_types import DURATION, PATH, TEXT, WORDS, OptionType, choice, duration
 
 _LEVELS: Final = {
     "critical": "CRITICAL", "error": "ERROR", "warning": "WARNING", "notice": "NOTICE", "info": "INFO",
@@ -18,6 +19,34 @@ _LEVEL: Final = OptionType(
 LOGLEVEL: Final = Option(
     "loglevel", _LEVEL, "INFO", "how much is logged: `NOTICE` shows bans and unbans, `INFO` failures as well"
 )  # fmt: skip
+
+
+def _log_target(text: str) -> str:
+    named = text.upper()
+    if named in {"SYSTEMD-JOURNAL", "SYSOUT"}:
+        return "STDERR" if named == "SYSTEMD-JOURNAL" else "STDOUT"
+    if named in {"STDERR", "STDOUT", "SYSLOG"}:
+        return named
+    if not text.startswith("/"):
+        raise ConfigError(f"{text!r} is neither STDERR, STDOUT, SYSLOG nor a path from / on")
+    return text
+
+
+LOGTARGET: Final = Option(
+    "logtarget",
+    OptionType("`STDERR`, `STDOUT`, `SYSLOG` or the path of a file", _log_target),
+    "STDERR",
+    "where the log goes; a file is opened again by `flushlogs` and SIGUSR1",
+)
+LOGNAMES: Final = Option(
+    "lognames",
+    OptionType(
+        "`guardhooks`, `fail2ban` or empty", lambda text: choice("guardhooks", "fail2ban").parse(text) if text else ""
+    ),
+    "",
+    "how the names of the loggers begin; what reads fail2ban's log looks for `fail2ban.actions`",
+    default_text="`fail2ban` in a file and in syslog, else `guardhooks`",
+)
 SOCKET: Final = Option(
     "socket", PATH, None, "the control socket", default_text="`control.sock` in the state folder", reload=False
 )
@@ -27,6 +56,14 @@ STATE: Final = Option(
     None,
     "the folder of what must survive a restart: bans, failure counts, positions in the logs",
     default_text="`/var/lib/guardhooks`; the XDG state folder for users other than root",
+    reload=False,
+)
+READERS: Final = Option(
+    "readers",
+    TEXT,
+    "",
+    "a group whose members may ask `status`, `banned` and `ping`, and change nothing",
+    default_text="nobody",
     reload=False,
 )
 HISTORY_AGE: Final = Option(
@@ -52,11 +89,25 @@ REQUIRE: Final = Option(
 DBPURGEAGE: Final = Option("dbpurgeage", DURATION, HISTORY_AGE.default, "read as `history_age`")
 
 GUARDHOOKS_TABLE: Final = OptionTable(
-    "guardhooks", (LOGLEVEL, SOCKET, STATE, HISTORY_AGE, RECONCILE), title="`guardhooks.conf`, section `[Guardhooks]`"
+    "guardhooks",
+    (LOGLEVEL, LOGTARGET, LOGNAMES, SOCKET, READERS, STATE, HISTORY_AGE, RECONCILE),
+    title="`guardhooks.conf`, section `[Guardhooks]`",
 )
 PLUGINS_TABLE: Final = OptionTable("plugins", (DISABLE, REQUIRE), title="`guardhooks.conf`, section `[Plugins]`")
 FAIL2BAN_TABLE: Final = OptionTable(
     "fail2ban", (LOGLEVEL, DBPURGEAGE), title="`fail2ban.conf`, read where there is no `guardhooks.conf`"
 )
-SECTIONS: Final = {"Guardhooks": GUARDHOOKS_TABLE, "Plugins": PLUGINS_TABLE}
+FAIL2BAN_SOCKET: Final = Option(
+    "socket",
+    PATH,
+    None,
+    "a second socket, on which `fail2ban-client` and programs that speak its protocol reach guardhooks; "
+    "fail2ban's own is `/var/run/fail2ban/fail2ban.sock`",
+    default_text="none",
+    reload=False,
+)
+FAIL2BAN_CLIENTS_TABLE: Final = OptionTable(
+    "guardhooks", (FAIL2BAN_SOCKET,), title="`guardhooks.conf`, section `[Fail2ban]`"
+)
+SECTIONS: Final = {"Guardhooks": GUARDHOOKS_TABLE, "Fail2ban": FAIL2BAN_CLIENTS_TABLE, "Plugins": PLUGINS_TABLE}
 """The sections of `guardhooks.conf`."""

@@ -10,6 +10,7 @@ from guardhooks.settings.option import OptionTable, Place
 
 HOST_TABLES: Final = (
     daemon_options.GUARDHOOKS_TABLE,
+    daemon_options.FAIL2BAN_CLIENTS_TABLE,
     daemon_options.PLUGINS_TABLE,
     daemon_options.FAIL2BAN_TABLE,
     jail_options.FAIL2BAN_TABLE,

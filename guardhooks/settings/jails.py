@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -41,6 +41,14 @@ _READ_NO_LOG: Final = frozenset({"recidive"})
 
 _PLACED: Final = (option.FILTER.name, option.LOGTIMEZONE.name, option.LOGENCODING.name)
 """Options of the jail that a matcher may find fault with."""
+
+_ESCALATION: Final[tuple[Option[Any], ...]] = (
+    option.FACTOR,
+    option.MULTIPLIERS,
+    option.MAXTIME,
+    option.RNDTIME,
+    option.OVERALLJAILS,
+)
 
 
 def is_enabled(files: JailFiles, name: str) -> bool:
@@ -222,14 +230,19 @@ def _ignoreip(options: OptionReader) -> tuple[str, ...]:
 
 
 def _escalation(options: OptionReader) -> Escalation:
-    value = options.value
+    values = {each.name: options.value(each) for each in _ESCALATION}
+    return escalation_of({**values, option.FORMULA.name: options.text(option.FORMULA)})
+
+
+def escalation_of(values: Mapping[str, Any]) -> Escalation:
+    """`bantime.increment` by the parsed values of its options."""
     return Escalation(
-        factor=value(option.FACTOR),
-        formula=options.text(option.FORMULA),
-        multipliers=value(option.MULTIPLIERS),
-        maxtime=value(option.MAXTIME),
-        rndtime=value(option.RNDTIME),
-        overalljails=value(option.OVERALLJAILS),
+        factor=values[option.FACTOR.name],
+        formula=values[option.FORMULA.name],
+        multipliers=values[option.MULTIPLIERS.name],
+        maxtime=values[option.MAXTIME.name],
+        rndtime=values[option.RNDTIME.name],
+        overalljails=values[option.OVERALLJAILS.name],
     )
 
 

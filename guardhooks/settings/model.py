@@ -16,9 +16,11 @@ class Settings:
 
     `jails` are the enabled jails that can run, in file order, degraded ones (`Jail.problems`) included. `broken` are
     the enabled jails that cannot run at all, with the reasons. `problems` belong to no single enabled jail (a typo in a
-    disabled one, an unreadable `.local`). `loglevel` is a name of the logging module or NOTICE. `socket` and `state`
-    are None where the configuration leaves them to the command line and the defaults. `history_age` and `reconcile` are
-    in seconds. `base` is the directory whose `jail.conf` is used because `directory` has only a `jail.local`.
+    disabled one, an unreadable `.local`). `loglevel` is a name of the logging module or NOTICE, `logtarget` and
+    `lognames` are what `log_targets.set_target` takes. `socket` and `state` are None where the configuration leaves
+    them to the command line and the defaults. `fail2ban_socket` is None where fail2ban's clients are not served.
+    `readers` is the group that may look, empty for none. `history_age` and `reconcile` are in seconds. `base` is the
+    directory whose `jail.conf` is used because `directory` has only a `jail.local`.
     """
 
     directory: Path
@@ -27,7 +29,11 @@ class Settings:
     problems: tuple[Problem, ...] = ()
     disabled_plugins: tuple[str, ...] = ()
     loglevel: str = option.LOGLEVEL.default
+    logtarget: str = option.LOGTARGET.default
+    lognames: str = option.LOGNAMES.default
     socket: Path | None = None
+    fail2ban_socket: Path | None = None
+    readers: str = ""
     state: Path | None = None
     history_age: float = option.HISTORY_AGE.default
     reconcile: float = option.RECONCILE.default

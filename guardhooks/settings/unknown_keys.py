@@ -86,14 +86,14 @@ def unknown_in_filter_file(
 
 def unknown_in_daemon(config: MergedConfig, declared: DeclaredOptions) -> Iterator[Problem]:
     """A problem for each section and key of `guardhooks.conf` that the daemon does not have."""
-    section_of = {option.name: section for section, table in SECTIONS.items() for option in table}
+    section_of = {option.name: section for section, table in reversed(SECTIONS.items()) for option in table}
     for name, section in config.sections.items():
         if name in {"DEFAULT", "INCLUDES"}:
             continue
         known = [option.name for option in SECTIONS.get(name, ())]
         for key, value in section.items():
             if not known:
-                near = did_you_mean(name, SECTIONS) or f"; there are {' and '.join(SECTIONS)}"
+                near = did_you_mean(name, SECTIONS) or f"; there are {', '.join(SECTIONS)}"
                 yield problem_at(value, f"no such section{near}")
             elif key not in known and key in section_of:
                 yield problem_at(value, f"has no effect here; it belongs in section [{section_of[key]}]")

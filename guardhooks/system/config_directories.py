@@ -5,5 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-CONFIG_DIRECTORIES: Final = (Path("/etc/guardhooks"), Path("/etc/fail2ban"))
+FAIL2BAN_DIRECTORY: Final = Path("/etc/fail2ban")
+CONFIG_DIRECTORIES: Final = (Path("/etc/guardhooks"), FAIL2BAN_DIRECTORY)
 """The first that exists is used."""

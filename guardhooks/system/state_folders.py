@@ -123,6 +123,21 @@ def socket_folder(folder: Path) -> None:
         raise StateError(f"socket folder {folder} is writable by others (mode {mode:04o}); chmod go-w {folder}")
 
 
+def open_to_group(folder: Path, group: int) -> None:
+    """Let the members of a group into the folder of a socket, created if need be; one that others may enter stays so.
+
+    :raises StateError: as `socket_folder`.
+    """
+    socket_folder(folder)
+    status = folder.stat()
+    if status.st_uid == os.geteuid() and not status.st_mode & stat.S_IXOTH:
+        try:
+            os.chown(folder, -1, group)
+            folder.chmod(0o710)
+        except OSError as error:
+            raise StateError(f"socket folder {folder} cannot be opened to the group: {error.strerror}") from error
+
+
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
     """Hold a state folder, created if need be, for this process alone; the kernel lets go when the process ends.

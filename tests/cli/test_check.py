@@ -87,7 +87,7 @@ def test_config_show_prints_each_value_and_where_it_was_written(site: Site) -> N
 def test_config_show_prints_the_daemon_and_all_jails(site: Site) -> None:
     (site.config / "guardhooks.conf").write_text("[Guardhooks]\nreconcile = 1m\n")
     data = json.loads(site.guardhooks("config", "show", "--json").stdout)
-    assert list(data) == ["Guardhooks", "Plugins", "app", "other"]
+    assert list(data) == ["Guardhooks", "Fail2ban", "Plugins", "app", "other"]
     assert data["Guardhooks"]["reconcile"] == {"value": "1m", "file": f"{site.config}/guardhooks.conf", "line": 2}
     assert data["app"]["findtime"]["file"] == f"{site.config}/jail.conf"
     assert site.guardhooks("config", "show", "appp").returncode == 3

@@ -43,7 +43,7 @@ REQUESTS = (Request("echo", echo, arguments=ECHOED), Request("fail", fail), Requ
 
 
 @asynccontextmanager
-async def serving(path: Path, *requests: Request, **options: float) -> AsyncIterator[None]:
+async def serving(path: Path, *requests: Request, **options: float | None) -> AsyncIterator[None]:
     protocol = JsonProtocol(Requests(requests or REQUESTS))
     server = SocketServer(path, protocol, allowed_uids=ME, **options)  # type: ignore[arg-type]
     await server.start()
@@ -167,6 +167,39 @@ def test_a_silent_client_is_dropped_and_costs_nobody_anything(path: Path) -> Non
             assert await call(path, "echo") == {}
             assert await reader.read() == b""
             writer.close()
+
+    asyncio.run(scene())
+
+
+def test_without_a_limit_a_client_may_be_silent_for_as_long_as_it_likes(path: Path) -> None:
+    async def scene() -> None:
+        elsewhere = path.with_name("limited.sock")
+        async with serving(path, idle_timeout=None), serving(elsewhere, idle_timeout=0.05):
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            limited, limited_writer = await asyncio.open_unix_connection(str(elsewhere))
+            assert await limited.read() == b""  # by now the other one would have been dropped, too
+            writer.write(b'{"command": "echo"}\n')
+            assert json.loads(await reader.readline())["ok"]
+            writer.close()
+            limited_writer.close()
+
+    asyncio.run(scene())
+
+
+def test_without_a_limit_the_client_that_is_silent_for_longest_makes_room(path: Path) -> None:
+    async def scene() -> None:
+        async with serving(path, idle_timeout=None, max_clients=2):
+            first, first_writer = await asyncio.open_unix_connection(str(path))
+            second, second_writer = await asyncio.open_unix_connection(str(path))
+            for reader, writer in ((first, first_writer), (second, second_writer), (first, first_writer)):
+                writer.write(b'{"command": "echo"}\n')
+                assert json.loads(await reader.readline())["ok"]
+            assert await call(path, "echo") == {}
+            assert await second.read() == b""
+            first_writer.write(b'{"command": "echo"}\n')
+            assert json.loads(await first.readline())["ok"]
+            first_writer.close()
+            second_writer.close()
 
     asyncio.run(scene())
 

@@ -99,9 +99,21 @@ def require(daemon: Daemon) -> None:
     reload(daemon, "Plugins", "require = spy recidive")
 
 
+def logtarget(daemon: Daemon) -> None:
+    file = daemon.state / "guard.log"
+    reload(daemon, "Guardhooks", f"logtarget = {file}")
+    assert "reloaded: " in file.read_text()
+
+
+def lognames(daemon: Daemon) -> None:
+    reload(daemon, "Guardhooks", "lognames = fail2ban")
+    daemon.wait_for_log(" fail2ban.daemon ")
+
+
 CHECKS: dict[str, Callable[[Daemon], None]] = {
     "loglevel": loglevel, "history_age": history_age, "reconcile": reconcile, "disable": disable,
     "require": require,
+    "logtarget": logtarget, "lognames": lognames,
 }  # fmt: skip
 
 
@@ -114,13 +126,15 @@ def test_a_reload_applies(daemon: Daemon, option: str) -> None:
     CHECKS[option](daemon)
 
 
-@pytest.mark.parametrize("option", [o.name for table in SECTIONS.values() for o in table if not o.reload])
-def test_what_needs_a_restart_is_said_by_a_reload(daemon: Daemon, option: str) -> None:
+@pytest.mark.parametrize(
+    ("section", "option"), [(name, o.name) for name, table in SECTIONS.items() for o in table if not o.reload]
+)
+def test_what_needs_a_restart_is_said_by_a_reload(daemon: Daemon, section: str, option: str) -> None:
     reload(daemon, "Guardhooks", "loglevel = INFO")
     assert "restart the daemon" not in daemon.log
-    (daemon.config / "guardhooks.local").write_text(f"[Guardhooks]\n{option} = /run/elsewhere\n")
+    (daemon.config / "guardhooks.local").write_text(f"[{section}]\n{option} = /run/elsewhere\n")
     daemon.host.run("kill", "-HUP", str(daemon.pid))
-    daemon.wait_for_log(f"[Guardhooks] {option}: was changed; restart the daemon to apply it")
+    daemon.wait_for_log(f"[{section}] {option}: was changed; restart the daemon to apply it")
 
 
 def test_what_nobody_reads_is_logged_and_shown_by_status(daemon: Daemon) -> None:
