@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,7 +43,7 @@ class Trial:
 
 
 @pytest.fixture(scope="module")
-def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Trial]]:
+def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trial]:
     folder = tmp_path_factory.mktemp("matches")
     now = float(int(time.time()) - 60)
     orders, made = [], {}
@@ -64,7 +63,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Trial
         [_PYTHON, script], input=json.dumps(orders), capture_output=True, text=True, check=True, timeout=200
     )
     printed = zip(made.items(), json.loads(done.stdout), strict=True)
-    yield {name: Trial(spec, now, lines, text.splitlines()) for (name, (spec, lines)), text in printed}
+    return {name: Trial(spec, now, lines, text.splitlines()) for (name, (spec, lines)), text in printed}
 
 
 @pytest.mark.parametrize("name", FILTERS)

@@ -110,12 +110,16 @@ class BanCommands:
 
         :raises ActionError: if something is left.
         """
+        flushed: dict[str, bool] = {}
         for family in (*self._families.started, *self._families.failed):
-            wanted = self._of(family) and self.invoker.has("actionflush", family)
-            if wanted and not self._families.is_shared(family) and (await self.invoker.run("actionflush", family)).ok:
-                for ban in self._of(family):
-                    self._held.pop(ban.id, None)
-                    self._in_doubt.pop(ban.id, None)
+            text = self._families.text(family, "actionflush")
+            if not text or not self._of(family) or self._families.is_shared(family):
+                continue
+            if text not in flushed:  # A command that is the same for two families runs once.
+                flushed[text] = (await self.invoker.run("actionflush", family)).ok
+            for ban in self._of(family) if flushed[text] else ():
+                self._held.pop(ban.id, None)
+                self._in_doubt.pop(ban.id, None)
         await self.unban([*self._held.values(), *self._in_doubt.values()])
         await self._families.stop()
         self._started = False

@@ -49,7 +49,7 @@ class Families:
         failed = self.failed.get(family)
         if family in self.started or (failed is not None and self.invoker.now < failed.retry_at):
             return False
-        text = self._text(family)
+        text = self.text(family)
         if text and text not in self.started.values() and not self._shared(text):
             result = await self._build(family, is_first=failed is None)
             if not result.ok:
@@ -88,11 +88,11 @@ class Families:
 
     def adopt(self, family: str) -> None:
         """Treat a family as started."""
-        self.started[family] = self._text(family)
+        self.started[family] = self.text(family)
 
     def is_shared(self, family: str) -> bool:
         """Whether another action uses the same structure."""
-        text = self.started.get(family, self._text(family))
+        text = self.started.get(family, self.text(family))
         return bool(text) and self._shared(text)
 
     async def reload(self, invoker: Invoker) -> None:
@@ -103,7 +103,7 @@ class Families:
         self.invoker = invoker
         for family in self.started:
             await invoker.demand("actionreload", family)
-            self.started[family] = self._text(family)
+            self.started[family] = self.text(family)
         self.failed.clear()  # The changed commands may do better.
 
     async def is_intact(self, family: str) -> bool | None:
@@ -140,12 +140,12 @@ class Families:
         """
         done: set[str] = set()
         for family in [family for family in self.started if not self.is_shared(family)]:
-            text = self._text(family, "actionstop")
+            text = self.text(family, "actionstop")
             if text not in done:
                 done.add(text)
                 await self._stop(family)
         for family in self.failed:
-            text = self._text(family, "actionstop")
+            text = self.text(family, "actionstop")
             if text not in done:
                 done.add(text)
                 await self.invoker.run("actionstop", family)  # may well fail: not everything was built
@@ -158,6 +158,6 @@ class Families:
         if not result.ok and await self.is_intact(family) is not False:
             raise self.invoker.error("actionstop", result)
 
-    def _text(self, family: str, command: str = "actionstart") -> str:
+    def text(self, family: str, command: str = "actionstart") -> str:
         """A command as far as two families, or two jails, can share what it does."""
         return self.invoker.commands.text(command, family).replace("<family>", family)

@@ -1,0 +1,59 @@
+"""Every action file of the trees calls the same programs, as often and in the same order, as under Debian's fail2ban."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.wild.documented import documented
+from tests.wild.fakes import marked
+from tests.wild.story import MISSING, Calls, Step, Story, jails, tell
+from tests.wild.trees import action_text, files
+
+pytestmark = [
+    pytest.mark.skipif(MISSING, reason="Debian's fail2ban is not installed"),
+    pytest.mark.timeout(240),
+]
+
+_BASES: Final = frozenset({"fw-names", "known-base", "role-note-common"})
+"""Files that others include, and that define no action themselves."""
+ACTIONS: Final = [file.stem for file in files("action.d") if file.stem not in _BASES]
+PROGRAMS: Final = set(
+    "archiver bgpctl blocktool csfctl curl dnsupdater dockfw edgectl enqueue feeder firewall-cmd firewall-state gamewall "
+    "gamewall6 hostname-fake hostslist ip ip6tables ipaddtool ipset iptables logger mailer nft notifier pager panelctl "
+    "pfctl runhooks sendmailer sqlclient statekeeper tablectl ufwctl whois-client".split()
+)
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+STEPS: Final = (
+    Step("ban", "192.0.2.5"), Step("ban", "2001:db8::5"), Step("ban", "192.0.2.6"), Step("unban", "192.0.2.5"),
+)  # fmt: skip
+
+
+def _prepare(config: Path) -> None:
+    for file in files("action.d"):
+        (config / "action.d" / file.name).write_text(marked(action_text(file)))
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Calls, Calls]:
+    story = Story(ACTIONS, STEPS, PROGRAMS, _prepare, jails(ACTIONS))
+    return tell(story, tmp_path_factory.mktemp("calls"))
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_action_calls_the_same(told: tuple[Calls, Calls], action: str) -> None:
+    theirs, ours = (_steady(calls[action]) for calls in told)
+    assert theirs["ban 192.0.2.5"], "nothing was called, so nothing is compared"
+    if action == "eager" and documented("starts what IPv4 needs only"):
+        more = "gamewall6 <eagerly> <eager>"
+        assert sum(step.count(more) for step in ours.values()) == 1
+        ours = {step: [call for call in made if call != more] for step, made in ours.items()}
+    assert ours == theirs
+
+
+def _steady(calls: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The calls without dates."""
+    return {step: [_DATE.sub("#", call) for call in made] for step, made in calls.items()}
