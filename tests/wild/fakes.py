@@ -1,6 +1,7 @@
 """Fakes of the outside programs that actions call: they write down how they were called, and fail where told to.
 
-Each command of an action file gets `ACTION=<actname>; export ACTION` in front: a fake knows for whom it runs.
+Each command of an action file gets `ACTION=<actname>; export ACTION` in front: a fake knows for whom it runs. What
+`actioncheck` calls is written down by itself, under the name of the action and `CHECK`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _COMMAND: Final = re.compile(
     r"(?=[ \t]*\S|[ \t]*\r?\n[ \t]+[^\s#;])",
     re.MULTILINE,
 )
-_MARK: Final = "ACTION='<actname>'; export ACTION;"
+CHECK: Final = ".check"
 
 
 class Fakes:
@@ -43,7 +44,8 @@ class Fakes:
 
     def fail(self, action: str, *words: str) -> None:
         """Let the calls of this action fail whose program or first argument is one of `words`; no others."""
-        (self._failing / action).write_text("".join(f"{word}\n" for word in words))
+        for name in (action, action + CHECK):
+            (self._failing / name).write_text("".join(f"{word}\n" for word in words))
 
     def of(self, action: str) -> list[str]:
         """What an action has called so far, in order; a line that begins with `| ` is what was piped in."""
@@ -53,4 +55,9 @@ class Fakes:
 
 def marked(text: str) -> str:
     """An action file whose commands tell the fakes for which action they run."""
-    return _COMMAND.sub(lambda match: f"{match[1]} {_MARK}", text)
+    return _COMMAND.sub(_mark, text)
+
+
+def _mark(command: re.Match[str]) -> str:
+    which = CHECK if command[1].startswith("actioncheck") else ""
+    return f"{command[1]} ACTION='<actname>{which}'; export ACTION;"

@@ -18,7 +18,7 @@ from tests.e2e.daemon import Daemon
 from tests.e2e.here import Here
 from tests.e2e.range import end, environment
 from tests.kit.waiting import wait_for
-from tests.wild.fakes import Fakes
+from tests.wild.fakes import CHECK, Fakes
 
 MISSING: Final = not shutil.which("fail2ban-server", path=environment()["PATH"]) and "CI" not in os.environ
 _PATIENCE: Final = 20.0
@@ -49,7 +49,7 @@ class Step:
 
 
 Calls: TypeAlias = dict[str, dict[str, list[str]]]
-"""What was called, by action and step; the first step is `start`, the last `stop`."""
+"""What was called, by action and step; the first step is `start`, the last `stop`. Checks have their own names."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,9 @@ class _Side:
         self.fail(story.failing)
         self.host = Here(PATH=f"{self.fakes.bin}:{environment()['PATH']}", **self.fakes.variables)
         self.config = self._configuration()
-        self.calls: Calls = {name: {} for name in story.actions}
-        self._past = dict.fromkeys(story.actions, 0)
+        names = [name + which for name in story.actions for which in ("", CHECK)]
+        self.calls: Calls = {name: {} for name in names}
+        self._past = dict.fromkeys(names, 0)
 
     def _configuration(self) -> Path:
         config = self.folder / "etc"
@@ -124,7 +125,7 @@ class _Side:
         """Note down what was called in this step, once as much was called as is expected."""
         if self._expected is not None:
             self._wait(step)
-        for action in self.story.actions:
+        for action in self.calls:
             lines = self.fakes.of(action)
             new, self._past[action] = lines[self._past[action] :], len(lines)
             self.calls[action].setdefault(step, []).extend(new)

@@ -1,4 +1,4 @@
-"""Every action file of the trees calls the same programs, as often and in the same order, as under Debian's fail2ban."""
+"""Every action file of the trees calls the same programs as under Debian's fail2ban, as often and in the same order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from tests.wild.documented import documented
-from tests.wild.fakes import marked
+from tests.wild.fakes import CHECK, marked
 from tests.wild.story import MISSING, Calls, Step, Story, jails, tell
 from tests.wild.trees import action_text, files
 
@@ -21,11 +21,11 @@ pytestmark = [
 _BASES: Final = frozenset({"fw-names", "known-base", "role-note-common"})
 """Files that others include, and that define no action themselves."""
 ACTIONS: Final = [file.stem for file in files("action.d") if file.stem not in _BASES]
-PROGRAMS: Final = set(
-    "archiver bgpctl blocktool csfctl curl dnsupdater dockfw edgectl enqueue feeder firewall-cmd firewall-state gamewall "
-    "gamewall6 hostname-fake hostslist ip ip6tables ipaddtool ipset iptables logger mailer nft notifier pager panelctl "
-    "pfctl runhooks sendmailer sqlclient statekeeper tablectl ufwctl whois-client".split()
-)
+PROGRAMS: Final = """
+archiver bgpctl blocktool csfctl curl dnsupdater dockfw edgectl enqueue feeder firewall-cmd firewall-state gamewall
+gamewall6 hostname-fake hostslist ip ip6tables ipaddtool ipset iptables logger mailer nft notifier pager panelctl pfctl
+runhooks sendmailer sqlclient statekeeper tablectl ufwctl whois-client
+"""
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 STEPS: Final = (
     Step("ban", "192.0.2.5"), Step("ban", "2001:db8::5"), Step("ban", "192.0.2.6"), Step("unban", "192.0.2.5"),
@@ -39,7 +39,7 @@ def _prepare(config: Path) -> None:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Calls, Calls]:
-    story = Story(ACTIONS, STEPS, PROGRAMS, _prepare, jails(ACTIONS))
+    story = Story(ACTIONS, STEPS, set(PROGRAMS.split()), _prepare, jails(ACTIONS))
     return tell(story, tmp_path_factory.mktemp("calls"))
 
 
@@ -52,6 +52,9 @@ def test_an_action_calls_the_same(told: tuple[Calls, Calls], action: str) -> Non
         assert sum(step.count(more) for step in ours.values()) == 1
         ours = {step: [call for call in made if call != more] for step, made in ours.items()}
     assert ours == theirs
+    checks = [call for step in told[0][action + CHECK].values() for call in step]
+    assert checks == []
+    assert documented("`actioncheck` is run only behind a command that failed | also behind `actionstart`")
 
 
 def _steady(calls: dict[str, list[str]]) -> dict[str, list[str]]:

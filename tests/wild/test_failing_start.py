@@ -57,3 +57,21 @@ def test_bans_are_in_force_though_the_start_fails(tmp_path: Path) -> None:
         assert "degraded" in text
         assert "actionstart: exit status" in text
         assert "bans are tried all the same" in text
+
+
+def _prepare_check(config: Path) -> None:
+    text = _FILE.replace("              vanishedhelper <name>\n", "") + "actioncheck = checktool <name>\n"
+    (config / "action.d" / "doubtful.conf").write_text(marked(text))
+
+
+def test_a_check_that_always_fails_changes_nothing_that_is_called(tmp_path: Path) -> None:
+    steps = [Step("ban", "192.0.2.5"), Step("ban", "192.0.2.6"), Step("unban", "192.0.2.5")]
+    story = Story(["doubtful"], steps, {"listtool", "checktool"}, _prepare_check, jails(["doubtful"]), "checktool")
+    theirs = through_fail2ban(story, tmp_path / "theirs")
+    said: list[str] = []
+    ours = through_us(
+        story, tmp_path / "ours", theirs, lambda daemon: said.append(daemon.command("status", "doubtful").stdout)
+    )
+    assert ours["doubtful"] == theirs["doubtful"]
+    assert "degraded" in said[0]
+    assert "though started just before" in said[0]

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests.wild.documented import documented
-from tests.wild.fakes import marked
+from tests.wild.fakes import CHECK, marked
 from tests.wild.story import MISSING, Calls, Step, Story, jails, tell
 
 pytestmark = [
@@ -55,7 +55,8 @@ def _seen(calls: Calls, action: str) -> dict[str, dict[str, str]]:
     """The tags of the first call of each command (of each family, where those differ) in each step, by these."""
     seen: dict[str, dict[str, str]] = {}
     for step, lines in calls[action].items():
-        for call in re.split(r"^probe ", "\n".join(lines), flags=re.MULTILINE)[1:]:
+        made = [*lines, *calls[action + CHECK][step]]
+        for call in re.split(r"^probe ", "\n".join(made), flags=re.MULTILINE)[1:]:
             command, *values = re.findall(r"<([^<>]*(?:<[^>]*>)?[^<>]*)>", call)
             tags = dict(value.split("=", 1) for value in values)
             family = f"{tags['family']} " if action == "families" else ""

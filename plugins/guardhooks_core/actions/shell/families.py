@@ -40,6 +40,8 @@ class Families:
         """Family → its `actionstart`, in the order in which they were started."""
         self.failed: dict[str, FailedStart] = {}
         """The families whose `actionstart` failed: their bans are tried all the same."""
+        self.doubted: dict[str, str] = {}
+        """The families whose `actioncheck` fails though they have just been started, and how: it proves nothing."""
 
     async def start(self, family: str) -> bool:
         """Start a family unless it is started or waits for its next attempt; whether `actionstart` was attempted.
@@ -50,14 +52,25 @@ class Families:
         if family in self.started or (failed is not None and self.invoker.now < failed.retry_at):
             return False
         text = self.text(family)
-        if text and text not in self.started.values() and not self._shared(text):
+        is_built = text in self.started.values() or self._shared(text)
+        if text and not is_built:
             result = await self._build(family, is_first=failed is None)
             if not result.ok:
                 self._failed(family, result)
                 return True
         self.failed.pop(family, None)
         self.started[family] = text
+        if not is_built:
+            await self._try_check(family)
         return True
+
+    async def _try_check(self, family: str) -> None:
+        """Find out whether the check can tell something that is broken from what has just been built."""
+        result = await self.invoker.run("actioncheck", family)
+        if result.ok:
+            self.doubted.pop(family, None)
+        else:
+            self.doubted[family] = str(self.invoker.error("actioncheck", result))
 
     async def _build(self, family: str, *, is_first: bool) -> Result:
         """Run `actionstart`; if the first one fails and the check finds leftovers, clear those and run it once more."""
@@ -75,8 +88,13 @@ class Families:
     @property
     def problem(self) -> str:
         """What keeps a family from being started; empty if nothing does."""
-        reasons = dict.fromkeys(failed.reason for failed in self.failed.values())
-        return "; ".join(f"{reason}; bans are tried all the same, actionstart is retried" for reason in reasons)
+        starts = dict.fromkeys(failed.reason for failed in self.failed.values())
+        reasons = [f"{reason}; bans are tried all the same, actionstart is retried" for reason in starts]
+        checks = dict.fromkeys(self.doubted.values())
+        reasons += [
+            f"{reason}, though started just before; nobody notices if its bans are removed" for reason in checks
+        ]
+        return "; ".join(reasons)
 
     async def clear(self, family: str) -> bool:
         """Run what removes bans, and what removes everything that was built; whether any of it succeeded."""
@@ -105,33 +123,38 @@ class Families:
             await invoker.demand("actionreload", family)
             self.started[family] = self.text(family)
         self.failed.clear()  # The changed commands may do better.
+        self.doubted.clear()
 
     async def is_intact(self, family: str) -> bool | None:
-        """What `actioncheck` says; None if there is none."""
+        """What `actioncheck` says; None if there is none that can be believed."""
         if not self.invoker.has("actioncheck", family):
             return None
-        return (await self.invoker.run("actioncheck", family)).ok
+        if (await self.invoker.run("actioncheck", family)).ok:
+            self.doubted.pop(family, None)
+            return True
+        return None if family in self.doubted else False
 
     async def broken(self) -> list[str]:
         """The started families that fail their `actioncheck`."""
         return [family for family in self.started if await self.is_intact(family) is False]
 
     async def rebuild(self, family: str) -> None:
-        """Repair a broken family; no ban is in force in it afterwards.
-
-        :raises ActionError: if it is still broken.
-        """
+        """Repair a broken family; no ban is in force in it afterwards."""
         name = self.invoker.action.actname
         logger.error("[%s] %s: Invariant check failed. Trying to restore a sane environment", self.invoker.jail, name)
         if self.invoker.has("actionrepair", family):
-            await self.invoker.demand("actionrepair", family)
+            await self.invoker.run("actionrepair", family)
+            await self._try_check(family)
         else:
             await self.invoker.run("actionstop", family)
-            await self.invoker.demand("actionstart", family)
-        result = await self.invoker.run("actioncheck", family)
-        if not result.ok:
-            logger.critical("[%s] %s: Unable to restore environment: %s", self.invoker.jail, name, result)
-            raise self.invoker.error("actioncheck", result)
+            result = await self._build(family, is_first=False)
+            if result.ok:
+                await self._try_check(family)
+            else:
+                del self.started[family]
+                self._failed(family, result)
+        if family in self.doubted:
+            logger.critical("[%s] %s: Unable to restore environment: %s", self.invoker.jail, name, self.doubted[family])
 
     async def stop(self) -> None:
         """Remove what was built; a command that is the same for two families runs once.
@@ -151,6 +174,7 @@ class Families:
                 await self.invoker.run("actionstop", family)  # may well fail: not everything was built
         self.started.clear()
         self.failed.clear()
+        self.doubted.clear()
 
     async def _stop(self, family: str) -> None:
         result = await self.invoker.run("actionstop", family)
