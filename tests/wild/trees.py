@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +15,11 @@ _LOG: Final = re.compile(r"(?:LOGS|%\(remote_logs_path\)s)/([\w./*-]+)")
 _PROGRAM_FOLDER: Final = re.compile(r"/(?:usr/)?(?:local/)?s?bin/(?!sh\b)(?=\w)")
 
 
-def laid_out(name: str, target: Path) -> Path:
-    """A tree over the stock configuration, with logs that exist; `LOGS` in its files stands for their folder."""
+def laid_out(name: str, target: Path, rewrite: Callable[[bytes], bytes] = bytes) -> Path:
+    """A tree over the stock configuration, with logs that exist; `LOGS` in its files stands for their folder.
+
+    :param rewrite: what becomes of the text of its files.
+    """
     shutil.copytree(STOCK, target)
     shutil.rmtree(target / "jail.d")
     shutil.copytree(FOLDER / name, target, dirs_exist_ok=True)
@@ -26,7 +30,7 @@ def laid_out(name: str, target: Path) -> Path:
             text = file.read_text()
             for log in _LOG.findall(text):
                 _create(logs / ("remotelogs" if "(remote_logs_path)" in text else "") / log.replace("*", "x"))
-            file.write_text(text.replace("LOGS/", f"{logs}/"))
+            file.write_bytes(rewrite(text.replace("LOGS/", f"{logs}/").encode()))
     return target
 
 
