@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from tests.kit.waiting import wait_for
 from tests.wild.fakes import CHECK, Fakes
 
 MISSING: Final = not shutil.which("fail2ban-server", path=environment()["PATH"]) and "CI" not in os.environ
-_PATIENCE: Final = 20.0
+_PATIENCE: Final = 60.0
 _SENTINEL: Final = "zz-told"
 """An action behind the others of each jail. fail2ban runs them in turn, so its call says that they are through."""
 _FILTER: Final = "[Definition]\nfailregex = ^ *fail <F-USER>\\w+</F-USER> <ADDR>$\n"
@@ -119,7 +120,7 @@ class _Side:
     def wait_until_told(self, what: str) -> None:
         """Until the sentinel behind each action was called so."""
         names = [f"{_SENTINEL}-{name}" for name in self.story.actions]
-        wait_for(lambda: all(f"told <{what}>" in self.fakes.of(name) for name in names), what, 60)
+        wait_for(lambda: all(f"told <{what}>" in self.fakes.of(name) for name in names), what, 120)
 
     def note(self, step: str) -> None:
         """Note down what was called in this step, once as much was called as is expected."""
@@ -163,7 +164,7 @@ def through_fail2ban(story: Story, folder: Path) -> Calls:
                 side.wait_until_told(f"{step.verb}{step.what}")
             side.note(str(step))
     finally:
-        end(process, 60)
+        end(process, 120)
     side.note("stop")
     return side.calls
 
@@ -188,7 +189,8 @@ def through_us(
                 daemon.command(step.verb, step.what)
             side.note(str(step))
         look(daemon)
-        daemon.command("stop", "--flush")
+        place = ["-c", side.config, "--state", folder / "state"]
+        side.host.run(sys.executable, "-m", "guardhooks", "stop", "--flush", *place, timeout=120)
         side.note("stop")
     finally:
         daemon.stop()

@@ -15,7 +15,7 @@ from tests.wild.trees import action_text, files
 
 pytestmark = [
     pytest.mark.skipif(MISSING, reason="Debian's fail2ban is not installed"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(500),
 ]
 
 _BASES: Final = frozenset({"fw-names", "known-base", "role-note-common"})
@@ -41,13 +41,21 @@ def test_every_action_calls_the_same(tmp_path: Path) -> None:
     # One test, since the story of all of them takes half a minute.
     theirs, ours = tell(Story(ACTIONS, STEPS, set(PROGRAMS.split()), _prepare, jails(ACTIONS)), tmp_path)
     assert documented("starts what IPv4 needs only")
-    assert ours["eager"]["start"].pop() == "gamewall6 <eagerly> <eager>"
+    assert _taken_out(ours["eager"], "gamewall6 <eagerly> <eager>") == 1
     assert documented("`actioncheck` is run only behind a command that failed | also behind `actionstart`")
     assert not [call for name in ACTIONS for made in theirs[name + CHECK].values() for call in made]
     idle = [name for name in ACTIONS if not theirs[name]["ban 192.0.2.5"]]
     assert idle == [], "nothing was called, so nothing is compared"
     different = {name: (ours[name], theirs[name]) for name in ACTIONS if _steady(ours[name]) != _steady(theirs[name])}
     assert different == {}
+
+
+def _taken_out(calls: dict[str, list[str]], call: str) -> int:
+    """Remove a call that fail2ban does not make, whenever it was made; how often it was."""
+    count = sum(made.count(call) for made in calls.values())
+    for step, made in calls.items():
+        calls[step] = [each for each in made if each != call]
+    return count
 
 
 def _steady(calls: dict[str, list[str]]) -> dict[str, list[str]]:

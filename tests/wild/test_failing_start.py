@@ -15,7 +15,7 @@ from tests.wild.story import MISSING, Step, Story, jails, through_fail2ban, thro
 
 pytestmark = [
     pytest.mark.skipif(MISSING, reason="Debian's fail2ban is not installed"),
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(400),
 ]
 
 _FILE: Final = """[Definition]
