@@ -273,6 +273,8 @@ class ActionWorker:
             self._note_problem(safe_text(outcome.problem))
         else:
             self.warning = outcome.warning or self.warning
+            if outcome.problem:
+                self._note_problem(safe_text(outcome.problem))
         # What was queued meanwhile is newer than this outcome, and is not overwritten by it.
         failed = {id: reason for id, reason in outcome.failed.items() if id not in self._queue}
         recovered = self.retries.record(op, bans, failed, self._now())

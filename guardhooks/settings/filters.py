@@ -13,6 +13,7 @@ from guardhooks.settings.brackets import parse_brackets
 from guardhooks.settings.definitions import Definition, Library
 from guardhooks.settings.ini import Value
 from guardhooks.settings.jail_options import FILTER_OPTIONS, MAXLINES
+from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.problems import SettingError, did_you_mean, error_at
 
 _KEYS: Final = tuple(option.name for option in FILTER_OPTIONS)
@@ -73,6 +74,11 @@ def find_filter(library: Library, text: str, logtype: str, visible: Mapping[str,
     if "logtype" not in config.sections["Definition"]:
         given.setdefault("logtype", logtype)
     return Filter(name, options, Definition(config, given, visible), tuple(config.problems))
+
+
+def without_file() -> Filter:
+    """The filter of a jail that names none and says itself what it looks for."""
+    return Filter("", NO_OPTIONS, Definition(MergedConfig(), NO_OPTIONS, NO_OPTIONS))
 
 
 def filter_spec(

@@ -12,7 +12,7 @@ from guardhooks.model import Escalation, FilterSpec, Jail, Problem, SourceSpec
 from guardhooks.net.names import misspelt_address
 from guardhooks.settings import jail_options as option
 from guardhooks.settings.actions import build_actions
-from guardhooks.settings.filters import Filter, Known, filter_spec, find_filter
+from guardhooks.settings.filters import Filter, Known, filter_spec, find_filter, without_file
 from guardhooks.settings.ini import Value
 from guardhooks.settings.interpolation import Scope
 from guardhooks.settings.jail_files import JailFiles
@@ -74,9 +74,9 @@ def build_jail(files: JailFiles, name: str, problems: list[Problem]) -> Jail:
     visible = {each.name: texts[each.name] for each in option.FAIL2BAN_TABLE if each.name in texts}
     actions = build_actions(files, options, visible)
     problems += unknown_in_jail(files.config.sections.get(name, {}), files.referred, files.declared)
-    if found is None and sources:
+    if sources and (spec is None or not (spec.name or spec.failregex)):
         problems.append(Problem("no filter is set, so nothing can be found in its logs", section=name, key="filter"))
-    elif found is not None:
+    elif found is not None and found.name:
         problems += _unknown_in_filter(files, options, found)
         problems += unknown_in_filter_file(found.definition.config, files.referred, files.declared)
     jail = _numbers(options, Jail(name, filter=spec, sources=sources, actions=actions, options=texts))
@@ -94,7 +94,7 @@ def _at(scope: Scope, of: Option[Any], work: Callable[[], T]) -> T:
 def _filter(files: JailFiles, options: OptionReader, backend: str) -> Filter | None:
     text = options.text(option.FILTER)
     if not text:
-        return None
+        return without_file() if options.has(option.FAILREGEX) else None
     visible = {"enabled": "true", "backend": backend, "filter": text}
     logtype = "journal" if backend.startswith("systemd") else "file"
     try:

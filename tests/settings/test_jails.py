@@ -340,3 +340,22 @@ def test_a_logpath_that_cannot_be_right_is_told_at_its_line(write: Write, path: 
     [problem] = found.problems
     assert (problem.line, problem.key) == (5, "logpath")
     assert says in problem.message
+
+
+def test_a_jail_may_say_itself_what_it_looks_for_without_a_filter(write: Write) -> None:
+    directory = write(
+        {
+            "jail.local": "[j]\nenabled = true\nfilter =\naction = a\nlogpath = /x\n"
+            "failregex = ^one <HOST>\n ^two <HOST>\n"
+        }
+    )
+    [found] = load(directory).jails
+    assert found.problems == ()
+    assert found.filter is not None
+    assert found.filter.failregex == ("^one <HOST>", "^two <HOST>")
+
+
+def test_a_jail_with_neither_filter_nor_regex_says_so(write: Write) -> None:
+    directory = write({"jail.local": "[j]\nenabled = true\nfilter =\naction = a\nlogpath = /x\nfailregex =\n"})
+    [found] = load(directory).jails
+    assert ["no filter is set" in problem.message for problem in found.problems] == [True]

@@ -72,8 +72,10 @@ class ShellAction:
             return None
         key = (jail.name, action.actname)
         if op is Op.START:
-            return await (await self._running_action(key, action)).start(bans)
+            return await (await self._running_action(jail, action)).start(bans)
         running = self._running.get(key)
+        if running is not None:
+            running.invoker.bantime = jail.bantime  # It may have changed while the action did not.
         if op in (Op.STOP, Op.FLUSH):
             if running is not None and running.action == action:
                 await self._end(key, running, op)
@@ -86,16 +88,20 @@ class ShellAction:
             await running.unban(bans)
             return True
         await running.ban(bans)
-        return Outcome(failed=running.failed(bans)) if isinstance(running, BanCommands) else True
+        if isinstance(running, Notifications):
+            return True
+        return Outcome(failed=running.failed(bans), problem=running.problem)
 
-    async def _running_action(self, key: tuple[str, str], action: ActionSpec) -> BanCommands | Notifications:
+    async def _running_action(self, jail: Jail, action: ActionSpec) -> BanCommands | Notifications:
         """The running action; replaces what ran under this name before, if that has changed."""
+        key = (jail.name, action.actname)
         running = self._running.get(key)
         if running is not None and running.action == action:
+            running.invoker.bantime = jail.bantime
             return running
         commands = await self._commands(action)
         invoker = Invoker(
-            key[0], commands, self._shared_runner(), self._hostnames, ledger=self._ledger, clock=self._clock
+            jail, commands, self._shared_runner(), self._hostnames, ledger=self._ledger, clock=self._clock
         )
         journal = ActionJournal(self._folder, key[0], action, boot_id())
         if running is not None:

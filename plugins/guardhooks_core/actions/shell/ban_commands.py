@@ -68,6 +68,11 @@ class BanCommands:
             return f"commands of {self.action.file or 'the jail'}"
         return f"{len(self._unable)} NOT done, retrying at each check: {safe_text(failed[0], 80)}: {failed[1]}"
 
+    @property
+    def problem(self) -> str:
+        """What does not work apart from single bans; empty if nothing."""
+        return self._families.problem
+
     def lifting(self, id: str) -> Script | None:
         """The `actionunban` of a ban that is, or may be, in force; None if there is none."""
         ban = self._held.get(id) or self._in_doubt.get(id)
@@ -78,15 +83,15 @@ class BanCommands:
     async def start(self, bans: Sequence[Ban]) -> Outcome:
         """Put exactly `bans` in force."""
         repaired = await self._repair_broken() if self._started else await self._recover(bans)
-        if not self.invoker.commands.on_demand:
-            for family in self.invoker.commands.families:
-                await self._start_family(family)
+        await self._start_families()
         return await self._settle(bans, repaired)
 
     async def check(self, bans: Sequence[Ban]) -> Outcome:
         """Check all families, repair broken ones, and put exactly `bans` in force."""
         self._tries = Counter(dict.fromkeys(self._unable, TRIES - 1))
-        return await self._settle(bans, await self._repair_broken())
+        repaired = await self._repair_broken()
+        await self._start_families()
+        return await self._settle(bans, repaired)
 
     async def ban(self, bans: Iterable[Ban]) -> None:
         """Put bans in force, and prolong those with a later end."""
@@ -105,12 +110,16 @@ class BanCommands:
 
         :raises ActionError: if something is left.
         """
-        for family in self._families.started:
-            wanted = self._of(family) and self.invoker.has("actionflush", family)
-            if wanted and not self._families.is_shared(family) and (await self.invoker.run("actionflush", family)).ok:
-                for ban in self._of(family):
-                    self._held.pop(ban.id, None)
-                    self._in_doubt.pop(ban.id, None)
+        flushed: dict[str, bool] = {}
+        for family in (*self._families.started, *self._families.failed):
+            text = self._families.text(family, "actionflush")
+            if not text or not self._of(family) or self._families.is_shared(family):
+                continue
+            if text not in flushed:  # A command that is the same for two families runs once.
+                flushed[text] = (await self.invoker.run("actionflush", family)).ok
+            for ban in self._of(family) if flushed[text] else ():
+                self._held.pop(ban.id, None)
+                self._in_doubt.pop(ban.id, None)
         await self.unban([*self._held.values(), *self._in_doubt.values()])
         await self._families.stop()
         self._started = False
@@ -141,7 +150,7 @@ class BanCommands:
         await self.unban(unexpected)
         await self.ban(bans)
         added = repaired + len(missing & self._held.keys())
-        return Outcome(added, len(unexpected), self.note, failed=self.failed(bans))
+        return Outcome(added, len(unexpected), self.note, failed=self.failed(bans), problem=self.problem)
 
     def failed(self, bans: Iterable[Ban]) -> dict[str, str]:
         """The bans that were given up and are not in force, and why."""
@@ -211,7 +220,8 @@ class BanCommands:
         self._held[ban.id] = ban
 
     async def _put_in_force(self, family: str, ban: Ban) -> None:
-        await self._start_family(family)
+        if family not in self._families.failed:  # Those are retried by checks, which then see to all of their bans.
+            await self._start_family(family)
         if ban.id in self._in_doubt:
             await self.invoker.run("actionunban", family, ban)
         self._in_doubt[ban.id] = ban
@@ -253,9 +263,20 @@ class BanCommands:
 
     # --- families -----------------------------------------------------------------------------------------------------
 
+    async def _start_families(self) -> None:
+        on_demand = self.invoker.commands.on_demand
+        for family in list(self._families.failed) if on_demand else self.invoker.commands.families:
+            await self._start_family(family)
+
     async def _start_family(self, family: str) -> None:
-        if await self._families.start(family):
+        if not await self._families.start(family):
+            return
+        if family in self._families.started:
             await self._write([("started", family)])
+        if self.invoker.commands.can_undo(family):
+            # It may have begun with emptying what it builds. What can be undone can be done again.
+            for ban in self._of(family):
+                self._in_doubt[ban.id] = self._held.pop(ban.id, ban)
 
     async def _repair_broken(self) -> int:
         return sum([await self._repair(family) for family in await self._families.broken()])

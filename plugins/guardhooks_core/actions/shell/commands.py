@@ -5,6 +5,7 @@ The values of static tags come from the brackets and the file; `tag?family=inet6
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ class Commands:
         # In the properties, commands have been through the substitution of the file; in the brackets they have not.
         ready = {key: text for key, text in self.action.properties.items() if key in COMMANDS}
         common = {"br": "\n", "sp": " ", **self.hostnames}
+        with contextlib.suppress(ActionError):  # Running a command tells of it.
+            ready["timeout"] = f"{self.timeout:g}"  # in seconds, whatever unit it is written in
         return {**common, **self.action.properties, **self.action.options, **ready}
 
     @cached_property
@@ -93,6 +96,10 @@ class Commands:
         """Whether the action only notifies: it puts nothing in force, no ban waits for it, and it is never repeated."""
         undoing = ("actionunban", "actioncheck", "actionflush", "actionprolong")
         return self.norestored and not any(self.text(key, family) for key in undoing for family in self.families)
+
+    def can_undo(self, family: str) -> bool:
+        """Whether single bans can be lifted."""
+        return bool(self.text("actionunban", family))
 
     def same(self, other: Commands) -> bool:
         """Whether both run the same commands."""

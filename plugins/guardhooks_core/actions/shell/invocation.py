@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban, LedgerView, safe_text
+from guardhooks import ActionError, ActionSpec, Ban, Jail, LedgerView, safe_text
 from guardhooks_core.actions.common.hostnames import Hostnames
 from guardhooks_core.actions.common.offender import address_of
 from guardhooks_core.actions.shell.commands import Commands
@@ -21,11 +21,11 @@ _HOST_TAG: Final = "<ip-host>"
 
 
 class Invoker:
-    """Runs the commands of one action of one jail."""
+    """Runs the commands of one action of one jail. `bantime` is the ban time of the jail, in seconds."""
 
     def __init__(
         self,
-        jail: str,
+        jail: Jail,
         commands: Commands,
         runner: Runner,
         hostnames: Hostnames,
@@ -33,13 +33,18 @@ class Invoker:
         ledger: LedgerView | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.jail, self.commands = jail, commands
+        self.jail, self.bantime, self.commands = jail.name, jail.bantime, commands
         self._runner, self._hostnames, self._ledger, self._clock = runner, hostnames, ledger, clock
 
     @property
     def action(self) -> ActionSpec:
         """The action as configured."""
         return self.commands.action
+
+    @property
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock()
 
     def has(self, command: str, family: str) -> bool:
         """Whether the command is defined."""
@@ -56,7 +61,7 @@ class Invoker:
         host = ""
         if ban is not None and _HOST_TAG in text:
             host = await self._hostnames.of_address(address_of(ban))
-        context = TagContext(self.jail, family, self._clock(), ban, host, self._ledger)
+        context = self._context(family, ban, host)
         result = await self._runner.run(
             build(text, context.value), self.commands.timeout, self.action.file or self.action.name
         )
@@ -67,8 +72,10 @@ class Invoker:
 
     def script(self, command: str, family: str, ban: Ban) -> Script:
         """A command for a ban as it would run, without the reverse name of its address."""
-        context = TagContext(self.jail, family, self._clock(), ban, "", self._ledger)
-        return build(self.commands.text(command, family), context.value)
+        return build(self.commands.text(command, family), self._context(family, ban).value)
+
+    def _context(self, family: str, ban: Ban | None, host: str = "") -> TagContext:
+        return TagContext(self.jail, family, self._clock(), ban, host, self._ledger, self.bantime)
 
     async def demand(self, command: str, family: str, ban: Ban | None = None) -> None:
         """Run a command that must succeed.

@@ -2,7 +2,7 @@
 
 If both confirm it, no command runs: the bans were in force all the time, and only the differences are applied. If not,
 leftovers are cleared (`actionflush`, `actionstop`) before the action starts; an action without such commands gets each
-ban undone before it is done again.
+ban undone before it is done again. Without a journal nothing was done, and nothing is asked or cleared.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ async def recover(
     """
     recovered = Recovered()
     for family in families.invoker.commands.families:
-        if families.is_shared(family):
+        if families.is_shared(family) or (state is None and has_journal):
             continue
         intact = await families.is_intact(family)
         if state is not None and _is_reliable(state, intact):
             _adopt(families, family, state, desired, recovered)
             continue
-        leftovers = state is not None or intact or (intact is None and not has_journal)
-        if leftovers and not await _clear(families, family) and intact is not False:
+        leftovers = state is not None or intact is not False
+        if leftovers and not await families.clear(family) and intact is not False:
             known = {**_bans_of(state, families.invoker.jail), **desired}
             recovered.in_doubt.update(_only(families, family, known))
     return recovered
@@ -50,15 +50,6 @@ async def recover(
 
 def _is_reliable(state: JournalState, intact: bool | None) -> bool:
     return state.same_commands and intact is not False and (intact is True or state.same_boot)
-
-
-async def _clear(families: Families, family: str) -> bool:
-    """Run what removes bans, or everything that was built; whether any of it succeeded."""
-    cleared = False
-    for command in ("actionflush", "actionstop"):
-        if families.invoker.has(command, family):
-            cleared = (await families.invoker.run(command, family)).ok or cleared
-    return cleared
 
 
 def _adopt(

@@ -16,7 +16,8 @@ from guardhooks_core.actions.common.offender import address_of
 class TagContext:
     """Gives the dynamic tags of one run of a command their values: for `ban`, or for none (start, stop, check, flush).
 
-    `host` is the reverse DNS name of the address, looked up beforehand; empty if there is none.
+    `bantime` is the jail's ban time in seconds. `host` is the reverse DNS name of the address, looked up beforehand;
+    empty if there is none.
     """
 
     jail: str
@@ -25,9 +26,10 @@ class TagContext:
     ban: Ban | None = None
     host: str = ""
     ledger: LedgerView | None = None
+    bantime: float = 600.0
 
     def value(self, tag: str) -> str | None:
-        """The value of a tag; None if it is not a dynamic tag. The tags of a ban are empty without one."""
+        """The value of a tag; None if it is not a dynamic tag. Without a ban: what fail2ban gives such commands."""
         if tag.startswith("F-"):
             return self._field(tag[2:].lower())
         if tag.startswith("jail."):
@@ -37,12 +39,17 @@ class TagContext:
         if tag not in _OF_BAN:
             return None
         if self.ban is None:
-            return str(int(self.now)) if tag == "time" else ""
+            return self._without_ban(tag)
         if tag == "ip-host":
             return self.host or "None"  # fail2ban's value, which scripts test for
         if tag in {"ipfailures", "ipjailfailures"}:
             return str(self._failures(self.ban, everywhere=tag == "ipfailures"))
         return _OF_BAN[tag](self.ban)
+
+    def _without_ban(self, tag: str) -> str:
+        if tag == "bantime":
+            return _seconds(self.bantime)
+        return str(int(self.now)) if tag == "time" else _WITHOUT_BAN.get(tag, "")
 
     def _field(self, name: str) -> str:
         if self.ban is None:
@@ -86,14 +93,18 @@ def _family(ban: Ban) -> str:
     return "inet6" if ":" in address else "inet4"
 
 
-def _bantime(ban: Ban) -> str:
-    return "-1" if math.isinf(ban.length) else str(round(ban.length))
+def _seconds(length: float) -> str:
+    return "-1" if math.isinf(length) else str(round(length))
 
 
 def _matches(ban: Ban) -> str:
     return "\n".join(ban.matches)
 
 
+_WITHOUT_BAN: Final = {
+    "ip-host": "None", "failures": "0", "ipfailures": "0", "ipjailfailures": "0", "bancount": "0", "restored": "0",
+}  # fmt: skip
+"""The tags of a ban that are not empty without one."""
 _OF_BAN: Final[Mapping[str, Callable[[Ban], str]]] = {
     "ip": lambda ban: address_of(ban) or ban.id,
     "fid": lambda ban: ban.id,
@@ -103,7 +114,7 @@ _OF_BAN: Final[Mapping[str, Callable[[Ban], str]]] = {
     "ipfailures": lambda ban: str(ban.failures),
     "ipjailfailures": lambda ban: str(ban.failures),
     "time": lambda ban: str(int(ban.start)),
-    "bantime": _bantime,
+    "bantime": lambda ban: _seconds(ban.length),
     "bancount": lambda ban: str(ban.count),
     "matches": _matches,
     "ipmatches": _matches,

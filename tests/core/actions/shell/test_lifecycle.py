@@ -140,10 +140,97 @@ def test_what_others_removed_is_repaired(bench: Bench, extra: dict[str, str], re
     assert bench.log == ["ban 192.0.2.2", *repair, "ban 192.0.2.2"]
 
 
-def test_a_repair_that_does_not_work_is_an_error(bench: Bench):
+def test_a_check_that_fails_behind_the_start_repairs_nothing_and_keeps_no_ban_from_being_made(bench: Bench):
     action = bench.logger(**{**CHECKED, "actioncheck": "test -e FOLDER/never"})
-    with pytest.raises(ActionError, match="actioncheck"):
-        run(bench, action, (Op.START, [ONE]), (Op.CHECK, [ONE]))
+    outcome = run(bench, action, (Op.START, [ONE]), (Op.CHECK, [ONE]), (Op.BAN, [TWO]), (Op.CHECK, [ONE, TWO]))[-1]
+    assert isinstance(outcome, Outcome)
+    assert "actioncheck: exit status 1, though started just before" in outcome.problem
+    assert outcome.failed == {}
+    assert bench.log == ["start", "ban 192.0.2.1", "ban 192.0.2.2"]
+
+
+def test_a_check_is_believed_once_it_has_passed(bench: Bench):
+    check = {"actioncheck": "test -e FOLDER/proved && test -e FOLDER/up"}
+    run(bench, bench.logger(**CHECKED | check), (Op.START, [ONE]))
+    (bench.folder / "proved").touch()
+    run(bench, bench.logger(**CHECKED | check), (Op.CHECK, [ONE]))
+    (bench.folder / "up").unlink()
+    outcome = run(bench, bench.logger(**CHECKED | check), (Op.CHECK, [ONE]))[0]
+    assert isinstance(outcome, Outcome)
+    assert outcome.problem == ""
+    assert bench.log == ["start", "ban 192.0.2.1", "stop", "start", "ban 192.0.2.1"]
+
+
+def test_a_repair_that_does_not_work_is_made_once_and_told(bench: Bench):
+    action = bench.logger(
+        **{**CHECKED, "actionstart": "echo start >> FOLDER/log; mkdir FOLDER/once && touch FOLDER/up"}
+    )
+    action = bench.action(**{**action.properties, "actionban": "echo ban <ip> >> FOLDER/log"})
+    run(bench, action, (Op.START, [ONE]))
+    (bench.folder / "up").unlink()
+    first, second = run(bench, action, (Op.CHECK, [ONE]), (Op.CHECK, [ONE]))
+    assert isinstance(first, Outcome)
+    assert "actionstart: exit status 1" in first.problem
+    assert isinstance(second, Outcome)
+    assert second.failed == {}
+    assert bench.log == ["start", "ban 192.0.2.1", "stop", "start", "ban 192.0.2.1"]
+
+
+BADLY_STARTED = {"actionstart": "echo start >> FOLDER/log; vanished-helper"}
+
+
+def test_a_start_that_fails_keeps_no_ban_from_being_tried(bench: Bench):
+    outcome = run(bench, bench.logger(**BADLY_STARTED), (Op.START, [ONE]), (Op.BAN, [TWO]), (Op.CHECK, [ONE, TWO]))[-1]
+    assert isinstance(outcome, Outcome)
+    assert "actionstart: exit status 127 (command not found)" in outcome.problem
+    assert outcome.failed == {}
+    assert bench.log == ["start", "ban 192.0.2.1", "ban 192.0.2.2"]
+
+
+def test_a_start_that_fails_is_retried_after_longer_and_longer_pauses(bench: Bench):
+    now = [1000.0]
+    bench.clock = lambda: now[0]
+    bench.restart()
+    action = bench.logger(**BADLY_STARTED, actionban="true", actionunban="")
+    run(bench, action, (Op.START, [ONE]))
+    attempts = []
+    for later in range(1, 60):
+        now[0] = 1000.0 + later
+        run(bench, action, (Op.CHECK, [ONE]))
+        attempts += [later] * (bench.log.count("start") - (1 if later == 1 else 0))
+    assert attempts == [1, 4, 13, 40]
+
+
+def test_bans_are_made_again_behind_a_retried_start(bench: Bench):
+    now = [1000.0]
+    bench.clock = lambda: now[0]
+    bench.restart()
+    action = bench.logger(actionstart="echo start >> FOLDER/log; test -e FOLDER/helper")
+    run(bench, action, (Op.START, [ONE]))
+    (bench.folder / "helper").touch()
+    now[0] += 60
+    outcome = run(bench, action, (Op.CHECK, [ONE]))[0]
+    assert isinstance(outcome, Outcome)
+    assert outcome.problem == ""
+    assert bench.log == ["start", "ban 192.0.2.1", "start", "unban 192.0.2.1", "ban 192.0.2.1"]
+
+
+def test_the_first_start_clears_nothing_and_tries_the_check_behind_it(bench: Bench):
+    action = bench.logger(
+        **CHECKED | {"actioncheck": "echo check >> FOLDER/log"}, actionflush="echo flush >> FOLDER/log"
+    )
+    run(bench, action, (Op.START, [ONE]))
+    assert bench.log == ["start", "check", "ban 192.0.2.1"]
+
+
+def test_what_a_lost_journal_would_have_told_is_cleared_once_the_start_fails(bench: Bench):
+    (bench.folder / "up").touch()
+    action = bench.logger(
+        **CHECKED | {"actionstart": "echo start >> FOLDER/log; mkdir FOLDER/up", "actioncheck": "true"}
+    )
+    action = bench.action(**{**action.properties, "actionban": "echo ban <ip> >> FOLDER/log"})
+    run(bench, action, (Op.START, [ONE]))
+    assert bench.log == ["start", "stop", "start", "ban 192.0.2.1"]
 
 
 def test_an_unban_in_a_broken_family_repairs_it_only_if_configured(bench: Bench):

@@ -34,6 +34,7 @@ def test_static_tags_prefer_the_family():
         ("<unknown> < file <ip>", "<unknown> < file <ip>"),
         ("<bantime>", "<bantime>"),
         ("<port>", "22"),
+        ("<timeout>", "60"),
         ("<<inner>>", "22"),
     ],
 )
@@ -95,8 +96,9 @@ def test_dynamic_tags(tag: str, value: str | None):
 
 
 def test_tags_of_commands_without_a_ban():
-    context = TagContext("jail", "inet6", NOW)
+    context = TagContext("jail", "inet6", NOW, bantime=604800.0)
     assert [context.value(tag) for tag in ("family", "time", "ip", "F-USER")] == ["inet6", "1800000000", "", ""]
+    assert [context.value(tag) for tag in ("bantime", "failures", "ip-host")] == ["604800", "0", "None"]
 
 
 def test_permanent_and_restored():
