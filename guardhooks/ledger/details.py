@@ -110,6 +110,7 @@ class StoredBan(Ban):
         _set(ban, "failures", failures)
         _set(ban, "reason", reason)
         _set(ban, "restored", restored)
+        _set(ban, "not_in_force", "")
         _set(ban, "_number", number)
         _set(ban, "_read", read)
         _set(ban, "_details", None)
