@@ -190,7 +190,7 @@ class Enforcer:
 
     async def close(self, jails: Iterable[str], op: Op) -> list[str]:
         """Stop (or flush) the actions of these jails, in reverse order; what went wrong, one line each."""
-        closing = []
+        closing: list[ActionWorker] = []
         for jail in jails:
             closing += reversed(self._workers.pop(jail, []))
             self._notices.drop_jail(jail)

@@ -1,7 +1,6 @@
 """`ignorecommand`: a shell command of the administrator that is run for each failure.
 
-Log text never becomes part of the command: valid addresses and numbers are inserted, every other value is passed in an
-environment variable `f2bV_NAME` that the command then refers to.
+Log text never becomes part of the command: see `guardhooks.shell_script`, which the commands of actions use as well.
 """
 
 from __future__ import annotations
@@ -13,18 +12,15 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from guardhooks import CachedLookups, Failure, canonical, safe_text
+from guardhooks import CachedLookups, Failure, safe_text, shell_script
 
 TIMEOUT: Final = 60.0
 """Seconds."""
-_VALUE_LIMIT: Final = 8192
-"""Characters of one value."""
 _TAG: Final = re.compile(r"<([A-Za-z][\w-]*)>")
-_NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,9})?")
 
 logger = logging.getLogger("guardhooks.ignore")
 _host_names: Final = CachedLookups(lambda address: socket.gethostbyaddr(address)[0], "")
@@ -32,11 +28,11 @@ _host_names: Final = CachedLookups(lambda address: socket.gethostbyaddr(address)
 
 async def ignores(jail: str, command: str, failure: Failure, timeout: float = TIMEOUT) -> bool:  # noqa: ASYNC109
     """Whether the command exits with 0. A status other than 0 and 1 is logged; after `timeout` seconds it is killed."""
-    text, values = substituted(command, await tag_values(command, failure))
+    script = shell_script(command, (await tag_values(command, failure)).get)
     process = await asyncio.create_subprocess_exec(
-        "/bin/sh", "-c", text,
+        *script.argv,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, **values}, start_new_session=True,
+        env=script.environment, start_new_session=True,
     )  # fmt: skip
     try:
         async with asyncio.timeout(timeout):
@@ -64,24 +60,6 @@ async def tag_values(text: str, failure: Failure) -> dict[str, str]:
     if "ip-host" in names:
         values["ip-host"] = await _host_names.get(failure.address) if failure.address else ""
     return {name: value for name, value in values.items() if value is not None}
-
-
-def substituted(text: str, values: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """The text to run and the environment variables that it needs."""
-    environment: dict[str, str] = {}
-
-    def replacement(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in values:
-            return match[0]
-        value = values[name].replace("\0", "")[:_VALUE_LIMIT]
-        if (canonical(value) == value and value) or _NUMBER.fullmatch(value):
-            return value
-        variable = "f2bV_" + re.sub(r"\W", "_", name.lower().replace("f-", "F_", 1) if name.startswith("F-") else name)
-        environment[variable] = value.encode("utf-8", "replace").decode()
-        return f"${{{variable}}}"
-
-    return _TAG.sub(replacement, text), environment
 
 
 def _plain_values(failure: Failure) -> dict[str, Callable[[], str]]:
