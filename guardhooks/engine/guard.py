@@ -78,6 +78,7 @@ class Guard:
         self.clock = clock
         history_age = self.configuration.history_age
         self.ledger = ledger or Ledger.open(ledger_file, clock=clock, history_age=history_age)
+        self.ledger.sync_bans(settings.sync_bans)
         self._executor = ready_pool(16, "guardhooks")
         self._resolver = Resolver(clock=clock)
         self.supervisor = Supervisor()
@@ -170,6 +171,7 @@ class Guard:
         with self.configuration.replaced(settings, plugins) as former:
             self.configured = self.clock()
             self.ledger.remember(self.configuration.history_age)
+            self.ledger.sync_bans(settings.sync_bans)
             if settings.reconcile != former.settings.reconcile:
                 self.enforcer.apply_interval()
             plugins.on_start(self)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from guardhooks.errors import StateError
 from guardhooks.ledger.files import has_pending_changes, move_aside, state_error
-from guardhooks.ledger.tables import APPLICATION, LAYOUT, SCHEMA, Tables
+from guardhooks.ledger.tables import APPLICATION, LAYOUT, SCHEMA, Tables, decoded_or_raw
 
 _FULL: Final = 65536
 """Bytes free for us below which a disk counts as full: SQLite's index of changes alone takes 32 KiB."""
@@ -158,6 +158,7 @@ def reading(path: Path) -> Iterator[Tables | None]:
             if layout != LAYOUT:
                 msg = f"{path}: written by another release of guardhooks; the daemon moves it aside when it starts"
                 raise StateError(msg)
+            connection.text_factory = decoded_or_raw
             yield Tables(connection)
     except (sqlite3.Error, OSError) as error:
         raise state_error(path, "read", error) from error

@@ -27,6 +27,7 @@ class DaemonSettings:
     state: Path | None
     history_age: float
     reconcile: float
+    sync_bans: bool
     problems: tuple[Problem, ...]
 
 
@@ -65,5 +66,6 @@ def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) 
         state=host.value(option.STATE),
         history_age=host.value(option.HISTORY_AGE, history_age),
         reconcile=host.value(option.RECONCILE),
+        sync_bans=host.value(option.SYNC_BANS),
         problems=tuple(problems),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from guardhooks.settings.option import Option, OptionTable
-from guardhooks.settings.option_types import DURATION, PATH, WORDS, OptionType, choice, duration
+from guardhooks.settings.option_types import BOOLEAN, DURATION, PATH, WORDS, OptionType, choice, duration
 
 _LEVELS: Final = {
     "critical": "CRITICAL", "error": "ERROR", "warning": "WARNING", "notice": "NOTICE", "info": "INFO",
@@ -41,12 +41,20 @@ RECONCILE: Final = Option(
     30.0,
     "how often the firewall is compared with the bans that should be in it, and repaired",
 )
+SYNC_BANS: Final = Option(
+    "sync_bans",
+    BOOLEAN,
+    True,
+    "whether bans are synced to the disk before they are reported; without, a loss of power may cost the latest ones",
+)
 DISABLE: Final = Option("disable", WORDS, (), "plugins that are switched off for all jails")
 
 DBPURGEAGE: Final = Option("dbpurgeage", DURATION, HISTORY_AGE.default, "read as `history_age`")
 
 GUARDHOOKS_TABLE: Final = OptionTable(
-    "guardhooks", (LOGLEVEL, SOCKET, STATE, HISTORY_AGE, RECONCILE), title="`guardhooks.conf`, section `[Guardhooks]`"
+    "guardhooks",
+    (LOGLEVEL, SOCKET, STATE, HISTORY_AGE, RECONCILE, SYNC_BANS),
+    title="`guardhooks.conf`, section `[Guardhooks]`",
 )
 PLUGINS_TABLE: Final = OptionTable("plugins", (DISABLE,), title="`guardhooks.conf`, section `[Plugins]`")
 FAIL2BAN_TABLE: Final = OptionTable(

@@ -82,6 +82,7 @@ def load(
         state=daemon.state,
         history_age=daemon.history_age,
         reconcile=daemon.reconcile,
+        sync_bans=daemon.sync_bans,
     )
 
 

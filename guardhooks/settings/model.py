@@ -31,6 +31,7 @@ class Settings:
     state: Path | None = None
     history_age: float = option.HISTORY_AGE.default
     reconcile: float = option.RECONCILE.default
+    sync_bans: bool = option.SYNC_BANS.default
     base: Path | None = None
 
 
