@@ -14,7 +14,7 @@ from typing import Final
 from guardhooks.errors import StateError
 from guardhooks.ledger.damage import Damage
 from guardhooks.ledger.files import identity_of, lock_file, lock_path, move_aside, state_error
-from guardhooks.ledger.opening import error_code, move_damaged_aside, open_on_full_disk, open_or_create
+from guardhooks.ledger.opening import error_code, move_damaged_aside, open_only_reading, open_or_create
 from guardhooks.ledger.tables import Batch, Tables, decoded_or_raw, delete_row
 
 _DAMAGE: Final = frozenset(
@@ -61,7 +61,7 @@ class Store:
         """Open or create the file (mode 0600); one that is damaged or of another layout is moved aside.
 
         One that is missing or empty beside the lock of an earlier run was lost as well.
-        On a full disk an existing ledger is only read, until there is space again.
+        On a disk that is full or read-only an existing ledger is only read, until it can be written again.
 
         :raises StateError: it cannot be used: in use, another program's, no permission.
         """
@@ -70,12 +70,13 @@ class Store:
         try:
             opened = open_or_create(path)
         except StateError:
-            found = open_on_full_disk(path)
+            found = open_only_reading(path)
             if found is None:
                 os.close(lock)
                 raise
-            reason = f"{path}: the disk is full, so the ledger is only read; free some disk space"
-            return cls(path, *found, lock, identity_of(path), [reason], read_only=reason)
+            writer, reader, why = found
+            reason = f"{path}: {why}"
+            return cls(path, writer, reader, lock, identity_of(path), [reason], read_only=reason)
         except BaseException:
             os.close(lock)
             raise

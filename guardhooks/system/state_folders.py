@@ -79,8 +79,16 @@ def private_folder(folder: Path) -> None:
         raise StateError(
             f"state folder {folder} cannot be made: {error.strerror}{where}; name another one with --state DIR"
         ) from error
-    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+    if not is_read_only(folder) and not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         raise StateError(f"state folder {folder} cannot be written; make it writable or name another with --state DIR")
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether a folder lies on a file system that is mounted read-only: its ledger can be read, not written."""
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _refuse_shared(folder: Path) -> None:
@@ -138,11 +146,13 @@ def lock(folder: Path) -> Iterator[None]:
     except OSError as error:
         remedy = "remove it, or name a folder on a local disk with --state DIR"
         raise StateError(f"lock file {path} cannot be locked: {error.strerror}; {remedy}") from error
-    with os.fdopen(descriptor, "r+") as file:
-        file.truncate()
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+    try:
+        if not is_read_only(folder):
+            os.truncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _held(folder: Path, lock_file: Path) -> str:
