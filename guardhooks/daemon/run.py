@@ -9,8 +9,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -58,8 +58,18 @@ def run(options: RunOptions) -> None:
     settings = load(directory, plugins.declared_options())
     _say_what_is_wrong(settings)
     folders = state_folders.folders(options.state or settings.state, socket=settings.socket)
-    with state_folders.lock(folders.state):
+    acts = not options.observe and may_change_firewall()
+    with state_folders.lock(folders.state), _owned_names(settings.instance) if acts else nullcontext():
         asyncio.run(Daemon(options, settings, plugins, folders).serve())
+
+
+@contextmanager
+def _owned_names(instance: str) -> Iterator[None]:
+    """Not in the state folder: daemons with folders of their own would delete each other's bans."""
+    with state_folders.owned_names(instance, state_folders.folders().runtime) as doubt:
+        if doubt:
+            logger.warning("%s", safe_text(doubt))
+        yield
 
 
 def _say_what_is_wrong(settings: Settings) -> None:

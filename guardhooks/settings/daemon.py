@@ -28,6 +28,7 @@ class DaemonSettings:
     history_age: float
     reconcile: float
     sync_bans: bool
+    instance: str
     problems: tuple[Problem, ...]
 
 
@@ -67,5 +68,6 @@ def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) 
         history_age=host.value(option.HISTORY_AGE, history_age),
         reconcile=host.value(option.RECONCILE),
         sync_bans=host.value(option.SYNC_BANS),
+        instance=host.value(option.INSTANCE),
         problems=tuple(problems),
     )

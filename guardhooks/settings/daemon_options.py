@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from guardhooks.errors import ConfigError
 from guardhooks.settings.option import Option, OptionTable
 from guardhooks.settings.option_types import BOOLEAN, DURATION, PATH, WORDS, OptionType, choice, duration
 
@@ -47,13 +49,30 @@ SYNC_BANS: Final = Option(
     True,
     "whether bans are synced to the disk before they are reported; without, a loss of power may cost the latest ones",
 )
+_INSTANCE_NAME: Final = re.compile(r"[A-Za-z0-9_]{0,10}")
+
+
+def _instance(text: str) -> str:
+    if not _INSTANCE_NAME.fullmatch(text):
+        raise ConfigError(f"{text[:40]!r} is not at most ten letters, digits and `_`")
+    return text
+
+
+INSTANCE: Final = Option(
+    "instance",
+    OptionType("at most ten letters, digits and `_`", _instance),
+    "",
+    "a name for a second daemon on one machine: it is added to the names of its sets, chains and blocks",
+    default_text="none: the only daemon",
+    reload=False,
+)
 DISABLE: Final = Option("disable", WORDS, (), "plugins that are switched off for all jails")
 
 DBPURGEAGE: Final = Option("dbpurgeage", DURATION, HISTORY_AGE.default, "read as `history_age`")
 
 GUARDHOOKS_TABLE: Final = OptionTable(
     "guardhooks",
-    (LOGLEVEL, SOCKET, STATE, HISTORY_AGE, RECONCILE, SYNC_BANS),
+    (LOGLEVEL, SOCKET, STATE, HISTORY_AGE, RECONCILE, SYNC_BANS, INSTANCE),
     title="`guardhooks.conf`, section `[Guardhooks]`",
 )
 PLUGINS_TABLE: Final = OptionTable("plugins", (DISABLE,), title="`guardhooks.conf`, section `[Plugins]`")

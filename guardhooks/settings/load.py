@@ -83,6 +83,7 @@ def load(
         history_age=daemon.history_age,
         reconcile=daemon.reconcile,
         sync_bans=daemon.sync_bans,
+        instance=daemon.instance,
     )
 
 

@@ -142,7 +142,10 @@ def lock(folder: Path) -> Iterator[None]:
     try:
         descriptor = locked(path)
     except BlockingIOError as error:
-        raise StateError(_held(folder, path)) from error
+        raise StateError(
+            f"state folder {folder} is in use by a guardhooks daemon ({_holder(path)}); "
+            "stop it with `guardhooks stop`, or name another folder with --state DIR"
+        ) from error
     except OSError as error:
         remedy = "remove it, or name a folder on a local disk with --state DIR"
         raise StateError(f"lock file {path} cannot be locked: {error.strerror}; {remedy}") from error
@@ -155,12 +158,37 @@ def lock(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _held(folder: Path, lock_file: Path) -> str:
+@contextmanager
+def owned_names(instance: str, runtime: Path) -> Iterator[str]:
+    """Own the names of an instance's sets and chains in this network namespace, as long as the process lives.
+
+    Yields why others may own them as well; empty if nobody does.
+
+    :raises StateError: naming the process that owns them.
+    """
+    try:
+        private_folder(runtime)
+        network = Path("/proc/self/ns/net").stat().st_ino
+        path = runtime / f"names-{network}{'-' * bool(instance)}{instance}.lock"
+        descriptor = locked(path)
+    except BlockingIOError as error:
+        raise StateError(
+            f"another guardhooks daemon ({_holder(path)}) keeps its bans in sets and chains of the same names; stop "
+            "it, or give this one a name of its own: `instance = NAME` in the section [Guardhooks] of guardhooks.conf"
+        ) from error
+    except (OSError, StateError) as error:
+        yield f"it is not known whether another daemon uses the same names: {error}"
+        return
+    try:
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield ""
+    finally:
+        os.close(descriptor)
+
+
+def _holder(lock_file: Path) -> str:
     pid = ""
     with suppress(OSError, ValueError):
         pid = lock_file.read_text()[:32].strip()
-    holder = f"pid {pid}" if pid.isdigit() else "another process"
-    return (
-        f"state folder {folder} is in use by a guardhooks daemon ({holder}); "
-        "stop it with `guardhooks stop`, or name another folder with --state DIR"
-    )
+    return f"pid {pid}" if pid.isdigit() else "another process"
