@@ -29,6 +29,8 @@ class DaemonSettings:
     reconcile: float
     sync_bans: bool
     instance: str
+    trust_writable: bool
+    files: tuple[Path, ...]
     problems: tuple[Problem, ...]
 
 
@@ -69,5 +71,7 @@ def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) 
         reconcile=host.value(option.RECONCILE),
         sync_bans=host.value(option.SYNC_BANS),
         instance=host.value(option.INSTANCE),
+        trust_writable=host.value(option.TRUST_WRITABLE),
+        files=(*own.files, *former.files),
         problems=tuple(problems),
     )

@@ -66,13 +66,19 @@ INSTANCE: Final = Option(
     default_text="none: the only daemon",
     reload=False,
 )
+TRUST_WRITABLE: Final = Option(
+    "trust_writable",
+    BOOLEAN,
+    False,
+    "whether shell commands are run from configuration files that others than root may write",
+)
 DISABLE: Final = Option("disable", WORDS, (), "plugins that are switched off for all jails")
 
 DBPURGEAGE: Final = Option("dbpurgeage", DURATION, HISTORY_AGE.default, "read as `history_age`")
 
 GUARDHOOKS_TABLE: Final = OptionTable(
     "guardhooks",
-    (LOGLEVEL, SOCKET, STATE, HISTORY_AGE, RECONCILE, SYNC_BANS, INSTANCE),
+    (LOGLEVEL, SOCKET, STATE, HISTORY_AGE, RECONCILE, SYNC_BANS, INSTANCE, TRUST_WRITABLE),
     title="`guardhooks.conf`, section `[Guardhooks]`",
 )
 PLUGINS_TABLE: Final = OptionTable("plugins", (DISABLE,), title="`guardhooks.conf`, section `[Plugins]`")
