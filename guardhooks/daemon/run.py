@@ -66,7 +66,7 @@ def run(options: RunOptions) -> None:
 @contextmanager
 def _owned_names(instance: str) -> Iterator[None]:
     """Not in the state folder: daemons with folders of their own would delete each other's bans."""
-    with state_folders.owned_names(instance, state_folders.folders().runtime) as doubt:
+    with state_folders.owned_names(instance, state_folders.runtime_folder()) as doubt:
         if doubt:
             logger.warning("%s", safe_text(doubt))
         yield

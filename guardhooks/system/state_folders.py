@@ -46,6 +46,11 @@ def folders(state: Path | None = None, *, socket: Path | None = None) -> Folders
     return found if socket is None else Folders(found.state, found.runtime, socket)
 
 
+def runtime_folder() -> Path:
+    """Where this user's daemons meet that have state folders of their own."""
+    return Path("/run/guardhooks") if os.geteuid() == 0 else _user_runtime()
+
+
 def _user_state() -> Path:
     configured = os.environ.get("XDG_STATE_HOME", "")
     if configured.startswith("/"):  # the XDG base directory specification has relative ones ignored
