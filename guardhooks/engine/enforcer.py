@@ -20,6 +20,7 @@ from guardhooks.engine.action_worker import ActionState as ActionState
 from guardhooks.engine.action_worker import ActionWorker as ActionWorker
 from guardhooks.engine.action_worker import Execute
 from guardhooks.engine.held_notices import HeldNotices
+from guardhooks.engine.outgoing_actions import OutgoingActions
 from guardhooks.engine.supervisor import Supervisor
 from guardhooks.errors import ActionError
 from guardhooks.model import ActionSpec, Ban, Jail, Op
@@ -64,6 +65,7 @@ class Enforcer:
         self._names: dict[frozenset[str], frozenset[str]] = {}
         """Equal sets are one object: there may be a hundred thousand."""
         self._notices = HeldNotices()
+        self._outgoing = OutgoingActions(self._close, supervisor)
 
     def workers(self, jail: str) -> Sequence[ActionWorker]:
         """The workers of a jail's actions, in configuration order."""
@@ -120,11 +122,12 @@ class Enforcer:
         for worker in fresh:
             worker.start()
         built = {(action.name, action.get("name")) for action in jail.actions}
-        for worker in old:
-            if worker not in kept:
-                # What the new action built under the same name must not be removed with the old one.
-                same = (worker.action.name, worker.action.get("name")) in built
-                await self._close(worker, Op.STOP if same else Op.FLUSH)
+        outgoing = [*self._outgoing.take(jail.name), *(worker for worker in old if worker not in kept)]
+        # What the new action built under the same name must not be removed with the old one.
+        same = [worker for worker in outgoing if (worker.action.name, worker.action.get("name")) in built]
+        for worker in same:
+            await self._close(worker, Op.STOP)
+        await self._outgoing.retire(jail.name, [worker for worker in outgoing if worker not in same], fresh)
 
     def restart(self, jail: str) -> None:
         """A reload brought other plugins for the actions of a jail: start all of them again."""
@@ -142,7 +145,7 @@ class Enforcer:
         """Have a ban lifted by all actions of its jail. The ledger must no longer hold it."""
         was_reported = self._waiting[ban.jail].pop(ban.id, None) is None
         unknown_to = self._notifiers(ban.jail) if self._notices.drop(ban.jail, ban.id) else ()
-        for worker in self._workers.get(ban.jail, ()):
+        for worker in (*self._workers.get(ban.jail, ()), *self._outgoing.of(ban.jail)):
             if worker not in unknown_to:
                 worker.enqueue(Op.UNBAN, ban)
         if was_reported:
@@ -192,7 +195,7 @@ class Enforcer:
         """Stop (or flush) the actions of these jails, in reverse order; what went wrong, one line each."""
         closing: list[ActionWorker] = []
         for jail in jails:
-            closing += reversed(self._workers.pop(jail, []))
+            closing += reversed([*self._outgoing.take(jail), *self._workers.pop(jail, [])])
             self._notices.drop_jail(jail)
         faults = await asyncio.gather(*(self._close(worker, op) for worker in closing))
         await self._supervisor.wait_for(_REPORT)
@@ -248,7 +251,7 @@ class Enforcer:
 
     def _done(self, worker: ActionWorker, op: Op, bans: Sequence[Ban]) -> None:
         """An action has done its part; report the bans that wait for no other."""
-        if op is Op.UNBAN:
+        if op is Op.UNBAN or worker not in self._workers.get(worker.jail.name, ()):
             return
         complete = []
         name = worker.action.actname

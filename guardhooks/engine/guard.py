@@ -171,16 +171,15 @@ class Guard:
         with self.configuration.replaced(settings, plugins) as former:
             self.configured = self.clock()
             self.ledger.remember(self.configuration.history_age)
-            self.ledger.sync_bans(settings.sync_bans)
             if settings.reconcile != former.settings.reconcile:
                 self.enforcer.apply_interval()
             plugins.on_start(self)
             self._log_unknown_switches()
+            changed = [jail for name, jail in self.jails.items() if name in former.jails and jail != former.jails[name]]
+            await asyncio.gather(*map(self.enforcer.replace, changed))
             for name, jail in self.jails.items():
                 if name not in former.jails:
                     self.enforcer.open(jail)
-                elif jail != former.jails[name]:
-                    await self.enforcer.replace(jail)
                 if plugins.asked("execute_action", jail) != former.plugins.asked("execute_action", jail):
                     self.enforcer.restart(name)
             await self.sources.sync()

@@ -48,6 +48,7 @@ SYNC_BANS: Final = Option(
     BOOLEAN,
     True,
     "whether bans are synced to the disk before they are reported; without, a loss of power may cost the latest ones",
+    reload=False,
 )
 _INSTANCE_NAME: Final = re.compile(r"[A-Za-z0-9_]{0,10}")
 
