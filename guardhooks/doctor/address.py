@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from guardhooks.doctor import whole
 from guardhooks.doctor.connections import Open, open_connections
 from guardhooks.doctor.diagnosis import Diagnosis, bad, good, note
-from guardhooks.doctor.in_time import diagnosed
+from guardhooks.doctor.foreign_rules import OTHER_RULES, dropping_rules
+from guardhooks.doctor.in_time import diagnosed, in_time
 from guardhooks.engine.ban_guard import FORCED
 from guardhooks.engine.leaks import closed_ports
 from guardhooks.model import Ban, Finding, Jail, Level
@@ -38,6 +39,9 @@ async def examine_address(guard: Guard, diagnosis: Diagnosis) -> None:
         diagnosis.add(f"jail {jail.name}", _jail(guard, jail, address, bans_of[jail.name], running=running))
         for title, findings in actions:
             diagnosis.add(title, findings)
+    if not any(finding.blocks for _, finding in diagnosis.findings):
+        foreign = in_time(asyncio.to_thread(dropping_rules, address), diagnosis.patience)
+        diagnosis.add(OTHER_RULES, await foreign or ())
     banned = [ban for bans in bans_of.values() for ban in bans]
     found = await asyncio.to_thread(open_connections, address)
     diagnosis.add("connections", _connections(found))
@@ -131,6 +135,8 @@ def _conclude(diagnosis: Diagnosis, bans: Sequence[Ban], uncovered: Sequence[Ope
         although = "" if bans else ", although it is not banned"
         more = f"; but not everywhere where it is banned: {holes}" if bans and holes else ""
         diagnosis.kept_out, diagnosis.verdict = True, f"{address} is kept out{although}: {kept}{more}"
+    elif not bans and any(about == OTHER_RULES for about, _ in diagnosis.findings):
+        diagnosis.verdict = f"{address} is not banned; a rule that is not guardhooks' drops some of its packets"
     elif not bans:
         diagnosis.kept_out, diagnosis.verdict = False, f"{address} gets through: nobody bans it"
     elif through:
