@@ -34,6 +34,8 @@ from guardhooks.system.privileges import may_change_firewall
 from guardhooks.system.threads import ready_pool
 from guardhooks.text import safe_text
 
+_STDERR: Final = 2
+"""The highest descriptor of a standard stream."""
 _SOCKET_LOOK: Final = 2.0
 """Seconds between two checks that the control socket exists."""
 
@@ -49,6 +51,7 @@ def run(options: RunOptions) -> None:
     :raises ConfigError: when the configuration cannot be used. :raises StateError: when the state folder cannot be used
         or belongs to a running daemon.
     """
+    _occupy_standard_streams()
     logs.set_up(options.loglevel or "INFO")
     memory.share_arenas()
     memory.pause_gc()
@@ -61,6 +64,13 @@ def run(options: RunOptions) -> None:
     acts = not options.observe and may_change_firewall()
     with state_folders.lock(folders.state), _owned_names(settings.instance) if acts else nullcontext():
         asyncio.run(Daemon(options, settings, plugins, folders).serve())
+
+
+def _occupy_standard_streams() -> None:
+    """Where stdin, stdout or stderr were closed, the next file opened, a lock or the ledger, would take its number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 @contextmanager
