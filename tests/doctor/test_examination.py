@@ -266,10 +266,10 @@ def test_what_hangs_is_named_and_costs_no_other_finding(tmp_path: Path, address:
     builder = Hanging()
 
     async def story(guard: Guard) -> None:
-        diagnosis = await examine(guard, address, patience=3.0)
+        diagnosis = await examine(guard, address, patience=5.0)
         builder.over.set()
         found = dict(each for each in diagnosis.findings if each[0] == "action sshd/fence" or "answer" in each[1].text)
-        assert found["action sshd/wall"].text == "it did not answer within 3 s"
+        assert found["action sshd/wall"].text == "it did not answer within 5 s"
         assert found["action sshd/fence"] == KEPT
 
     builder.over.clear()

@@ -7,15 +7,17 @@ import os
 import smtplib
 import socket
 import threading
+import time
 from typing import Any
 
 
 class Deadline:
-    """Cuts the connection of a session that takes longer than `seconds`; `expired` then says so."""
+    """Cuts the connection of a session that takes longer than `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.expired = False
+        self._expired = False
+        self._until = time.monotonic() + seconds
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
         self._timer = threading.Timer(seconds, self._expire)
@@ -32,16 +34,21 @@ class Deadline:
                 each.close()
             self._sockets.clear()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up, even if a wait of the session has noticed it first."""
+        return self._expired or time.monotonic() >= self._until
+
     def watch(self, connection: socket.socket) -> None:
         """Cut this connection at the deadline. Its descriptor is copied: TLS takes the original one over."""
         with self._lock:
             self._sockets.append(socket.socket(fileno=os.dup(connection.fileno())))
-            if self.expired:
+            if self._expired:
                 self._cut()
 
     def _expire(self) -> None:
         with self._lock:
-            self.expired = True
+            self._expired = True
             self._cut()
 
     def _cut(self) -> None:

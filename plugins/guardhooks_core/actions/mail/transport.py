@@ -101,7 +101,7 @@ class Smtp:
             with self._explained(), deadline, self._connection(own_name, deadline) as server:
                 yield server
         except ActionError as error:
-            if not deadline.expired:
+            if not deadline.is_over:
                 raise
             raise ActionError(f"{self}: the session took longer than {seconds:g} s and was cut") from error
 
