@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from guardhooks.settings.option import Option as Option
     from guardhooks.settings.option import OptionTable as OptionTable
     from guardhooks.settings.times import parse_duration as parse_duration
+    from guardhooks.shell.script import ShellScript as ShellScript
+    from guardhooks.shell.script import shell_script as shell_script
     from guardhooks.system.interfaces import own_addresses as own_addresses
     from guardhooks.system.light_pyroute2 import prepare_pyroute2 as prepare_pyroute2
     from guardhooks.system.lookups import CachedLookups as CachedLookups
@@ -112,6 +114,7 @@ _HOME = {
     "guardhooks.settings": ("option_types", "parse_brackets"),
     "guardhooks.settings.option": ("Option", "OptionTable"),
     "guardhooks.settings.times": ("parse_duration",),
+    "guardhooks.shell.script": ("ShellScript", "shell_script"),
     "guardhooks.system.lookups": ("CachedLookups",),
     "guardhooks.system.light_pyroute2": ("prepare_pyroute2",),
     "guardhooks.text": ("safe_text",),

@@ -222,7 +222,8 @@ class Ban:
     """`id` stays out of what `jail` protects from `start` for `length` seconds (`PERMANENT`: no end).
 
     `count` is 1 for the first ban of this id in this jail, 2 for the second, and so on. `restored` says that a restart
-    put it back, so that no notification is sent twice.
+    put it back, so that no notification is sent twice. `not_in_force` is set only in what an action gets that notifies
+    (`Outcome.notifies`): why the ban was decided but keeps nobody out; it gets the ban again when it is in force.
     """
 
     id: str
@@ -236,6 +237,7 @@ class Ban:
     fields: Fields = field(default_factory=_no_fields)
     notes: Mapping[str, str] = field(default_factory=_no_options)
     restored: bool = False
+    not_in_force: str = ""
 
     @property
     def end(self) -> float:
@@ -304,6 +306,8 @@ class Outcome:
     that could not be put in force, with the reason and the remedy of each: only they are shown as failing and
     retried, the others of the call are done. `found` are bans in force that were not among those asked for, to be taken
     into the ledger (for `start` and `check`; see `Guard.adopts`); `start` and `length` say what is left of each.
+    `notifies` (for `start`) says that the action only reports and keeps nobody out: no ban waits for it, and it gets
+    each later ban when all other actions of the jail have done it, or with `Ban.not_in_force` when one of them failed.
     """
 
     added: int = 0
@@ -313,6 +317,7 @@ class Outcome:
     failed: Mapping[str, str] = field(default_factory=_no_options)
     found: tuple[Ban, ...] = ()
     problem: str = ""
+    notifies: bool = False
 
 
 # --- diagnosis --------------------------------------------------------------------------------------------------------

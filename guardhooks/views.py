@@ -135,6 +135,11 @@ class GuardView(Protocol):
         """Whether a ban of this address, or of a prefix that holds it, is decided and not over. Takes microseconds."""
         ...
 
+    @property
+    def state_problem(self) -> str:
+        """What keeps bans from being written to the disk, so that they do not survive a restart; empty if nothing."""
+        ...
+
     def ban_state(self, jail: str, id: str) -> str:
         """How far a ban that the ledger holds has come: `active`, `pending` or `failing`."""
         ...

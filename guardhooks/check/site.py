@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from guardhooks.model import Jail
 from guardhooks.plugins import Plugins
 from guardhooks.settings import EffectiveSection, Settings, effective_daemon, effective_jails, load, load_jail
 from guardhooks.settings.option import OptionTable
+from guardhooks.system.journal_entries import newest_entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class Site:
 
     `effective` has the settings of each of them, and of those that are broken; `daemon` those of the daemon's file.
     `tables` is what the plugins declare. `now` is in seconds since the epoch. `loaded` is when a running daemon read
-    its configuration, None where none runs.
+    its configuration, None where none runs. `newest_entry` gives the time of the newest entry of some
+    matches in the journal.
     """
 
     settings: Settings
@@ -29,6 +31,7 @@ class Site:
     tables: tuple[OptionTable, ...]
     now: float
     loaded: float | None = None
+    newest_entry: Callable[[Sequence[str]], float | None] = newest_entry
 
     def place(self, jail: str, key: str) -> tuple[str, int]:
         """File and line of an option of a jail; where nobody wrote it, of the line that enables the jail."""
@@ -41,17 +44,23 @@ class Site:
 
 
 def read_site(
-    directory: Path, plugins: Plugins, *, now: float, loaded: float | None = None, extra: tuple[str, ...] = ()
+    directory: Path,
+    plugins: Plugins,
+    *,
+    now: float,
+    loaded: float | None = None,
+    extra: tuple[str, ...] = (),
+    newest_entry: Callable[[Sequence[str]], float | None] = newest_entry,
 ) -> Site:
     """Read everything. :raises ConfigError: when the configuration cannot be used at all, or has no jail of a name.
 
     :param extra: jails to look at, enabled or not.
     """
     tables = tuple(plugins.declared_options())
-    settings = load(directory, tables)
+    settings = load(directory, tables, newest_entry=newest_entry)
     jails = {jail.name: jail for jail in settings.jails}
     missing = [name for name in extra if name not in jails and name not in settings.broken]
     effective = effective_jails(directory, dict.fromkeys([*jails, *settings.broken, *missing]), tables)
     jails |= {name: load_jail(directory, name) for name in missing}
     daemon = tuple(effective_daemon(directory))
-    return Site(settings, plugins, jails, effective, daemon, tables, now, loaded)
+    return Site(settings, plugins, jails, effective, daemon, tables, now, loaded, newest_entry)

@@ -53,7 +53,7 @@ def ban(
     Without --for a ban lasts as long as the jail's bantime. `-` reads ids from standard input, one or more on a line;
     what follows a `#` is left out. Exits with 1 when a ban is refused or not in force.
     """
-    banned, refused, observing = list[dict[str, Any]](), list[dict[str, str]](), False
+    banned, refused, observing, unsaved = list[dict[str, Any]](), list[dict[str, str]](), False, ""
     options = {"force": force or None, "text": text or None, "replace": replace or None, "reason": reason or None}
     with Connection(control_socket(config, state)) as daemon:
         for batch in _batches(with_standard_input(ids)):
@@ -61,12 +61,15 @@ def ban(
             banned += answer["banned"]
             refused += answer["refused"]
             observing = answer["observing"]
+            unsaved = answer["unsaved"]
     if as_json:
-        output.print_json({"banned": banned, "refused": refused, "observing": observing})
+        output.print_json({"banned": banned, "refused": refused, "observing": observing, "unsaved": unsaved})
     else:
         _print_banned(banned, observing=observing)
         for each in refused:
             complain(each["reason"], Exit.FAILED)
+        if unsaved:
+            click.echo(f"this will not survive a restart: {safe_text(unsaved)}", err=True)
     return Exit.FAILED if refused or any(each["state"] != "active" for each in banned) else Exit.DONE
 
 

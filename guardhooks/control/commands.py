@@ -71,7 +71,8 @@ def own_requests(
             Request("is_banned", own.is_banned, "Whether ids are banned", "true or false for each id",
                     (ids, jail, text), read),
             Request("ban", own.ban, "Ban ids in a jail; one that is refused does not stop the others",
-                    "`banned`: the bans with their `state`; `refused`: `id` and `reason` of the others; `observing`",
+                    "`banned`: the bans with their `state`; `refused`: `id` and `reason` of the others; `observing`; "
+                    "`unsaved`: why they will not survive a restart",
                     (Argument("jail", help="name of a jail", required=True), ids, length, text, force,
                      Argument("replace", ArgumentKind.FLAG, "make a ban that lasts longer shorter"),
                      Argument("reason", help="why, for status and mail"))),
@@ -164,7 +165,12 @@ class _OwnRequests:
                 bans.append(answer)
         states = await self._settled_states(bans)
         banned = [{**_ban_to_dict(ban), "state": state} for ban, state in zip(bans, states, strict=True)]
-        return {"banned": banned, "refused": refused, "observing": self._guard.observing}
+        return {
+            "banned": banned,
+            "refused": refused,
+            "observing": self._guard.observing,
+            "unsaved": self._guard.state_problem if banned else "",
+        }
 
     async def _settled_states(self, bans: Sequence[Ban]) -> list[str]:
         """How far the bans have come, once none is pending or when it takes too long."""

@@ -10,8 +10,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -42,6 +42,8 @@ from guardhooks.system.privileges import may_change_firewall
 from guardhooks.system.worker_pool import WorkerPool
 from guardhooks.text import safe_text
 
+_STDERR: Final = 2
+"""The highest descriptor of a standard stream."""
 _SOCKET_LOOK: Final = 2.0
 """Seconds between two checks that the control socket exists."""
 
@@ -62,6 +64,7 @@ def run(options: RunOptions) -> None:
     :raises ConfigError: when the configuration cannot be used. :raises StateError: when the state folder cannot be used
         or belongs to a running daemon.
     """
+    _occupy_standard_streams()
     logs.set_up(options.loglevel or "INFO")
     # Until the daemon handles signals there is nothing to clean up; and no KeyboardInterrupt is real from here on.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -77,12 +80,29 @@ def run(options: RunOptions) -> None:
     settings = load(directory, plugins.declared_options())
     _say_what_is_wrong(settings)
     folders = state_folders.folders(options.state or settings.state, socket=settings.socket)
-    with state_folders.lock(folders.state):
+    acts = not options.observe and may_change_firewall()
+    with state_folders.lock(folders.state), _owned_names(settings.instance) if acts else nullcontext():
         try:
             asyncio.run(Daemon(options, settings, plugins, folders).serve())
         except (SystemExit, KeyboardInterrupt) as error:
             raise PluginError(f"a task of a plugin's own ended the daemon: {described(error)}") from error
     logs.wait(_LAST_LINES)
+
+
+def _occupy_standard_streams() -> None:
+    """Where stdin, stdout or stderr were closed, the next file opened, a lock or the ledger, would take its number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+@contextmanager
+def _owned_names(instance: str) -> Iterator[None]:
+    """Not in the state folder: daemons with folders of their own would delete each other's bans."""
+    with state_folders.owned_names(instance, state_folders.runtime_folder()) as doubt:
+        if doubt:
+            logger.warning("%s", safe_text(doubt))
+        yield
 
 
 def _say_what_is_wrong(settings: Settings) -> None:

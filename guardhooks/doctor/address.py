@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 from guardhooks.doctor import whole
 from guardhooks.doctor.connections import Open, open_connections
 from guardhooks.doctor.diagnosis import Diagnosis, bad, good, note
+from guardhooks.doctor.foreign_rules import OTHER_RULES, dropping_rules
+from guardhooks.doctor.in_time import diagnosed, in_time
 from guardhooks.engine.ban_guard import FORCED
 from guardhooks.engine.leaks import closed_ports
 from guardhooks.model import Ban, Finding, Jail, Level
@@ -30,12 +32,17 @@ async def examine_address(guard: Guard, diagnosis: Diagnosis) -> None:
         diagnosis.add("ledger", [bad(guard.state_problem)])
     if guard.ban_guard.protected_address_in(address):
         diagnosis.add("address", [note(f"{address} is {guard.ban_guard.role_of(address)}: bans of it are refused")])
-    banned = []
-    for jail in guard.jails.values():
-        bans = guard.ledger.find(address, jail.name)
-        diagnosis.add(f"jail {jail.name}", _jail(guard, jail, address, bans, running=running))
-        banned += bans
-        await _actions(guard, jail, bans, diagnosis)
+    jails = list(guard.jails.values())
+    bans_of = {jail.name: guard.ledger.find(address, jail.name) for jail in jails}
+    seen = await asyncio.gather(*(_actions(guard, jail, bans_of[jail.name], diagnosis) for jail in jails))
+    for jail, actions in zip(jails, seen, strict=True):
+        diagnosis.add(f"jail {jail.name}", _jail(guard, jail, address, bans_of[jail.name], running=running))
+        for title, findings in actions:
+            diagnosis.add(title, findings)
+    if not any(finding.blocks for _, finding in diagnosis.findings):
+        foreign = in_time(asyncio.to_thread(dropping_rules, address), diagnosis.patience)
+        diagnosis.add(OTHER_RULES, await foreign or ())
+    banned = [ban for bans in bans_of.values() for ban in bans]
     found = await asyncio.to_thread(open_connections, address)
     diagnosis.add("connections", _connections(found))
     closed = [await asyncio.to_thread(closed_ports, guard.jails[ban.jail]) for ban in banned]
@@ -90,13 +97,19 @@ def _failures(guard: Guard, jail: Jail, address: str) -> Iterator[Finding]:
             yield note(f"{plural(len(times), 'failure')} of {id} {within}; {jail.maxretry} lead to a ban")
 
 
-async def _actions(guard: Guard, jail: Jail, bans: Sequence[Ban], diagnosis: Diagnosis) -> None:
-    for spec in jail.actions:
-        found = await guard.diagnose(jail, spec, bans, diagnosis.address)
+async def _actions(
+    guard: Guard, jail: Jail, bans: Sequence[Ban], diagnosis: Diagnosis
+) -> list[tuple[str, list[Finding]]]:
+    """What the actions of a jail hold of an address, each with its title; those that have nothing to do with it not."""
+    shown = []
+    answers = await asyncio.gather(*(diagnosed(guard, jail, spec, bans, diagnosis) for spec in jail.actions))
+    for spec, found in zip(jail.actions, answers, strict=True):
+        findings = found or []
         if found is None and bans:
-            found = [note("whether it blocks this address cannot be read: no plugin can look")]
-        if bans or any(each.level is Level.BAD or each.blocks for each in found or ()):
-            diagnosis.add(f"action {jail.name}/{spec.actname}", found or [])
+            findings = [note("whether it blocks this address cannot be read: no plugin can look")]
+        if bans or any(each.level is Level.BAD or each.blocks for each in findings):
+            shown.append((f"action {jail.name}/{spec.actname}", findings))
+    return shown
 
 
 def _connections(found: Sequence[Open]) -> Iterator[Finding]:
@@ -122,6 +135,8 @@ def _conclude(diagnosis: Diagnosis, bans: Sequence[Ban], uncovered: Sequence[Ope
         although = "" if bans else ", although it is not banned"
         more = f"; but not everywhere where it is banned: {holes}" if bans and holes else ""
         diagnosis.kept_out, diagnosis.verdict = True, f"{address} is kept out{although}: {kept}{more}"
+    elif not bans and any(about == OTHER_RULES for about, _ in diagnosis.findings):
+        diagnosis.verdict = f"{address} is not banned; a rule that is not guardhooks' drops some of its packets"
     elif not bans:
         diagnosis.kept_out, diagnosis.verdict = False, f"{address} gets through: nobody bans it"
     elif through:

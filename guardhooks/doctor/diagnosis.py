@@ -12,7 +12,8 @@ from guardhooks.model import Finding, Level
 class Diagnosis:
     """Findings by what they are about (`daemon`, `jail sshd`, `action sshd/nftables`), in order.
 
-    `verdict` is the conclusion about an address; `kept_out` whether its packets are dropped (None: unknown).
+    `verdict` is the conclusion about an address; `kept_out` whether its packets are dropped (None: unknown). Each probe
+    has `patience` seconds; they run side by side.
     """
 
     address: str = ""
@@ -20,6 +21,7 @@ class Diagnosis:
     findings: list[tuple[str, Finding]] = field(default_factory=list)
     verdict: str = ""
     kept_out: bool | None = None
+    patience: float = 8.0
 
     def add(self, about: str, findings: Iterable[Finding]) -> None:
         """Take findings about one thing."""

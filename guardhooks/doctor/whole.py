@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import guardhooks
 from guardhooks.doctor.diagnosis import Diagnosis, bad, good, note
+from guardhooks.doctor.in_time import diagnosed, in_time
 from guardhooks.doctor.ledger_file import look_at
 from guardhooks.engine.action_worker import ActionState, ActionWorker
 from guardhooks.model import ActionSpec, Finding, Jail, Level
@@ -109,14 +110,14 @@ def _source_health(source: SourceStatus) -> Finding:
     return good(f"{read}, the last of {last}")
 
 
-async def check_action(guard: Guard, of: Jail, spec: ActionSpec) -> list[Finding]:
+async def check_action(guard: Guard, of: Jail, spec: ActionSpec, diagnosis: Diagnosis) -> list[Finding]:
     """Whether an action works, by its own report and by what is really there."""
     found: list[Finding] = []
     for worker in guard.enforcer.workers(of.name):
         if worker.action == spec:
             found += _worker(worker)
     bans = guard.ledger.desired(of.name)
-    seen = await guard.diagnose(of, spec, bans, "")
+    seen = await diagnosed(guard, of, spec, bans, diagnosis)
     if seen is None and not any(finding.level is Level.BAD for finding in found):
         found.append(note("what it really holds cannot be read: no plugin can look"))
     return found + (seen or [])
@@ -144,8 +145,14 @@ async def examine_whole(guard: Guard, diagnosis: Diagnosis) -> None:
     running = diagnosis.running
     diagnosis.add("daemon", check_daemon(guard, running=running))
     diagnosis.add("configuration", check_configuration(guard))
-    diagnosis.add("ledger", await check_ledger(guard))
+    actions = [(jail, spec) for jail in guard.jails.values() for spec in jail.actions]
+    ledger, *found = await asyncio.gather(
+        in_time(check_ledger(guard), diagnosis.patience),
+        *(check_action(guard, jail, spec, diagnosis) for jail, spec in actions),
+    )
+    diagnosis.add("ledger", ledger or ())
+    by_action = {(jail.name, spec.actname): each or () for (jail, spec), each in zip(actions, found, strict=True)}
     for each in guard.jails.values():
         diagnosis.add(f"jail {each.name}", check_jail(guard, each, running=running))
         for spec in each.actions:
-            diagnosis.add(f"action {each.name}/{spec.actname}", await check_action(guard, each, spec))
+            diagnosis.add(f"action {each.name}/{spec.actname}", by_action[each.name, spec.actname])

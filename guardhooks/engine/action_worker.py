@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Final, TypeAlias
 
 from guardhooks.engine.retries import Retries
@@ -50,8 +51,10 @@ class ActionWorker:
     """One action of one jail. Calls never overlap; what is queued meanwhile goes into the next batch.
 
     `tried` is set after the first start, whether it succeeded or failed. `started` is True after one succeeded.
-    `retries` are the bans that it could not put in force though it is active. `done` is called with the bans that an op
-    has done, `found` with bans that the action found and nobody had asked for; it returns how many become bans.
+    `retries` are the bans that it could not put in force though it is active. `notifies` is True once the action has
+    said that it only reports. `done` is called with the bans that an op has done, `found` with bans that the action
+    found and nobody had asked for; it returns how many become bans. `failed` is called when bans could not be put in
+    force, `became_notifier` with the bans that were queued before the action said that it only reports.
     """
 
     def __init__(
@@ -60,9 +63,11 @@ class ActionWorker:
         action: ActionSpec,
         execute: Execute,
         *,
-        desired: Callable[[], list[Ban]],
+        desired: Callable[[ActionWorker], list[Ban]],
         done: Callable[[ActionWorker, Op, Sequence[Ban]], None],
         found: Callable[[ActionWorker, Sequence[Ban]], int],
+        failed: Callable[[ActionWorker], None],
+        became_notifier: Callable[[ActionWorker, Sequence[Ban]], None],
         reconcile: Callable[[], float],
         supervisor: Supervisor,
         answer_time: float = ANSWER_TIME,
@@ -76,10 +81,12 @@ class ActionWorker:
         self.warning = ""
         self.problem = ""
         self.repairs = 0
-        self.started = False
+        self.started = self.notifies = False
         self.retries = Retries()
         self._logged = ""
-        self._execute, self._desired, self._done, self._found = execute, desired, done, found
+        self._execute, self._done, self._found = execute, done, found
+        self._desired = partial(desired, self)
+        self._on_failed, self._became_notifier = failed, became_notifier
         self._reconcile = reconcile
         self._queue: dict[str, tuple[Op, Ban]] = {}
         self._wake = asyncio.Event()
@@ -185,9 +192,20 @@ class ActionWorker:
         if outcome.note and outcome.note != self.note and self.action.name != "observe":
             logger.info("[%s] action %s: %s", self.jail.name, self.action.actname, safe_text(outcome.note))
         self.retries.clear()
+        self._note_kind(outcome)
         self._apply_outcome(Op.START, bans, outcome)
         self.started = True
         await self._find(outcome.found)
+
+    def _note_kind(self, outcome: Outcome) -> None:
+        """The action has said whether it only notifies."""
+        was_notifier, self.notifies = self.notifies, outcome.notifies
+        if self.notifies and not was_notifier:
+            queued = [ban for op, ban in self._queue.values() if op is Op.BAN]
+            self._queue = {id: each for id, each in self._queue.items() if each[0] is not Op.BAN}
+            self._became_notifier(self, queued)
+        elif was_notifier and not self.notifies:
+            self.check_now()  # It was started without the bans that were held back from it.
 
     def _lose_handler(self, bans: Sequence[Ban]) -> None:
         """No plugin handles the action; `bans` are those that it should put in force."""
@@ -197,6 +215,7 @@ class ActionWorker:
         self.retries.clear()
         self._wake.clear()
         self._done(self, Op.START, bans)
+        self._on_failed(self)
 
     async def _work(self) -> None:
         batch, self._queue = self._queue, {}
@@ -283,6 +302,8 @@ class ActionWorker:
             self._done(self, op, recovered)
         else:
             self._done(self, op, [ban for ban in bans if ban.id not in outcome.failed])
+        if failed:
+            self._on_failed(self)
 
     def _note_problem(self, problem: str) -> None:
         """A part of the action does not work yet; it is checked again soon."""
@@ -319,6 +340,7 @@ class ActionWorker:
         if reason != self.reason:
             logger.error("[%s] action %s failed, retrying: %s", self.jail.name, self.action.actname, reason)
         self.state, self.reason = ActionState.FAILING, reason
+        self._on_failed(self)
         pause = _BACKOFF[min(self._tries, len(_BACKOFF) - 1)]
         self._tries += 1
         return pause

@@ -29,6 +29,8 @@ FORCED: Final = MappingProxyType({"forced": "by hand"})
 
 _AGE: Final = 60.0
 """Seconds after which the needs of the machine are read again."""
+_LOOPBACK: Final = "127."
+"""All of 127.0.0.0/8 is this machine, though only one address is assigned."""
 _WIDEST: Final = {False: 8, True: 32}
 """Shortest prefix of a ban, for IPv4 and for IPv6."""
 
@@ -130,14 +132,15 @@ class BanGuard:
 
     def protected_address_in(self, id: str, protected: Collection[str] = ()) -> str:
         """An address that the machine needs and that a ban of `id` would hit; empty if there is none."""
+        loopback = id if id.startswith(_LOOPBACK) and key_of(id) is not None else ""
         if "/" not in id:
-            return id if id in self._needed or id in self._peers or id in protected else ""
+            return id if id in self._needed or id in self._peers or id in protected else loopback
         found = next(self._map.inside(id), "")
-        return found or next(PrefixMap(protected).inside(id), "")
+        return found or next(PrefixMap(protected).inside(id), loopback)
 
     def role_of(self, address: str) -> str:
         """What an address is to this machine."""
-        return self._needed.get(address, SSH_PEER)
+        return OWN if address.startswith(_LOOPBACK) else self._needed.get(address, SSH_PEER)
 
 
 def _too_wide(id: str) -> str:

@@ -4,6 +4,7 @@ The ledger holds the desired bans; a worker brings its action in line with them.
 hands on later bans and unbans in batches, checks at intervals, and after a failure starts the action again, with
 back-off.
 A ban is *reported* (log, `on_ban`) when every action of its jail has done it and the ledger has it on disk.
+Actions that only notify get a ban after that, or with the reason when it is not in force; no ban waits for them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Any, Final, TypeAlias
 from guardhooks.engine.action_worker import ANSWER_TIME, Execute
 from guardhooks.engine.action_worker import ActionState as ActionState
 from guardhooks.engine.action_worker import ActionWorker as ActionWorker
+from guardhooks.engine.held_notices import HeldNotices
+from guardhooks.engine.outgoing_actions import OutgoingActions
 from guardhooks.engine.supervisor import Supervisor
 from guardhooks.errors import ActionError
 from guardhooks.model import ActionSpec, Ban, Jail, Op
@@ -64,6 +67,8 @@ class Enforcer:
         """By jail and id, the names of the actions that have not done a ban yet."""
         self._names: dict[frozenset[str], frozenset[str]] = {}
         """Equal sets are one object: there may be a hundred thousand."""
+        self._notices = HeldNotices()
+        self._outgoing = OutgoingActions(self._close, supervisor)
 
     def workers(self, jail: str) -> Sequence[ActionWorker]:
         """The workers of a jail's actions, in configuration order."""
@@ -97,9 +102,11 @@ class Enforcer:
             jail,
             action,
             self._execute,
-            desired=lambda: self._desired(jail.name),
+            desired=self._desired_by,
             done=self._done,
             found=self._found,
+            failed=lambda worker: self._tell_failing(worker.jail.name),
+            became_notifier=self._became_notifier,
             reconcile=self._reconcile,
             supervisor=self._supervisor,
             answer_time=self._answer_time,
@@ -119,11 +126,12 @@ class Enforcer:
         for worker in fresh:
             worker.start()
         built = {(action.name, action.get("name")) for action in jail.actions}
-        for worker in old:
-            if worker not in kept:
-                # What the new action built under the same name must not be removed with the old one.
-                same = (worker.action.name, worker.action.get("name")) in built
-                await self._close(worker, Op.STOP if same else Op.FLUSH)
+        outgoing = [*self._outgoing.take(jail.name), *(worker for worker in old if worker not in kept)]
+        # What the new action built under the same name must not be removed with the old one.
+        same = [worker for worker in outgoing if (worker.action.name, worker.action.get("name")) in built]
+        for worker in same:
+            await self._close(worker, Op.STOP)
+        await self._outgoing.retire(jail.name, [worker for worker in outgoing if worker not in same], fresh)
 
     def restart(self, jail: str) -> None:
         """A reload brought other plugins for the actions of a jail: start all of them again."""
@@ -133,17 +141,17 @@ class Enforcer:
     def ban(self, jail: Jail, ban: Ban) -> None:
         """Have a ban enforced by all actions of its jail. In a jail without actions it is never in force."""
         self._expect(ban)
-        workers = self._workers.get(jail.name, ())
-        for worker in workers:
-            worker.enqueue(Op.BAN, ban)
-        if not workers:
+        self._hand_on(ban)
+        if not self._workers.get(jail.name):
             logger.warning("[%s] %s is decided, NOT in force: %s", jail.name, safe_text(ban.id), NO_ACTION)
 
     def unban(self, jail: Jail, ban: Ban) -> None:
         """Have a ban lifted by all actions of its jail. The ledger must no longer hold it."""
         was_reported = self._waiting[ban.jail].pop(ban.id, None) is None
-        for worker in self._workers.get(ban.jail, ()):
-            worker.enqueue(Op.UNBAN, ban)
+        unknown_to = self._notifiers(ban.jail) if self._notices.drop(ban.jail, ban.id) else ()
+        for worker in (*self._workers.get(ban.jail, ()), *self._outgoing.of(ban.jail)):
+            if worker not in unknown_to:
+                worker.enqueue(Op.UNBAN, ban)
         if was_reported:
             self._announce([(jail, Op.UNBAN, ban)])
 
@@ -166,12 +174,12 @@ class Enforcer:
         waiting = self._waiting[jail].get(id)
         if waiting is None:
             return "active"
-        states = {worker.state for worker in self._workers.get(jail, ()) if worker.action.actname in waiting}
+        states = {worker.state for worker in self._deciding(jail) if worker.action.actname in waiting}
         return "failing" if states & _NOT_WORKING else "pending"
 
     def reason(self, jail: str, id: str) -> str:
         """Why a working action could not put this ban in force; empty if none does."""
-        workers = self._workers.get(jail, ())
+        workers = self._deciding(jail)
         if not workers:
             return NO_ACTION
         return next((worker.retries.reason(id) for worker in workers if id in worker.retries), "")
@@ -180,15 +188,19 @@ class Enforcer:
         """How many bans of a jail are failing."""
         if not self._workers.get(jail):
             return len(self._desired(jail))
-        ids = {id for worker in self._workers.get(jail, ()) for id in worker.retries.ids}
-        sick = {w.action.actname for w in self._workers.get(jail, ()) if w.state in _NOT_WORKING}
+        deciding = self._deciding(jail)
+        ids = {id for worker in deciding for id in worker.retries.ids}
+        sick = {worker.action.actname for worker in deciding if worker.state in _NOT_WORKING}
         if sick:
             ids.update(id for id, waiting in self._waiting[jail].items() if waiting & sick)
         return len(ids)
 
     async def close(self, jails: Iterable[str], op: Op) -> list[str]:
         """Stop (or flush) the actions of these jails, in reverse order; what went wrong, one line each."""
-        closing = [worker for jail in jails for worker in reversed(self._workers.pop(jail, []))]
+        closing: list[ActionWorker] = []
+        for jail in jails:
+            closing += reversed([*self._outgoing.take(jail), *self._workers.pop(jail, [])])
+            self._notices.drop_jail(jail)
         faults = await asyncio.gather(*(self._close(worker, op) for worker in closing))
         await self._supervisor.wait_for(_REPORT)
         return [fault for fault in faults if fault]
@@ -202,8 +214,21 @@ class Enforcer:
             return fault
         return ""
 
+    # --- which actions a ban waits for --------------------------------------------------------------------------------
+
+    def _deciding(self, jail: str) -> list[ActionWorker]:
+        """The actions that put a jail's bans in force; those that notify only if there are no others."""
+        workers = self._workers.get(jail, [])
+        return [worker for worker in workers if not worker.notifies] or workers
+
+    def _notifiers(self, jail: str) -> list[ActionWorker]:
+        """The actions of a jail that get a ban after the others."""
+        workers = self._workers.get(jail, [])
+        notifiers = [worker for worker in workers if worker.notifies]
+        return notifiers if len(notifiers) < len(workers) else []
+
     def _expect(self, ban: Ban) -> None:
-        workers = self._workers.get(ban.jail, ())
+        workers = self._deciding(ban.jail)
         served = frozenset(worker.action.actname for worker in workers if worker.state is not ActionState.NO_HANDLER)
         self._wait(ban, served or frozenset(worker.action.actname for worker in workers) or _NOBODY)
 
@@ -225,26 +250,29 @@ class Enforcer:
             names = waiting & left | fresh if jail.actions else _NOBODY
             self._wait(ban, names)
             if not names:
-                complete.append((jail, Op.BAN, ban))
-        self._announce(complete)
+                complete.append(ban)
+        self._in_force(jail, complete)
 
     def _done(self, worker: ActionWorker, op: Op, bans: Sequence[Ban]) -> None:
         """An action has done its part; report the bans that wait for no other."""
-        if op is Op.UNBAN:
+        if op is Op.UNBAN or worker not in self._workers.get(worker.jail.name, ()):
             return
         complete = []
         name = worker.action.actname
+        deciding = self._deciding(worker.jail.name)
+        # Where no plugin serves any of them, a ban must not count as in force.
+        unserved = frozenset(each.action.actname for each in deciding)
+        if any(each.state is not ActionState.NO_HANDLER for each in deciding):
+            unserved = frozenset()
         for ban in bans:
             waiting = self._waiting[ban.jail].get(ban.id)
             if waiting is None or name not in waiting:
                 continue
-            names = waiting - {name}
-            if worker.state is ActionState.NO_HANDLER and not names:
-                continue  # no other action enforces it: it must not count as in force
+            names = waiting - {name} or unserved
             self._wait(ban, names)
             if not names:
-                complete.append((worker.jail, Op.BAN, ban))
-        self._announce(complete)
+                complete.append(ban)
+        self._in_force(worker.jail, complete)
 
     def _found(self, worker: ActionWorker, found: Sequence[Ban]) -> int:
         """An action holds bans that the ledger does not know; returns how many were adopted."""
@@ -255,11 +283,63 @@ class Enforcer:
             worker.enqueue(Op.UNBAN, ban)
         for ban in adopted:
             self._expect(ban)
-            for other in self.workers(ban.jail):
-                if other is not worker:
-                    other.enqueue(Op.BAN, ban)
+            self._hand_on(ban, found_by=worker)
         self._done(worker, Op.BAN, adopted)
         return len(adopted)
+
+    # --- what is told of it -------------------------------------------------------------------------------------------
+
+    def _hand_on(self, ban: Ban, found_by: ActionWorker | None = None) -> None:
+        """Have a ban enforced; notifiers get it when that is done, or has failed."""
+        notifiers = self._notifiers(ban.jail)
+        for worker in self._workers.get(ban.jail, ()):
+            if worker is not found_by and worker not in notifiers:
+                worker.enqueue(Op.BAN, ban)
+        if notifiers:
+            self._notices.hold(ban)
+            self._tell_failing(ban.jail)
+
+    def _in_force(self, jail: Jail, bans: Sequence[Ban]) -> None:
+        notifiers = self._notifiers(jail.name)
+        for ban in bans:
+            held = self._notices.release(ban.jail, ban.id)
+            for worker in notifiers if held is not None else ():
+                worker.enqueue(Op.BAN, held or ban)
+        self._announce([(jail, Op.BAN, ban) for ban in bans])
+
+    def _tell_failing(self, jail: str) -> None:
+        """Tell the notifiers which decided bans are not in force, and why."""
+        notifiers = self._notifiers(jail)
+        for ban in self._notices.failing(jail, lambda id: self._failure(jail, id)) if notifiers else ():
+            for worker in notifiers:
+                worker.enqueue(Op.BAN, ban)
+
+    def _failure(self, jail: str, id: str) -> str:
+        """Why a decided ban is not in force; empty while that is still to come."""
+        if self.state(jail, id) != "failing":
+            return ""
+        waiting = self._waiting[jail].get(id, frozenset())
+        sick = (w for w in self._deciding(jail) if w.action.actname in waiting and w.state in _NOT_WORKING)
+        return self.reason(jail, id) or next((f"action {w.action.actname}: {w.reason}" for w in sick), "")
+
+    def _became_notifier(self, worker: ActionWorker, queued: Sequence[Ban]) -> None:
+        """An action has said that it only notifies: it waits for the others, and no ban waits for it."""
+        held = worker in self._notifiers(worker.jail.name)
+        for ban in queued:
+            if held and ban.id in self._waiting[ban.jail]:
+                self._notices.hold(ban)
+            else:
+                worker.enqueue(Op.BAN, ban)
+        if held:
+            self._done(worker, Op.START, queued)
+            self._tell_failing(worker.jail.name)
+
+    def _desired_by(self, worker: ActionWorker) -> list[Ban]:
+        """What an action starts with: a notifier gets the bans that it has not reported yet only afterwards."""
+        bans = self._desired(worker.jail.name)
+        if worker not in self._notifiers(worker.jail.name):
+            return bans
+        return [ban for ban in bans if not self._notices.holds(ban)]
 
     def _announce(self, news: list[tuple[Jail, Op, Ban]]) -> None:
         if news:

@@ -86,6 +86,7 @@ class Guard:
         self.clock = clock
         history_age = self.configuration.history_age
         self.ledger = ledger or Ledger.open(ledger_file, clock=clock, history_age=history_age)
+        self.ledger.sync_bans(settings.sync_bans)
         self._pools = Pools()
         self._resolver = Resolver(clock=clock)
         self.supervisor = Supervisor()
@@ -193,11 +194,11 @@ class Guard:
                 self.enforcer.apply_interval()
             plugins.on_start(self)
             self._log_unknown_switches()
+            changed = [jail for name, jail in self.jails.items() if name in former.jails and jail != former.jails[name]]
+            await asyncio.gather(*map(self.enforcer.replace, changed))
             for name, jail in self.jails.items():
                 if name not in former.jails:
                     self.enforcer.open(jail)
-                elif jail != former.jails[name]:
-                    await self.enforcer.replace(jail)
                 if plugins.asked("execute_action", jail) != former.plugins.asked("execute_action", jail):
                     self.enforcer.restart(name)
                     restarted += [f"{name}/{action.actname}" for action in jail.actions if name in former.jails]

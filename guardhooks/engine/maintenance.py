@@ -16,6 +16,7 @@ from guardhooks.engine.runtime_changes import RuntimeChanges
 from guardhooks.engine.sources import Sources, SourceStateLogger
 from guardhooks.ledger import Ledger
 from guardhooks.plugins.faults import resource_exhaustion
+from guardhooks.text import safe_text
 
 _TICK: Final = 0.5
 """Seconds between two rounds."""
@@ -46,6 +47,7 @@ class Maintenance:
         self._changes = changes
         self._clock = clock
         self._last_round = clock()
+        self._problem = ""
         self._source_states = SourceStateLogger()
 
     async def run(self) -> None:
@@ -53,10 +55,21 @@ class Maintenance:
         self._last_round = self._clock()
         while True:
             await asyncio.sleep(_TICK)
-            try:
-                await self._round()
-            except (OSError, MemoryError) as error:  # a lack of files or memory passes, and ending would not help
-                self._writer.log(f"{resource_exhaustion(error) or error}; retrying")
+            problem = ""
+            for step in (self._round, self._writer.write):
+                try:
+                    await step()
+                except Exception as error:  # noqa: BLE001 -- whatever it is, ending would not help
+                    problem = resource_exhaustion(error) or f"{type(error).__name__}: {error}"
+            self._tell(problem)
+
+    def _tell(self, problem: str) -> None:
+        """Log what keeps a round from being complete when it begins and when it is over."""
+        if problem and problem != self._problem:
+            logger.error("ending bans, or watching the clock, failed and is retried: %s", safe_text(problem))
+        elif self._problem and not problem:
+            logger.warning("ending bans and watching the clock works again")
+        self._problem = problem
 
     async def _round(self) -> None:
         now = self._clock()
@@ -70,7 +83,6 @@ class Maintenance:
         if await self._ban_guard.refresh():
             await self._bans.lift_unsafe()
         self._source_states.look(self._sources.states(), now)
-        await self._writer.write()
 
     def _follow_clock(self, now: float) -> None:
         """The clock was set, or the machine slept: bans end by the clock, timeouts in the kernel are corrected."""

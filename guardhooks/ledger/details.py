@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from itertools import islice
@@ -25,6 +26,7 @@ _LINES_LIMIT: Final = 8192
 _FIELDS_LIMIT: Final = 64
 """Number of fields, and of notes."""
 
+logger = logging.getLogger("guardhooks.ledger")
 _encode: Final = json.JSONEncoder(check_circular=False).encode
 _set: Final = object.__setattr__
 """How a frozen dataclass is filled."""
@@ -48,11 +50,24 @@ def encoded_details(ban: Ban) -> str:
 
 
 def decoded_details(details: str) -> Details:
-    """The reverse of `encoded_details`; values that were tuples are tuples again."""
+    """The reverse of `encoded_details`; values that were tuples are tuples again.
+
+    Damaged ones are told in the log and left out: the ban counts without them.
+    """
     if not details:
         return NO_DETAILS
+    try:
+        return _decoded(details)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        logger.error("the lines and fields of a ban are damaged in the ledger, the ban counts without them: %s", error)
+        return NO_DETAILS
+
+
+def _decoded(details: str) -> Details:
     matches, fields, notes = json.loads(details)
     values: Fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    if not all(isinstance(line, str) for line in matches) or not all(isinstance(note, str) for note in notes.values()):
+        raise TypeError("a line or note is not text")
     return tuple(matches), MappingProxyType(dict(values)), MappingProxyType(notes)
 
 
@@ -110,6 +125,7 @@ class StoredBan(Ban):
         _set(ban, "failures", failures)
         _set(ban, "reason", reason)
         _set(ban, "restored", restored)
+        _set(ban, "not_in_force", "")
         _set(ban, "_number", number)
         _set(ban, "_read", read)
         _set(ban, "_details", None)

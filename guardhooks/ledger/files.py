@@ -83,6 +83,8 @@ def state_error(path: Path, doing: str, error: Exception) -> StateError:
         remedy = "free some disk space"
     elif "locked" in lower or "busy" in lower:
         remedy = "another program holds it; close that one"
+    elif "read-only file system" in lower:
+        remedy = "mount it writable"
     elif "disk i/o" in lower:
         remedy = "check the disk"
     else:

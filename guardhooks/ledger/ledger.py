@@ -7,12 +7,11 @@ so whatever moment the process dies at, windows, bans, positions and totals on d
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from guardhooks.ledger.damage import UNREADABLE, Damage
 from guardhooks.ledger.opening import reading
 from guardhooks.ledger.state import Changes, State
 from guardhooks.ledger.store import DamagedError, Store
@@ -40,7 +39,8 @@ class Ledger:
 
         `history_age` is how many seconds a ban is remembered after its end; a ban that was longer than that is
         remembered as long as it was. It must not be smaller than the longest findtime of a recidive jail. A file that
-        is damaged or of another layout is moved aside and a new one started: `rebuilt`; `notes` say so.
+        is damaged or of another layout is moved aside and a new one started, damaged rows are kept in a file of their
+        own: `rebuilt` says that bans may be lost, `notes` what happened.
 
         :raises StateError: the file cannot be used; the message says why and what to do.
         """
@@ -56,12 +56,25 @@ class Ledger:
             ledger = cls(store, clock, history_age)
             try:
                 ledger._state.load(store.tables, clock())
-            except (sqlite3.Error, ValueError, TypeError, struct.error) as error:  # what no check of SQLite's had found
-                store.replace(error)
-                ledger = cls(store, clock, history_age)
+            except UNREADABLE:
+                ledger = cls._load_sound_rows(store, clock, history_age)
         except BaseException:
             store.close()
             raise
+        return ledger
+
+    @classmethod
+    def _load_sound_rows(cls, store: Store, clock: Callable[[], float], history_age: float) -> Ledger:
+        """What no check of SQLite's had found: rows that make no sense are moved aside, else the whole file is."""
+        store.tolerate_damage()
+        ledger, damage = cls(store, clock, history_age), Damage()
+        try:
+            ledger._state.load(store.tables, clock(), damage)
+        except UNREADABLE as error:
+            store.replace(error)
+            return cls(store, clock, history_age)
+        store.set_aside(damage)
+        ledger.rebuilt = store.rebuilt
         return ledger
 
     @property
@@ -80,7 +93,7 @@ class Ledger:
         ledger = cls(None, clock, 0.0)
         with reading(path) as tables:
             if tables is not None:
-                ledger._state.load(tables, clock())
+                ledger._state.load(tables, clock(), Damage())
         ledger.expire(clock())
         return ledger
 
@@ -222,6 +235,11 @@ class Ledger:
     def remember(self, history_age: float) -> None:
         """From now on remember bans for so many seconds after their end; see `open`."""
         self._state.bans.set_history_age(history_age)
+
+    def sync_bans(self, sync: bool) -> None:
+        """Whether a flush that returns has bans on the disk itself, so that they survive a loss of power."""
+        if self._store is not None:
+            self._store.sync = sync
 
     # --- positions and totals ----------------------------------------------------------------------------------------
 

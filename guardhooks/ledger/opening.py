@@ -1,4 +1,4 @@
-"""Three ways to open the ledger's SQLite file: to write it, to read it on a full disk, and only to look into it.
+"""Three ways to open the ledger's SQLite file: to write it, to read it on a disk that takes no more, and only to look.
 
 A file that cannot be used, because it is damaged or of another layout, is moved aside, never deleted.
 """
@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from guardhooks.errors import StateError
 from guardhooks.ledger.files import has_pending_changes, move_aside, state_error
-from guardhooks.ledger.tables import APPLICATION, LAYOUT, SCHEMA, Tables
+from guardhooks.ledger.tables import APPLICATION, LAYOUT, SCHEMA, Tables, decoded_or_raw
 
 _FULL: Final = 65536
 """Bytes free for us below which a disk counts as full: SQLite's index of changes alone takes 32 KiB."""
@@ -109,12 +109,16 @@ def error_code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0)
 
 
-# --- on a full disk --------------------------------------------------------------------------------------------------
+# --- on a disk that takes no more ------------------------------------------------------------------------------------
 
 
-def open_on_full_disk(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection] | None:
-    """Two connections that only read, if the disk is full and the file is a complete ledger of ours; else None."""
-    if not _disk_is_full(path) or has_pending_changes(path):
+def open_only_reading(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection, str] | None:
+    """Two connections that only read, and why, if the disk is full or read-only and the file is a ledger of ours.
+
+    None if the disk takes what is written, or the file lacks changes that lie beside it and cannot be joined with it.
+    """
+    reason = why_not_writable(path)
+    if not reason or has_pending_changes(path):
         return None
     connections = []
     try:
@@ -124,7 +128,7 @@ def open_on_full_disk(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connectio
             connections.append(connection)
         found = [connections[0].execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
         if found == [APPLICATION, LAYOUT] and connections[0].execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
-            return connections[0], connections[1]
+            return connections[0], connections[1], reason
     except sqlite3.Error:
         pass
     for connection in connections:
@@ -132,12 +136,17 @@ def open_on_full_disk(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connectio
     return None
 
 
-def _disk_is_full(path: Path) -> bool:
+def why_not_writable(path: Path) -> str:
+    """Why nothing can be written at this place, and the remedy; empty if it can."""
     try:
         disk = os.statvfs(path)
     except OSError:
-        return False
-    return disk.f_bavail * disk.f_frsize < _FULL
+        return ""
+    if disk.f_flag & os.ST_RDONLY:
+        return "the file system is read-only, so the ledger is only read; mount it writable"
+    if disk.f_bavail * disk.f_frsize < _FULL:
+        return "the disk is full, so the ledger is only read; free some disk space"
+    return ""
 
 
 # --- only to look into it --------------------------------------------------------------------------------------------
@@ -158,6 +167,7 @@ def reading(path: Path) -> Iterator[Tables | None]:
             if layout != LAYOUT:
                 msg = f"{path}: written by another release of guardhooks; the daemon moves it aside when it starts"
                 raise StateError(msg)
+            connection.text_factory = decoded_or_raw
             yield Tables(connection)
     except (sqlite3.Error, OSError) as error:
         raise state_error(path, "read", error) from error

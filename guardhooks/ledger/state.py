@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from guardhooks.ledger.bans import BanList, Entry
+from guardhooks.ledger.damage import UNREADABLE, Damage, checked_ban
 from guardhooks.ledger.segments import unpacked_segment
 from guardhooks.ledger.tables import BanRow, Batch, JailRow, PositionRow, SegmentRow, Tables, text_of
 from guardhooks.ledger.windows import Budget, WindowChanges, Windows
@@ -129,20 +130,35 @@ class State:
         for name, windows in changes.windows.items():
             self.jails[name].windows.put_back(windows)
 
-    def load(self, tables: Tables, now: float) -> None:
+    def load(self, tables: Tables, now: float, damage: Damage | None = None) -> None:
         """Load what is on disk.
 
+        :param damage: takes the rows that make no sense, which are left out.
         :raises sqlite3.Error: it cannot be read.
-        :raises ValueError: or TypeError, struct.error: what is there makes no sense.
+        :raises ValueError: or another one of `UNREADABLE`: a row makes no sense, and there is no `damage` to take it.
         """
-        for name, findtime, failures, bans in tables.jails():
-            self.jails[name] = JailState(Windows(self._budget, findtime), failures, bans)
-        for jail, segment in tables.segments():
-            self._load_windows(self.jail(text_of(jail)).windows, segment)
-        for row in tables.bans():
-            self.bans.restore(Entry.from_row(row), now)
-        for source, origin, cursor, advanced in tables.positions():
-            self._load_position(Position(text_of(source), text_of(origin), text_of(cursor)), advanced, now)
+        for jail_row in tables.jails():
+            try:
+                name, findtime, failures, bans = jail_row
+                self.jails[name] = JailState(Windows(self._budget, float(findtime)), failures + 0, bans + 0)
+            except UNREADABLE as error:
+                _leave_out(damage, "jails", jail_row[:1], jail_row, error)
+        for number, jail, segment in tables.segments():
+            try:
+                self._load_windows(self.jail(text_of(jail)).windows, segment)
+            except UNREADABLE as error:
+                _leave_out(damage, "windows", (number,), (jail, segment), error)
+        for ban_row in tables.bans():
+            try:
+                self.bans.restore(Entry.from_row(checked_ban(ban_row)), now)
+            except UNREADABLE as error:
+                _leave_out(damage, "bans", ban_row[:1], ban_row, error)
+        for position_row in tables.positions():
+            try:
+                source, origin, cursor, advanced = position_row
+                self._load_position(Position(text_of(source), text_of(origin), text_of(cursor)), advanced, now)
+            except UNREADABLE as error:
+                _leave_out(damage, "positions", position_row[:2], position_row, error)
 
     def _load_windows(self, windows: Windows, segment: bytes) -> None:
         for id_, packed in unpacked_segment(segment):
@@ -158,3 +174,11 @@ class State:
     def _jail_row(self, name: str) -> JailRow:
         state = self.jails[name]
         return name, state.windows.findtime, state.failures, state.bans
+
+
+def _leave_out(
+    damage: Damage | None, table: str, key: tuple[object, ...], values: tuple[object, ...], error: Exception
+) -> None:
+    if damage is None:
+        raise error
+    damage.add(table, key, values, error)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from guardhooks.errors import StateError
+from guardhooks.ledger.damage import Damage
 from guardhooks.ledger.files import identity_of, lock_file, lock_path, move_aside, state_error
-from guardhooks.ledger.opening import error_code, move_damaged_aside, open_on_full_disk, open_or_create
-from guardhooks.ledger.tables import Batch, Tables
+from guardhooks.ledger.opening import error_code, move_damaged_aside, open_only_reading, open_or_create
+from guardhooks.ledger.tables import Batch, Tables, decoded_or_raw, delete_row
 
 _DAMAGE: Final = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
@@ -48,6 +49,8 @@ class Store:
     """Whether what was in the file is lost."""
     read_only: str = ""
     """Why it can only be read; empty where it can be written."""
+    sync: bool = True
+    """Whether bans are synced to the disk when they are written, not only when SQLite next moves its log."""
     size: int = 0
     """Bytes of the file after the last write; checkpoints only add to it."""
     reading: threading.Lock = field(default_factory=threading.Lock)
@@ -57,25 +60,31 @@ class Store:
     def open(cls, path: Path) -> Store:
         """Open or create the file (mode 0600); one that is damaged or of another layout is moved aside.
 
-        On a full disk an existing ledger is only read, until there is space again.
+        One that is missing or empty beside the lock of an earlier run was lost as well.
+        On a disk that is full or read-only an existing ledger is only read, until it can be written again.
 
         :raises StateError: it cannot be used: in use, another program's, no permission.
         """
+        was_used = lock_path(path).exists()
         lock = lock_file(path)
         try:
             opened = open_or_create(path)
         except StateError:
-            found = open_on_full_disk(path)
+            found = open_only_reading(path)
             if found is None:
                 os.close(lock)
                 raise
-            reason = f"{path}: the disk is full, so the ledger is only read; free some disk space"
-            return cls(path, *found, lock, identity_of(path), [reason], read_only=reason)
+            writer, reader, why = found
+            reason = f"{path}: {why}"
+            return cls(path, writer, reader, lock, identity_of(path), [reason], read_only=reason)
         except BaseException:
             os.close(lock)
             raise
-        notes = [f"{opened.moved}; {_CONSEQUENCE}"] if opened.moved else []
-        return cls(path, opened.writer, opened.reader, lock, identity_of(path), notes, rebuilt=bool(opened.moved))
+        lost = opened.moved
+        if opened.is_new and was_used and not lost:
+            lost = f"{path} was gone or empty though its folder was in use before, and a new ledger was started"
+        notes = [f"{lost}; {_CONSEQUENCE}"] if lost else []
+        return cls(path, opened.writer, opened.reader, lock, identity_of(path), notes, rebuilt=bool(lost))
 
     def reopen(self) -> bool:
         """Open the file again after a write found it damaged, gone or another one; where it is gone, create it.
@@ -124,6 +133,25 @@ class Store:
         self.identity, self.rebuilt = identity_of(self.path), True
         self.notes.append(f"{note}; {_CONSEQUENCE}")
 
+    def tolerate_damage(self) -> None:
+        """From now on read damaged text as bytes."""
+        self.reader.text_factory = decoded_or_raw
+
+    def set_aside(self, damage: Damage) -> None:
+        """Keep damaged rows in a file of their own, and delete them here."""
+        kept = self.path.with_name(f"{self.path.name}.damaged-rows")
+        fate = f"kept in {kept.name}"
+        try:
+            damage.keep(kept)
+            if not self.read_only:
+                with self._transaction():
+                    for row in damage.rows:
+                        delete_row(self.connection, row.table, row.key)
+        except (OSError, sqlite3.Error) as error:
+            fate = f"left out; they cannot be kept in {kept.name}: {error}"
+        self.rebuilt = self.rebuilt or damage.loses_bans
+        self.notes.append(f"{self.path}: {damage} and {'is' if len(damage.rows) == 1 else 'are'} {fate}")
+
     @property
     def tables(self) -> Tables:
         """What the file holds."""
@@ -135,7 +163,11 @@ class Store:
         May be called in any thread.
         """
         with self.reading, suppress(sqlite3.Error):
-            return dict(self.tables.details(numbers))
+            try:
+                return dict(self.tables.details(numbers))
+            except sqlite3.OperationalError:  # damaged text of one of them
+                self.tolerate_damage()
+                return {number: packed for number, packed in self.tables.details(numbers) if isinstance(packed, str)}
         return {}
 
     def write(self, batch: Batch) -> None:
@@ -150,6 +182,9 @@ class Store:
             if identity_of(self.path) != self.identity or self.path.stat().st_size < self.size:
                 msg = f"{self.path}: cannot write the ledger: the file was removed, replaced or truncated; reopening it"
                 raise DamagedError(msg)
+            # Bans are said to be in force when this returns, so they must survive a loss of power by then; the WAL with
+            # all that was written before is synced with them. What else is lost is counted again.
+            self.connection.execute(f"PRAGMA synchronous = {'FULL' if self.sync and batch.has_bans else 'NORMAL'}")
             with self._transaction():
                 batch.write(self.connection)
             self._shrink()

@@ -79,6 +79,11 @@ class Batch:
     deleted_details: Sequence[tuple[int]] = ()
     deleted_positions: Sequence[tuple[str, str]] = ()
 
+    @property
+    def has_bans(self) -> bool:
+        """Whether a ban was made or lifted."""
+        return bool(self.bans or self.deleted_bans)
+
     def write(self, connection: sqlite3.Connection) -> None:
         """Write it all; the transaction around it is the caller's.
 
@@ -114,9 +119,9 @@ class Tables:
     def jails(self) -> Iterator[JailRow]:
         return self._connection.execute("SELECT name, findtime, failures, bans FROM jails")
 
-    def segments(self) -> Iterator[SegmentRow]:
-        """In the order in which they were written."""
-        return self._connection.execute("SELECT jail, segment FROM windows ORDER BY number")
+    def segments(self) -> Iterator[tuple[int, Text, bytes]]:
+        """Number, jail and segment, in the order in which they were written."""
+        return self._connection.execute("SELECT number, jail, segment FROM windows ORDER BY number")
 
     def bans(self) -> Iterator[BanRow]:
         """By ascending number."""
@@ -132,8 +137,28 @@ class Tables:
         return self._connection.execute(wanted, (json.dumps(numbers),))
 
 
+_DELETES: Final = {
+    "jails": "DELETE FROM jails WHERE CAST(name AS BLOB) = CAST(? AS BLOB)",
+    "windows": "DELETE FROM windows WHERE number = ?",
+    "bans": "DELETE FROM bans WHERE number = ?",
+    "positions": "DELETE FROM positions WHERE CAST(source AS BLOB) = CAST(? AS BLOB)"
+    " AND CAST(origin AS BLOB) = CAST(? AS BLOB)",
+}
+
+
+def delete_row(connection: sqlite3.Connection, table: str, key: Sequence[object]) -> None:
+    """Delete the row with this key, whose text may be damaged.
+
+    :raises sqlite3.Error: it cannot be deleted.
+    """
+    connection.execute(_DELETES[table], tuple(key))
+
+
 def text_of(value: Text) -> str:
-    """The text that was written."""
+    """The text that was written.
+
+    :raises ValueError: it is none.
+    """
     return value if isinstance(value, str) else value.decode("utf-8", "surrogatepass")
 
 
@@ -147,3 +172,11 @@ def _encoded(text: str) -> Text:
     except UnicodeEncodeError:
         return text.encode("utf-8", "surrogatepass")
     return text
+
+
+def decoded_or_raw(data: bytes) -> Text:
+    """A `text_factory` that reads damaged text as bytes, where SQLite's own would fail for the whole query."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data

@@ -246,7 +246,12 @@ class Windows:
         self._is_whole_due = changes.whole is not None
 
     def restore(self, id: str, packed: bytes | None) -> None:
-        """Load a window from disk; to be called in the order in which they were written."""
+        """Load a window from disk; to be called in the order in which they were written.
+
+        :raises ValueError: its parts do not fit together.
+        """
+        if packed is not None and (len(packed) - _HEAD.size - _HEAD.unpack_from(packed)[1]) % _TIME.size:
+            raise ValueError("a window whose parts do not fit together")
         self._drop(id)
         if packed is not None and len(packed) >= _HEAD.size + _TIME.size:
             self._by_id[id] = packed
@@ -286,4 +291,8 @@ def _encoded(line: str) -> bytes:
 
 
 def _split(text: bytes) -> tuple[str, ...]:
-    return tuple(text.decode("utf-8", "surrogatepass").split("\0")) if text else ()
+    try:
+        lines = text.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:  # damaged on disk
+        lines = text.decode("utf-8", "replace")
+    return tuple(lines.split("\0")) if text else ()

@@ -7,6 +7,22 @@ import socket
 from functools import lru_cache
 
 _MAPPED = b"\0" * 10 + b"\xff\xff"
+_SHARED = tuple(
+    map(
+        ipaddress.IPv6Network,
+        (
+            "64:ff9b::/96",  # NAT64, RFC 6052
+            "64:ff9b:1::/48",  # NAT64 within a network, RFC 8215
+            "::/96",  # IPv4-compatible, RFC 4291
+            "::ffff:0:0:0/96",  # SIIT, RFC 2765
+            "2001::/32",  # Teredo, RFC 4380
+            "2002::/16",  # 6to4, RFC 3056
+            "fe80::/10",  # link-local: every host on every link
+        ),
+    )
+)
+_ISATAP, _UNIVERSAL_BIT = 0x00005EFE, 0x02000000
+"""How the interface identifier of ISATAP begins (RFC 5214), before the IPv4 address."""
 _EVERYBODY = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- nothing is bound
 
 
@@ -48,7 +64,8 @@ def _canonical_network(text: str) -> str:
 def widen(address: str, ipv4prefix: int, ipv6prefix: int) -> str:
     """The id under which `address` counts: itself, or its network of the given prefix length.
 
-    Text that is not a single address comes back as it is. Lengths are 0–32 and 0–128.
+    Text that is not a single address comes back as it is. Lengths are 0–32 and 0–128. An IPv6 address that a translator
+    or tunnel made from an IPv4 address is never widened: its neighbours are other people's IPv4 addresses.
     """
     if ":" not in address:
         return address if ipv4prefix >= 32 else _network(address, ipv4prefix)
@@ -60,9 +77,18 @@ def _network(address: str, length: int) -> str:
     if "/" in address:
         return address
     try:
-        return str(ipaddress.ip_network((ipaddress.ip_address(address), length), strict=False))
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
+    if isinstance(parsed, ipaddress.IPv6Address) and _is_shared(parsed):
+        return address
+    return str(ipaddress.ip_network((parsed, length), strict=False))
+
+
+def _is_shared(address: ipaddress.IPv6Address) -> bool:
+    """Whether hosts that have nothing to do with each other have addresses in the same /64."""
+    is_isatap = int.from_bytes(address.packed[8:12]) & ~_UNIVERSAL_BIT == _ISATAP
+    return is_isatap or any(address in network for network in _SHARED)
 
 
 @lru_cache(maxsize=4096)

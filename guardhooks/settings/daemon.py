@@ -33,6 +33,10 @@ class DaemonSettings:
     state: Path | None
     history_age: float
     reconcile: float
+    sync_bans: bool
+    instance: str
+    trust_writable: bool
+    files: tuple[Path, ...]
     problems: tuple[Problem, ...]
 
 
@@ -83,5 +87,9 @@ def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) 
         state=host.value(option.STATE),
         history_age=host.value(option.HISTORY_AGE, history_age),
         reconcile=host.value(option.RECONCILE),
+        sync_bans=host.value(option.SYNC_BANS),
+        instance=host.value(option.INSTANCE),
+        trust_writable=host.value(option.TRUST_WRITABLE),
+        files=(*own.files, *former.files),
         problems=tuple(problems),
     )

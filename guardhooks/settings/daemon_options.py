@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from guardhooks.errors import ConfigError
 from guardhooks.settings.option import Option, OptionTable
-from guardhooks.settings.option_types import DURATION, PATH, TEXT, WORDS, OptionType, choice, duration
+from guardhooks.settings.option_types import BOOLEAN, DURATION, PATH, TEXT, WORDS, OptionType, choice, duration
 
 _LEVELS: Final = {
     "critical": "CRITICAL", "error": "ERROR", "warning": "WARNING", "notice": "NOTICE", "info": "INFO",
@@ -78,6 +79,36 @@ RECONCILE: Final = Option(
     30.0,
     "how often the firewall is compared with the bans that should be in it, and repaired",
 )
+SYNC_BANS: Final = Option(
+    "sync_bans",
+    BOOLEAN,
+    True,
+    "whether bans are synced to the disk before they are reported; without, a loss of power may cost the latest ones",
+    reload=False,
+)
+_INSTANCE_NAME: Final = re.compile(r"[A-Za-z0-9_]{0,10}")
+
+
+def _instance(text: str) -> str:
+    if not _INSTANCE_NAME.fullmatch(text):
+        raise ConfigError(f"{text[:40]!r} is not at most ten letters, digits and `_`")
+    return text
+
+
+INSTANCE: Final = Option(
+    "instance",
+    OptionType("at most ten letters, digits and `_`", _instance),
+    "",
+    "a name for a second daemon on one machine: it is added to the names of its sets, chains and blocks",
+    default_text="none: the only daemon",
+    reload=False,
+)
+TRUST_WRITABLE: Final = Option(
+    "trust_writable",
+    BOOLEAN,
+    False,
+    "whether shell commands are run from configuration files that others than root may write",
+)
 DISABLE: Final = Option("disable", WORDS, (), "plugins that are switched off for all jails")
 REQUIRE: Final = Option(
     "require",
@@ -90,7 +121,19 @@ DBPURGEAGE: Final = Option("dbpurgeage", DURATION, HISTORY_AGE.default, "read as
 
 GUARDHOOKS_TABLE: Final = OptionTable(
     "guardhooks",
-    (LOGLEVEL, LOGTARGET, LOGNAMES, SOCKET, READERS, STATE, HISTORY_AGE, RECONCILE),
+    (
+        LOGLEVEL,
+        LOGTARGET,
+        LOGNAMES,
+        SOCKET,
+        READERS,
+        STATE,
+        HISTORY_AGE,
+        RECONCILE,
+        SYNC_BANS,
+        INSTANCE,
+        TRUST_WRITABLE,
+    ),  # fmt: skip
     title="`guardhooks.conf`, section `[Guardhooks]`",
 )
 PLUGINS_TABLE: Final = OptionTable("plugins", (DISABLE, REQUIRE), title="`guardhooks.conf`, section `[Plugins]`")

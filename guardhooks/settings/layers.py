@@ -35,6 +35,11 @@ class Reader:
         self._parsed: dict[Path, IniFile] = {}
         self._merged: dict[Path, MergedConfig] = {}
 
+    @property
+    def files(self) -> list[Path]:
+        """All files that were read."""
+        return list(self._parsed)
+
     def read(self, base: Path) -> MergedConfig | None:
         """All files of a base name, merged; None where there is none.
 

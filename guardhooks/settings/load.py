@@ -26,6 +26,7 @@ from guardhooks.settings.odd_sections import odd_sections
 from guardhooks.settings.option import OptionTable
 from guardhooks.settings.problems import SettingError, as_problem, did_you_mean
 from guardhooks.settings.sources import has_journal
+from guardhooks.settings.trust import Trust
 from guardhooks.settings.unknown_keys import references, unknown_in_defaults, unknown_in_jail
 from guardhooks.system.config_directories import CONFIG_DIRECTORIES
 from guardhooks.system.journal_entries import newest_entry
@@ -70,6 +71,10 @@ def load(
     daemon = read_daemon(directory)
     problems = [*daemon.problems]
     jails, broken = _load_jails(files, problems)
+    trust = Trust()
+    problems += trust.problems([*daemon.files, *reader.files])
+    if not daemon.trust_writable or trust.doubt(daemon.files):
+        jails = [trust.without_commands(jail, files) for jail in jails]
     return Settings(
         directory=directory,
         base=base_of(directory),
@@ -86,6 +91,8 @@ def load(
         state=daemon.state,
         history_age=daemon.history_age,
         reconcile=daemon.reconcile,
+        sync_bans=daemon.sync_bans,
+        instance=daemon.instance,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from guardhooks.model import Jail, Problem
+from guardhooks.model import ActionSpec, Jail, Problem
 from guardhooks.settings import daemon_options as option
 
 
@@ -37,14 +37,25 @@ class Settings:
     state: Path | None = None
     history_age: float = option.HISTORY_AGE.default
     reconcile: float = option.RECONCILE.default
+    sync_bans: bool = option.SYNC_BANS.default
+    instance: str = option.INSTANCE.default
     base: Path | None = None
 
 
 def jails_of(settings: Settings, *, observe: bool) -> dict[str, Jail]:
-    """The jails by name; with `observe` each of their actions only says what it would do."""
-    if not observe:
+    """The jails by name, with actions as this daemon does them.
+
+    With `observe` each only says what it would do. With an `instance`, the name from which an action makes those of its
+    sets, chains, blocks and `<name>` has it at its end, so that daemons with jails of one name keep apart.
+    """
+
+    def own(action: ActionSpec) -> ActionSpec:
+        if observe:
+            action = replace(action, name="observe", file="")
+        if settings.instance and (name := action.get("name")):
+            action = replace(action, options={**action.options, "name": f"{name}-{settings.instance}"})
+        return action
+
+    if not (observe or settings.instance):
         return {jail.name: jail for jail in settings.jails}
-    return {
-        jail.name: replace(jail, actions=tuple(replace(action, name="observe", file="") for action in jail.actions))
-        for jail in settings.jails
-    }
+    return {jail.name: replace(jail, actions=tuple(map(own, jail.actions))) for jail in settings.jails}

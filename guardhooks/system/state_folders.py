@@ -46,6 +46,11 @@ def folders(state: Path | None = None, *, socket: Path | None = None) -> Folders
     return found if socket is None else Folders(found.state, found.runtime, socket)
 
 
+def runtime_folder() -> Path:
+    """Where this user's daemons meet that have state folders of their own."""
+    return Path("/run/guardhooks") if os.geteuid() == 0 else _user_runtime()
+
+
 def _user_state() -> Path:
     configured = os.environ.get("XDG_STATE_HOME", "")
     if configured.startswith("/"):  # the XDG base directory specification has relative ones ignored
@@ -79,8 +84,16 @@ def private_folder(folder: Path) -> None:
         raise StateError(
             f"state folder {folder} cannot be made: {error.strerror}{where}; name another one with --state DIR"
         ) from error
-    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+    if not is_read_only(folder) and not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         raise StateError(f"state folder {folder} cannot be written; make it writable or name another with --state DIR")
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether a folder lies on a file system that is mounted read-only: its ledger can be read, not written."""
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _refuse_shared(folder: Path) -> None:
@@ -149,23 +162,53 @@ def lock(folder: Path) -> Iterator[None]:
     try:
         descriptor = locked(path)
     except BlockingIOError as error:
-        raise StateError(_held(folder, path)) from error
+        raise StateError(
+            f"state folder {folder} is in use by a guardhooks daemon ({_holder(path)}); "
+            "stop it with `guardhooks stop`, or name another folder with --state DIR"
+        ) from error
     except OSError as error:
         remedy = "remove it, or name a folder on a local disk with --state DIR"
         raise StateError(f"lock file {path} cannot be locked: {error.strerror}; {remedy}") from error
-    with os.fdopen(descriptor, "r+") as file:
-        file.truncate()
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+    try:
+        if not is_read_only(folder):
+            os.truncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
+    finally:
+        os.close(descriptor)
 
 
-def _held(folder: Path, lock_file: Path) -> str:
+@contextmanager
+def owned_names(instance: str, runtime: Path) -> Iterator[str]:
+    """Own the names of an instance's sets and chains in this network namespace, as long as the process lives.
+
+    Yields why others may own them as well; empty if nobody does.
+
+    :raises StateError: naming the process that owns them.
+    """
+    try:
+        private_folder(runtime)
+        network = Path("/proc/self/ns/net").stat().st_ino
+        path = runtime / f"names-{network}{'-' * bool(instance)}{instance}.lock"
+        descriptor = locked(path)
+    except BlockingIOError as error:
+        raise StateError(
+            f"another guardhooks daemon ({_holder(path)}) keeps its bans in sets and chains of the same names; stop "
+            "it, or give this one a name of its own: `instance = NAME` in the section [Guardhooks] of guardhooks.conf"
+        ) from error
+    except (OSError, StateError) as error:
+        yield f"it is not known whether another daemon uses the same names: {error}"
+        return
+    try:
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield ""
+    finally:
+        os.close(descriptor)
+
+
+def _holder(lock_file: Path) -> str:
     pid = ""
     with suppress(OSError, ValueError):
         pid = lock_file.read_text()[:32].strip()
-    holder = f"pid {pid}" if pid.isdigit() else "another process"
-    return (
-        f"state folder {folder} is in use by a guardhooks daemon ({holder}); "
-        "stop it with `guardhooks stop`, or name another folder with --state DIR"
-    )
+    return f"pid {pid}" if pid.isdigit() else "another process"

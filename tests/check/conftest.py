@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class SmallSite:
 
     folder: Path
     plugins: Plugins
+    journal: Callable[[Sequence[str]], float | None] = lambda _matches: None
 
     @property
     def log(self) -> Path:
@@ -43,7 +44,9 @@ class SmallSite:
         path.write_text(text)
 
     def report(self, *only: str, loaded: float | None = None) -> Report:
-        return check(read_site(self.folder, self.plugins, now=NOW, loaded=loaded, extra=only), only)
+        return check(
+            read_site(self.folder, self.plugins, now=NOW, loaded=loaded, extra=only, newest_entry=self.journal), only
+        )
 
     def findings(self, jails: str) -> tuple[ConfigFinding, ...]:
         """What is found where `jail.local` says this; `{log}` in it is the log."""

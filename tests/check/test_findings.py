@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -120,6 +123,55 @@ def test_a_log_without_a_line_for_a_month_is_noted(small: SmallSite) -> None:
     os.utime(small.log, (NOW - 40 * 86400,) * 2)
     [finding] = small.findings(APP)
     assert (finding.severity, "for 40 days" in finding.what) == (Severity.NOTE, True)
+
+
+def test_a_log_that_is_left_over_while_the_journal_goes_on_is_told(small: SmallSite) -> None:
+    small.write(
+        "filter.d/app.conf",
+        "[Definition]\nfailregex = ^ failed from <HOST>$\njournalmatch = _SYSTEMD_UNIT=app.service\n",
+    )
+    small.log.write_text("2027-01-10T10:00:00 nothing\n")
+    os.utime(small.log, (NOW - 5 * 86400, NOW - 5 * 86400))
+    asked: list[Sequence[str]] = []
+
+    def newest(matches: Sequence[str]) -> float:
+        asked.append(matches)
+        return NOW - 60
+
+    [finding] = [each for each in replace(small, journal=newest).findings(APP) if each.key == "logpath"]
+    assert finding.what == f"the journal has lines of the service that are 4 days newer than {small.log}"
+    assert finding.severity is Severity.WARNING
+    assert asked[-1] == ("_SYSTEMD_UNIT=app.service",)
+    assert not any(each.key == "logpath" for each in small.findings(APP))  # The journal has no such lines.
+    os.utime(small.log, (NOW - 3600, NOW - 3600))
+    assert not any(each.key == "logpath" for each in replace(small, journal=newest).findings(APP))
+
+
+def slow_log(small: SmallSite, minutes: int, number: int) -> None:
+    """Failures of two addresses in turn, one every so many minutes."""
+    start = NOW - number * minutes * 60
+    times = [time.localtime(start + each * minutes * 60) for each in range(number)]
+    dates = [time.strftime("%Y-%m-%dT%H:%M:%S", each) for each in times]
+    small.log.write_text("".join(f"{date} failed from 192.0.2.{each % 2}\n" for each, date in enumerate(dates)))
+    os.utime(small.log, (NOW - minutes * 60, NOW - minutes * 60))
+
+
+def test_a_maxretry_that_the_rate_of_the_log_never_reaches_is_told_with_values_that_work(small: SmallSite) -> None:
+    slow_log(small, minutes=5, number=60)  # two within findtime, one of each address
+    [finding] = small.findings(APP)
+    assert finding.what == f"60 failures in {small.log}, never more than 2 within findtime: maxretry = 5 is not reached"
+    assert finding.remedy == "set findtime = 1h, or maxretry = 1"
+    assert finding.severity is Severity.WARNING
+    assert small.findings(f"{APP}findtime = 1h\n") == ()
+    assert small.findings(f"{APP}maxretry = 1\n") == ()
+
+
+@pytest.mark.parametrize(("minutes", "number"), [(1, 60), (5, 12)])
+def test_a_log_with_a_rate_that_suffices_or_with_too_few_failures_is_not(
+    small: SmallSite, minutes: int, number: int
+) -> None:
+    slow_log(small, minutes, number)
+    assert small.findings(APP) == ()
 
 
 def test_a_port_that_nothing_listens_on_is_noted_and_one_in_use_is_not(small: SmallSite) -> None:

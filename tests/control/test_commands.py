@@ -22,6 +22,7 @@ class RecordingGuard:
     held: dict[tuple[str, str], Ban] = field(default_factory=dict)
     forced: bool = False
     observing: bool = False
+    state_problem: str = ""
     states: list[str] = field(default_factory=lambda: ["active"])
 
     def ban_state(self, jail: str, id: str) -> str:

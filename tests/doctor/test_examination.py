@@ -245,3 +245,32 @@ def test_connections_are_those_that_the_address_has_opened(tmp_path: Path) -> No
     assert open_connections("2001:db8::9", tmp_path) == [Open("tcp", 25, 50002)]
     assert open_connections("203.0.113.90", tmp_path) == []
     assert open_connections(ADDRESS, tmp_path / "nothing") == []
+
+
+class Hanging(Builder):
+    """The wall does not answer before the test is over; the fence, once the wall has been asked."""
+
+    asked_both = threading.Barrier(2, timeout=20)
+    over = threading.Event()
+
+    @hookimpl
+    def diagnose(self, action: ActionSpec) -> list[Finding]:
+        self.asked_both.wait()
+        if action == WALL:
+            self.over.wait(20)
+        return [KEPT]
+
+
+@pytest.mark.parametrize("address", ["", ADDRESS])
+def test_what_hangs_is_named_and_costs_no_other_finding(tmp_path: Path, address: str) -> None:
+    builder = Hanging()
+
+    async def story(guard: Guard) -> None:
+        diagnosis = await examine(guard, address, patience=5.0)
+        builder.over.set()
+        found = dict(each for each in diagnosis.findings if each[0] == "action sshd/fence" or "answer" in each[1].text)
+        assert found["action sshd/wall"].text == "it did not answer within 5 s"
+        assert found["action sshd/fence"] == KEPT
+
+    builder.over.clear()
+    play(tmp_path, builder, story)

@@ -35,6 +35,12 @@ class SmallDisk:
                 except OSError:
                     continue
 
+    def remount(self, mode: str, daemon: Daemon | None = None) -> None:
+        """Make it read-only (`ro`) or writable (`rw`); a running daemon has mounts of its own."""
+        within = ["nsenter", "--target", str(daemon.pid), "--mount"] if daemon else []
+        for prefix in ([], within):
+            subprocess.run([*prefix, "mount", "-o", f"remount,{mode}", self.folder], check=True)
+
     def free(self) -> None:
         """Take the ballast away."""
         self._ballast.unlink()

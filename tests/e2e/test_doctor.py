@@ -142,6 +142,28 @@ def test_who_is_banned_is_kept_out_and_the_doctor_says_by_what(scene: Scene, fir
         assert part in whole.stdout
 
 
+@pytest.mark.parametrize("rule", ["iptables -I INPUT -s 192.0.2.0/24 -j DROP", "nft -f -"])
+def test_whom_a_rule_of_others_keeps_out_does_not_get_through(scene: Scene, rule: str) -> None:
+    daemon = scene.daemon("nftables")
+    address = NEIGHBOUR[4]
+    assert examined(daemon, address, code=0)["kept_out"] is False
+    if rule == "nft -f -":
+        table = (
+            f"table inet theirs {{ set bad {{ type ipv4_addr; elements = {{ {address} }}; }}; "
+            "chain in { type filter hook input priority 0; ip saddr @bad counter reject; }; }"
+        )
+        (scene.folder / "theirs.nft").write_text(table)
+        rule = f"nft -f {scene.folder / 'theirs.nft'}"
+    scene.network.server.run(*rule.split())
+    assert not scene.gets_through(address)
+    found = examined(daemon, address, code=0)
+    assert found["kept_out"] is True
+    assert (
+        "although it is not banned: a rule that is not guardhooks' drops its packets: chain in"
+        in found["verdict"].lower()
+    )
+
+
 @pytest.mark.parametrize(
     ("firewall", "rule"),
     [

@@ -130,6 +130,28 @@ def test_a_start_on_a_full_disk(  # noqa: PLR0917 -- fixtures
     assert banned(restarted(guard, again, config)) == ["198.51.100.1", "198.51.100.2"]
 
 
+def test_a_start_with_a_read_only_state_folder_keeps_who_was_out_and_says_what_will_not_survive(  # noqa: PLR0917
+    network: Network, disk: SmallDisk, guard: Guard, config: Path, log: Path, tmp_path: Path
+) -> None:
+    (config / "guardhooks.conf").write_text(f"[Guardhooks]\nsocket = {tmp_path}/socket/sock\n")
+    daemon = guard(config)
+    fails(log, "198.51.100.1")
+    wait_banned(daemon, "198.51.100.1")
+    daemon.stop()
+    disk.remount("ro")
+    network.server.run("nft", "flush", "ruleset")
+    again = guard(config)
+    in_kernel(network, "198.51.100.1")
+    wait_problem(again, "the file system is read-only")
+    said = again.command("ban", "plain", "198.51.100.2")
+    assert "this will not survive a restart: " in said.stderr
+    assert "mount it writable" in said.stderr
+    disk.remount("rw", again)
+    wait_well(again)
+    assert "will not survive" not in again.command("ban", "plain", "198.51.100.3").stderr
+    assert banned(restarted(guard, again, config)) == ["198.51.100.1", "198.51.100.2", "198.51.100.3"]
+
+
 @pytest.mark.parametrize("harm", ["garbage", "truncated", "folder"])
 def test_a_damaged_ledger_takes_over_what_the_kernel_holds(  # noqa: PLR0917 -- fixtures
     network: Network, guard: Guard, config: Path, log: Path, tmp_path: Path, harm: str

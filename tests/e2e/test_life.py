@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.daemon import Daemon
+from tests.e2e.range import environment
 from tests.e2e.unprivileged import Unprivileged, the_one_line
 from tests.kit.guards import plain_config
 from tests.kit.waiting import wait_for
@@ -249,3 +252,17 @@ def test_without_a_daemon_a_command_says_where_it_looked(tmp_path: Path, command
     assert f"no guardhooks daemon answers at {tmp_path}/state/guardhooks.sock; start it with `guardhooks run`" in line
     assert run.returncode == 4
     assert not (tmp_path / "state").exists()
+
+
+def test_closed_standard_streams_are_never_a_lock_or_the_ledger(config: Path, tmp_path: Path) -> None:
+    host, state = Unprivileged(), tmp_path / "state"
+    words = [sys.executable, "-m", "guardhooks", "run", "-c", str(config), "--state", str(state)]
+    command = host.command("sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh", *words)
+    process = subprocess.Popen(command, env=environment())
+    try:
+        wait_for(lambda: host.guardhooks("ping", "--state", state).returncode == 0, "the daemon answers")
+        streams = {Path(f"/proc/{process.pid}/fd/{number}").readlink() for number in range(3)}
+        assert streams == {Path(os.devnull)}
+    finally:
+        process.kill()
+        process.wait()

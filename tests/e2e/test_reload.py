@@ -110,10 +110,23 @@ def lognames(daemon: Daemon) -> None:
     daemon.wait_for_log(" fail2ban.daemon ")
 
 
+def trust_writable(daemon: Daemon) -> None:
+    action = daemon.config / "action.d" / "tell.conf"
+    action.parent.mkdir()
+    action.write_text("[Definition]\nactionban = true\n")
+    action.chmod(0o666)
+    (daemon.config / "jail.local").write_text("[plain]\naction = tell\n")
+    daemon.command("reload")
+    assert "the commands of action tell are not run" in str(daemon.ask("status", "plain")["problems"])
+    reload(daemon, "Guardhooks", "trust_writable = yes")
+    assert "are not run" not in str(daemon.ask("status", "plain")["problems"])
+
+
 CHECKS: dict[str, Callable[[Daemon], None]] = {
     "loglevel": loglevel, "history_age": history_age, "reconcile": reconcile, "disable": disable,
     "require": require,
     "logtarget": logtarget, "lognames": lognames,
+    "trust_writable": trust_writable,
 }  # fmt: skip
 
 
@@ -132,7 +145,8 @@ def test_a_reload_applies(daemon: Daemon, option: str) -> None:
 def test_what_needs_a_restart_is_said_by_a_reload(daemon: Daemon, section: str, option: str) -> None:
     reload(daemon, "Guardhooks", "loglevel = INFO")
     assert "restart the daemon" not in daemon.log
-    (daemon.config / "guardhooks.local").write_text(f"[{section}]\n{option} = /run/elsewhere\n")
+    value = {"instance": "second", "sync_bans": "no"}.get(option, "/run/elsewhere")
+    (daemon.config / "guardhooks.local").write_text(f"[{section}]\n{option} = {value}\n")
     daemon.host.run("kill", "-HUP", str(daemon.pid))
     daemon.wait_for_log(f"[{section}] {option}: was changed; restart the daemon to apply it")
 

@@ -188,3 +188,16 @@ def test_a_ban_from_before_of_what_the_machine_needs_by_now_is_lifted_unless_it_
     assert (
         "[sshd] the ban of 127.0.0.0/24 is lifted: 127.0.0.1 has become this machine's own address" in caplog.messages
     )
+
+
+@pytest.mark.parametrize("id", ["127.9.9.9", "127.0.0.2", "127.9.0.0/16"])
+def test_all_of_loopback_is_this_machine_and_needs_force(id: str) -> None:
+    async def story() -> None:
+        guard = make_guard(Plugins(lambda: 1000.0), SSHD)
+        await guard.start()
+        with pytest.raises(ActionError, match="it is this machine's own address; add --force to ban it anyway"):
+            await guard.ban("sshd", id)
+        assert (await guard.ban("sshd", id, force=True)).id == id
+        await guard.stop()
+
+    asyncio.run(story())

@@ -267,6 +267,68 @@ def test_changed_actions_take_over_before_the_old_ones_go() -> None:
     asyncio.run(story())
 
 
+def test_what_an_action_built_stays_until_its_replacement_works() -> None:
+    async def story() -> None:
+        world = Range()
+        world.gate.set()
+        world.desired = {id: ban(id) for id in ("192.0.2.1", "192.0.2.2")}
+        enforcer = world.enforcer()
+        enforcer.open(Jail("sshd", actions=(WALL,)))
+        await until(lambda: len(world.told) == 2)
+        fence = ActionSpec("fence", "fence")
+        world.broken = {"fence"}
+        jail = Jail("sshd", actions=(fence,))
+        await enforcer.replace(jail)
+        assert enforcer.workers("sshd")[0].state is ActionState.FAILING
+        assert world.kernel == {"192.0.2.1", "192.0.2.2"}
+        enforcer.unban(jail, world.desired.pop("192.0.2.2"))  # It is lifted there as well.
+        await until(lambda: world.kernel == {"192.0.2.1"})
+        world.broken = set()
+        await until(lambda: world.kernel == set())
+        ops = [(name, op) for name, op, _ in world.calls]
+        assert ops.index(("wall", Op.FLUSH)) > max(at for at, call in enumerate(ops) if call == ("fence", Op.START))
+        await enforcer.close(["sshd"], Op.STOP)
+        assert ops.count(("wall", Op.FLUSH)) == 1
+
+    asyncio.run(story())
+
+
+def test_going_back_before_the_replacement_works_flushes_nothing() -> None:
+    async def story() -> None:
+        world = Range()
+        world.gate.set()
+        world.desired = {"192.0.2.1": ban("192.0.2.1")}
+        enforcer = world.enforcer()
+        enforcer.open(Jail("sshd", actions=(WALL,)))
+        await until(lambda: len(world.told) == 1)
+        world.broken = {"fence"}
+        await enforcer.replace(Jail("sshd", actions=(ActionSpec("fence", "fence"),)))
+        await enforcer.replace(Jail("sshd", actions=(WALL,)))
+        await until(lambda: enforcer.state("sshd", "192.0.2.1") == "active")
+        await enforcer.close(["sshd"], Op.STOP)
+        assert ("wall", Op.FLUSH) not in [(name, op) for name, op, _ in world.calls]
+        assert world.kernel == {"192.0.2.1"}
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("op", "left"), [(Op.STOP, {"192.0.2.1"}), (Op.FLUSH, set[str]())])
+def test_an_end_before_the_replacement_works_treats_both_alike(op: Op, left: set[str]) -> None:
+    async def story() -> None:
+        world = Range()
+        world.gate.set()
+        world.desired = {"192.0.2.1": ban("192.0.2.1")}
+        enforcer = world.enforcer()
+        enforcer.open(Jail("sshd", actions=(WALL,)))
+        await until(lambda: len(world.told) == 1)
+        world.broken = {"fence"}
+        await enforcer.replace(Jail("sshd", actions=(ActionSpec("fence", "fence"),)))
+        await enforcer.close(["sshd"], op)
+        assert world.kernel == left
+
+    asyncio.run(story())
+
+
 def test_a_ban_does_not_wait_for_an_action_that_a_reload_took_away() -> None:
     async def story() -> None:
         world = Range(broken={"mail"})

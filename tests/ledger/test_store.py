@@ -135,16 +135,103 @@ def test_a_file_in_the_place_of_its_folder_is_an_error(tmp_path: Path) -> None:
         opened(tmp_path / "file" / "l")
 
 
-def test_content_that_makes_no_sense_is_damage(tmp_path: Path) -> None:
-    written(tmp_path / "l")
-    other = sqlite3.connect(tmp_path / "l")
-    other.execute("INSERT INTO windows (jail, segment) VALUES ('j', x'ffffff')")
-    other.commit()
-    other.close()
+DAMAGED = {
+    "a window": "INSERT INTO windows (jail, segment) VALUES ('j', x'ffffff')",
+    "a window of impossible size": (
+        "INSERT INTO windows (jail, segment)"
+        " VALUES ('j', x'010000000100000011000000780100000003000000313233343536373839')"
+    ),
+    "an id": "UPDATE bans SET id = CAST(x'ff80' AS TEXT) WHERE number = 2",
+    "an id as bytes": "UPDATE bans SET id = x'ff80' WHERE number = 2",
+    "a reason": "UPDATE bans SET reason = CAST(x'80' AS TEXT) WHERE number = 2",
+    "a jail": "UPDATE bans SET jail = CAST(x'80' AS TEXT) WHERE number = 2",
+    "a number": "UPDATE bans SET number = 9223372036854775807 WHERE number = 2",
+    "a negative number": "UPDATE bans SET number = -5 WHERE number = 2",
+    "a length": "UPDATE bans SET length = -1 WHERE number = 2",
+    "a start": "UPDATE bans SET start = 9e999 WHERE number = 2",
+    "a position": "INSERT INTO positions VALUES ('tail', CAST(x'80' AS TEXT), 'x', 1000)",
+}
+
+
+@pytest.mark.parametrize("statement", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_row_is_kept_aside_and_costs_no_other(tmp_path: Path, statement: str) -> None:
+    written(tmp_path / "l", 3)
+    with closing(sqlite3.connect(tmp_path / "l")) as other, other:
+        other.execute(statement)
+
+    async def story() -> None:
+        ledger = opened(tmp_path / "l")
+        (note,) = ledger.notes
+        assert "1 row was damaged" in note
+        assert "is kept in l.damaged-rows" in note
+        lost_a_ban = "UPDATE bans" in statement
+        assert [ban.id for ban in ledger.active()] == ["id 0", "id 2"] if lost_a_ban else ["id 0", "id 1", "id 2"]
+        assert ledger.rebuilt == lost_a_ban  # What the firewall still holds of it is adopted.
+        ledger.add(Ban("new", "j", 1000, 600))
+        await ledger.flush()
+        assert len(ledger.expire(10_000)) == 3 + (not lost_a_ban)
+        await ledger.close()
+        assert len((tmp_path / "l.damaged-rows").read_text().splitlines()) == 1
+        assert stat.S_IMODE((tmp_path / "l.damaged-rows").stat().st_mode) == 0o600
+        again = opened(tmp_path / "l")
+        assert again.notes == ()
+        await again.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("packed", ["'[[1], {}, {}]'", "'{'", "'[]'", "'7'", "CAST(x'80' AS TEXT)", "'[null, 1, 2]'"])
+def test_damaged_details_of_a_ban_cost_only_them(tmp_path: Path, packed: str, caplog: pytest.LogCaptureFixture) -> None:
+    written(tmp_path / "l", 2)
+    with closing(sqlite3.connect(tmp_path / "l")) as other, other:
+        other.execute(f"UPDATE details SET packed = {packed} WHERE number = 1")
     ledger = opened(tmp_path / "l")
-    assert ledger.rebuilt
-    assert "it is kept as l.damaged-" in "".join(ledger.notes)
+    assert [(ban.id, ban.matches) for ban in ledger.active()] == [("id 0", ()), ("id 1", ("x" * 50,))]
+    assert [ban.id for ban in ledger.expire(10_000)] == ["id 0", "id 1"]
+    assert "CAST" in packed or "the ban counts without them" in caplog.text
     closed(ledger)
+
+
+@pytest.mark.parametrize("loss", ["emptied", "removed"])
+def test_an_empty_ledger_in_a_folder_that_was_in_use_is_a_loss_and_no_beginning(tmp_path: Path, loss: str) -> None:
+    path = tmp_path / "l"
+    fresh = opened(path)
+    assert (fresh.rebuilt, fresh.notes) == (False, ())
+    closed(fresh)
+    path.unlink()
+    if loss == "emptied":
+        path.touch()
+    ledger = opened(path)
+    assert ledger.rebuilt
+    (note,) = ledger.notes
+    assert "was gone or empty though its folder was in use before" in note
+    closed(ledger)
+    again = opened(path)
+    assert (again.rebuilt, again.notes) == (False, ())
+    closed(again)
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_bans_are_synced_and_failures_alone_are_not(tmp_path: Path, sync: bool) -> None:
+    store = Store.open(tmp_path / "l")
+    ledger = Ledger.load(store, clock)
+    ledger.sync_bans(sync)
+    levels = []
+
+    async def story() -> None:
+        for step in (
+            lambda: ledger.count(Jail("j"), Failure("j", "192.0.2.1", 999.0)),
+            lambda: ledger.add(Ban("192.0.2.1", "j", 1000, 600)),
+            lambda: ledger.remove("j", "192.0.2.1"),
+            lambda: ledger.advance(Position("source", "origin", "cursor")),
+        ):
+            step()
+            await ledger.flush()
+            levels.append(store.connection.execute("PRAGMA synchronous").fetchone()[0])
+        await ledger.close()
+
+    asyncio.run(story())
+    assert levels == ([1, 2, 2, 1] if sync else [1, 1, 1, 1])  # 1: at checkpoints, 2: at every commit
 
 
 def remove(path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from guardhooks.check.site import Site
 from guardhooks.model import ConfigFinding, Jail, Severity
 from guardhooks.settings.problems import did_you_mean
+from guardhooks.settings.sources import LEFT_OVER_AFTER
 from guardhooks.text import plural, safe_text
 
 _STALE: Final = 30 * 86400
@@ -27,6 +28,7 @@ def unusable_logs(site: Site) -> Iterator[ConfigFinding]:
     for jail in site.jails.values():
         paths = [source.text for source in jail.sources if source.kind == "file" and _is_path(source.text)]
         found = {path: sorted(glob.glob(path)) for path in paths}  # noqa: PTH207 -- as `tail` has it
+        yield from _left_over(site, jail, [file for files in found.values() for file in files])
         absent = [path for path, files in found.items() if not files and path.startswith("/")]
         if absent:
             yield _absent(jail, absent, others=any(found.values()))
@@ -74,6 +76,30 @@ def _file(site: Site, jail: Jail, file: Path) -> Iterator[ConfigFinding]:
             f"log {shown} has had no new line for {days}", Severity.NOTE, why="its program may log elsewhere by now",
             key="logpath", jails=(jail.name,),
         )  # fmt: skip
+
+
+def _left_over(site: Site, jail: Jail, files: list[str]) -> Iterator[ConfigFinding]:
+    """Logs that nobody writes any more while the journal has newer lines of the same service."""
+    matches = jail.filter.journalmatch if jail.filter else ()
+    times = [written for file in files if (written := _written(file)) is not None]
+    if not (matches and times) or site.now - max(times) < LEFT_OVER_AFTER:
+        return
+    entry = site.newest_entry(matches)
+    if entry is not None and entry - max(times) >= LEFT_OVER_AFTER:
+        days = plural(int((entry - max(times)) / 86400), "day")
+        yield ConfigFinding(
+            f"the journal has lines of the service that are {days} newer than {safe_text(', '.join(files[:3]))}",
+            why="the log is left over: the jail waits for lines that go to the journal",
+            remedy="set backend = systemd, or auto; or have the service log to a file again",
+            key="logpath", jails=(jail.name,),
+        )  # fmt: skip
+
+
+def _written(file: str) -> float | None:
+    try:
+        return Path(file).stat().st_mtime
+    except OSError:
+        return None
 
 
 def _finding(jail: Jail, what: str, *, remedy: str = "") -> ConfigFinding:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from guardhooks import Failure, Ignore, Jail
+from guardhooks import Failure, Ignore, Jail, shell_script
 from guardhooks_core.decisions import ignore
-from guardhooks_core.decisions.ignore.command import ignores, substituted, tag_values
+from guardhooks_core.decisions.ignore.command import ignores, tag_values
 from guardhooks_core.decisions.ignore.lists import IgnoreList
 
 
@@ -163,14 +163,22 @@ def test_what_attackers_write_never_becomes_shell(tmp_path: Path) -> None:
     command = 'test "<ip><F-USER><fid>" = "$EXPECTED" || printf %s "<F-USER>" > ' + str(tmp_path / "out")
 
     async def scenario() -> None:
-        text, values = substituted(command, await tag_values(command, failure))
-        assert evil not in text
-        assert set(values.values()) == {evil}
+        script = shell_script(command, (await tag_values(command, failure)).get)
+        assert evil not in script.text
+        assert set(script.variables.values()) == {evil}
         assert await ignores(command, failure)
 
     asyncio.run(scenario())
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
     assert (tmp_path / "out").read_text() == evil
+
+
+@pytest.mark.parametrize("user", ["x -e alice", "-e", "*", "x\talice", "'x' alice", "x\n-e\nalice", '" -e alice "'])
+def test_a_user_name_is_one_word_of_the_command_and_no_option_of_it(tmp_path: Path, user: str) -> None:
+    (tmp_path / "alice").touch()
+    command = f"cd {tmp_path}; set -- check <F-USER>; test $# != 2 || case $2 in -*|alice) true;; *) false;; esac"
+    failure = Failure("j", "192.0.2.1", 1.0, "192.0.2.1", fields={"user": user})
+    assert asyncio.run(ignores("j", command, failure)) is False
 
 
 def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 from guardhooks import ActionSpec, Ban, ConfigFinding, Finding, GuardView, Jail, Op, OptionTable, Outcome, hookimpl
 from guardhooks_core.actions.common.options import fault, has_commands_like, is_wanted_native, refuse_unknown
 from guardhooks_core.actions.firewall import iptables
-from guardhooks_core.actions.firewall.entries import entries_of
+from guardhooks_core.actions.firewall.entries import entries_of, entry_text
 from guardhooks_core.actions.firewall.errors import ToolMissingError
 from guardhooks_core.actions.firewall.names import kernel_name
 from guardhooks_core.actions.firewall.ownership import Ownership
@@ -49,6 +49,8 @@ class IptablesAction:
         self._clock = clock
         self._owners = Ownership("chain")
         self._lock = threading.Lock()
+        self._without_jumps: dict[tuple[str, int], str] = {}
+        """Why no chain leads to ours, by its name and IP version."""
 
     @hookimpl(trylast=True)
     def execute_action(self, jail: Jail, action: ActionSpec, op: Op, bans: Sequence[Ban]) -> bool | Outcome | None:
@@ -80,22 +82,34 @@ class IptablesAction:
                     chain.remove(entries)
                 else:
                     chain.add(entries)
+                    if why := self._without_jumps.get((name, version)):
+                        failed |= dict.fromkeys(map(entry_text, entries), why)
         return Outcome(failed=failed)
 
     def _reconcile(self, parameters: Parameters, name: str, bans: Sequence[Ban]) -> Outcome:
         added = removed = 0
         failed: dict[str, str] = {}
+        problems: list[str] = []
+        warnings: list[str] = []
         note = f"iptables: chain {name}, a rule for each ban"
         for version, wanted in entries_of(bans, self._clock(), failed).items():
             try:
-                more, less = Chain(parameters, version, name).reconcile(wanted)
+                more, less, absent = Chain(parameters, version, name).reconcile(wanted)
             except ToolMissingError as error:
                 if wanted or version == 4:
                     raise
                 note += f"; IPv6 off: {error}"
                 continue
             added, removed = added + more, removed + less
-        return Outcome(added, removed, note, failed=failed)
+            why = iptables.no_chain(version, absent) if absent else ""
+            is_unused = bool(absent) and len(absent) == len(set(parameters.chains))
+            self._without_jumps[name, version] = why if is_unused else ""
+            failed |= dict.fromkeys(map(entry_text, wanted if is_unused else ()), why)
+            if why and (version == 4 or not is_unused):
+                problems.append(why)
+            elif why and not wanted:  # Docker without IPv6 has no chain in ip6tables, and may never have one
+                warnings.append(why)
+        return Outcome(added, removed, note, failed=failed, warning="; ".join(warnings), problem="; ".join(problems))
 
     def _flush(self, jail: Jail, action: ActionSpec, name: str) -> bool:
         if not self._owners.others(jail, action, [name]):

@@ -6,7 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from guardhooks import ActionError
 from guardhooks_core.actions.firewall import iptables
@@ -33,6 +33,14 @@ class CurrentState:
     jumps: list[Rule] = field(default_factory=list)
     foreign_jumps: int = 0
     chains: Chains = field(default_factory=dict)
+
+
+class Changes(NamedTuple):
+    """How many rules were added and removed, and which chains to jump from do not exist."""
+
+    added: int
+    removed: int
+    absent: tuple[str, ...]
 
 
 class Chain:
@@ -69,11 +77,10 @@ class Chain:
             dropped = set(gone)
             iptables.restore(self._version, self._rewrite(entry for entry in current.targets if entry not in dropped))
 
-    def reconcile(self, wanted: Collection[Entry]) -> tuple[int, int]:
-        """Make exactly these bans be in force, and the jumps exist; how many rules were added and removed.
+    def reconcile(self, wanted: Collection[Entry]) -> Changes:
+        """Make exactly these bans be in force, and the jumps exist, as far as there are chains to jump from.
 
-        :raises ActionError: when the chain is another program's, a chain to jump from does not exist, or iptables
-            refuses.
+        :raises ActionError: when the chain is another program's, or iptables refuses.
         """
         current = self.read()
         if current.foreign_jumps:
@@ -89,11 +96,11 @@ class Chain:
         else:
             lines = [self._removal(entry, current.targets[entry]) for entry in unexpected]
             lines += map(self._addition, missing)
-        new_jumps, stale_jumps = self._jump_lines(current)
+        new_jumps, stale_jumps, absent = self._jump_lines(current)
         lines += [*new_jumps, *stale_jumps]
         if lines:
             iptables.restore(self._version, lines)
-        return len(missing) + len(new_jumps), len(unexpected) + len(stale_jumps)
+        return Changes(len(missing) + len(new_jumps), len(unexpected) + len(stale_jumps), absent)
 
     def destroy(self) -> None:
         """Remove the chain and the jumps to it.
@@ -127,15 +134,18 @@ class Chain:
                 wanted.append(Rule(chain, (*match, "-m", "comment", "--comment", comment, "-j", self._name)))
         return wanted
 
-    def _jump_lines(self, current: CurrentState) -> tuple[list[str], list[str]]:
-        """What adds the jumps that are missing, and removes those that should not exist; new ones come first."""
+    def _jump_lines(self, current: CurrentState) -> tuple[list[str], list[str], tuple[str, ...]]:
+        """What adds the jumps that are missing, what removes those that should not exist, and the chains that do not
+        exist.
+        """
         existing = Counter((rule.chain, rule.comment) for rule in current.jumps)
         missing = []
+        absent: dict[str, None] = {}
         for rule in self.jumps:
             if existing[rule.chain, rule.comment]:
                 existing[rule.chain, rule.comment] -= 1
             elif rule.chain not in current.chains:
-                raise ActionError(iptables.no_chain(self._version, [rule.chain]))
+                absent[rule.chain] = None
             else:
                 missing.append(f"-I {rule.chain} 1 {' '.join(rule.words)}")
         stale = []
@@ -143,7 +153,7 @@ class Chain:
             if existing[rule.chain, rule.comment]:
                 existing[rule.chain, rule.comment] -= 1
                 stale.append(f"-D {rule.specification}")
-        return missing, stale
+        return missing, stale, tuple(absent)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

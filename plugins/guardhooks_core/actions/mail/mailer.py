@@ -61,11 +61,14 @@ class Mailer:
     def outcome(self) -> Outcome:
         """For `status`: the transport and the recipients, and what needs attention."""
         if self._parameters is None or self._outbox is None:
-            return Outcome(note="no mail is sent", warning=f"no mail is sent: {self._problem}")
+            warning = f"no mail is sent: {self._problem}"
+            return Outcome(note="no mail is sent", warning=warning, notifies=True)
         note = f"mail to {', '.join(self._parameters.dest)} by {self._parameters.transport}"
         warnings = "; ".join(part for part in (self._outbox.problem, *self._parameters.remarks) if part)
         return Outcome(
-            note=f"{note}, {len(self._outbox.pending)} waiting" if self._outbox.pending else note, warning=warnings
+            note=f"{note}, {len(self._outbox.pending)} waiting" if self._outbox.pending else note,
+            warning=warnings,
+            notifies=True,
         )
 
     def start(self, bans: Sequence[Ban]) -> None:
@@ -87,11 +90,12 @@ class Mailer:
         self._reported &= {ban.id for ban in bans}
 
     def ban(self, bans: Iterable[Ban]) -> None:
-        """Queue new bans."""
+        """Queue new bans. What is reported as not in force is reported again when it is."""
         for ban in bans:
             if ban.id in self._reported:
                 continue
-            self._reported.add(ban.id)
+            if not ban.not_in_force:
+                self._reported.add(ban.id)
             if self._outbox is not None and (not ban.restored or self._wants_restored):
                 self._outbox.pending.ban(ban)
         if self._outbox is not None:

@@ -29,26 +29,42 @@ _SHORT_AFTER: Final = 2
 
 @dataclass(slots=True)
 class Digest:
-    """The contents of one message: bans, unbans, and whether the jail was started or stopped meanwhile."""
+    """The contents of one message: bans, unbans, and whether the jail was started or stopped meanwhile.
+
+    `failing` are the bans that were decided but are not in force.
+    """
 
     bans: list[Ban] = field(default_factory=list)
     banned: int = 0
+    failing: list[Ban] = field(default_factory=list)
+    failed: int = 0
     unbans: list[Ban] = field(default_factory=list)
     unbanned: int = 0
     started: bool = False
     stopped: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.banned or self.unbanned or self.started or self.stopped)
+        return bool(self.banned or self.failed or self.unbanned or self.started or self.stopped)
 
     def __len__(self) -> int:
-        return self.banned + self.unbanned
+        return self.banned + self.failed + self.unbanned
 
     def ban(self, ban: Ban) -> None:
-        """Count a ban."""
+        """Count a ban; one that was not in force a moment ago, and is now, is not reported as failing."""
+        if ban.not_in_force:
+            self.failed += 1
+            if len(self.failing) < LISTED:
+                self.failing.append(ban)
+            return
+        self._recover({ban.id})
         self.banned += 1
         if len(self.bans) < LISTED:
             self.bans.append(ban)
+
+    def _recover(self, ids: set[str]) -> None:
+        still = [each for each in self.failing if each.id not in ids]
+        self.failed -= len(self.failing) - len(still)
+        self.failing = still
 
     def unban(self, ban: Ban) -> None:
         """Count an unban."""
@@ -58,6 +74,9 @@ class Digest:
 
     def merge(self, later: Digest) -> None:
         """Add a digest that was collected after this one."""
+        self._recover({ban.id for ban in later.bans})
+        self._extend(self.failing, later.failing)
+        self.failed += later.failed
         self._extend(self.bans, later.bans)
         self._extend(self.unbans, later.unbans)
         self.banned += later.banned

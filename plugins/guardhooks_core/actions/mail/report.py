@@ -41,13 +41,15 @@ class Report:
     @property
     def _where(self) -> str:
         digest = self.digest
-        return f"from {self.host}" if digest.banned and not (digest.started or digest.stopped) else f"on {self.host}"
+        only_bans = digest.banned and not (digest.failed or digest.started or digest.stopped)
+        return f"from {self.host}" if only_bans else f"on {self.host}"
 
     @property
     def _event(self) -> str:
         digest = self.digest
         parts = ["started"] if digest.started else []
         parts += [f"banned {_addresses(digest.bans, digest.banned)}"] if digest.banned else []
+        parts += [f"decided, NOT in force: {_addresses(digest.failing, digest.failed)}"] if digest.failed else []
         parts += [f"unbanned {_addresses(digest.unbans, digest.unbanned)}"] if digest.unbanned else []
         parts += ["stopped"] if digest.stopped else []
         return ", ".join(parts)
@@ -57,6 +59,8 @@ class Report:
         """The text of the message."""
         page = Page()
         page.add(f"Jail {self.parameters.name} on {self.host}: {self._event}.")
+        if self.digest.failed:
+            self._failing(page)
         if self.digest.banned == 1 and self.enrichments:
             self._one(page, self.enrichments[0])
         elif self.digest.banned:
@@ -69,6 +73,17 @@ class Report:
             self._list(page, "Unbanned:", self.digest.unbans, self.digest.unbanned)
         page.add("", "-- ", "guardhooks")
         return str(page)
+
+    def _failing(self, page: Page) -> None:
+        """What was decided but keeps nobody out: the reader has to act."""
+        bans, more = self.digest.failing, self.digest.failed - len(self.digest.failing)
+        page.section(
+            "Decided, NOT in force (they still get through; another message says so when that has changed):",
+            (f"{_shown(ban)}: {safe_text(ban.not_in_force, 500)}" for ban in bans),
+        )
+        if more:
+            page.add(f"  … and {more:,} more")
+        page.add(f"  `guardhooks doctor` and `guardhooks status {self.parameters.name}` say what is wrong.")
 
     def _list(self, page: Page, title: str, bans: Sequence[Ban], number: int) -> None:
         page.section(title, (f"{_shown(ban):<40} {_reason(ban)}; {_until(ban)}" for ban in bans))

@@ -17,15 +17,21 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import IO, Any, Final, Protocol
 
 from guardhooks import ActionError, safe_text
 from guardhooks_core.actions.mail.addresses import qualified
+from guardhooks_core.actions.mail.deadline import Deadline, WatchedSmtp, WatchedSmtps
 
 logger = logging.getLogger("guardhooks.mail")
 
 SENDMAILS: Final = (Path("/usr/sbin/sendmail"), Path("/usr/lib/sendmail"), Path("/usr/local/sbin/sendmail"))
 _SMTP_TIMEOUT: Final = 20.0
+"""Seconds of one wait for a server."""
+_SMTP_DEADLINE: Final = 60.0
+"""Seconds of a delivery as a whole."""
+_PROBE_DEADLINE: Final = 6.0
+"""Seconds of a probe as a whole: an administrator waits for it."""
 _SENDMAIL_TIMEOUT: Final = 60.0
 _QUOTED: Final = 500
 """Bytes of sendmail's output, and characters of a server's reply, that are reported."""
@@ -58,13 +64,17 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Smtp:
-    """An SMTP server. `tls` is `no`, `starttls` or `yes` (from the first byte on); certificates are verified."""
+    """An SMTP server. `tls` is `no`, `starttls` or `yes` (from the first byte on); certificates are verified.
+
+    `deadline` is how many seconds a delivery may take as a whole.
+    """
 
     host: str
     port: int
     tls: str = "no"
     user: str = ""
     password_file: Path | None = None
+    deadline: float = _SMTP_DEADLINE
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -74,15 +84,26 @@ class Smtp:
         """See `Transport`. Refused recipients are logged; the message fails only if all are refused."""
         sender = qualified(envelope.sender, envelope.host)
         recipients = [qualified(each, envelope.host) for each in envelope.recipients]
-        with self._explained(), self._connection(envelope.host) as server:
+        with self._session(envelope.host, self.deadline) as server:
             refused = server.sendmail(sender, recipients, envelope.message)
             for who, why in refused.items():
                 logger.error("%s refuses mail for %s: %s", self, who, _answer(*why))
 
     def probe(self) -> None:
         """See `Transport`. Connects and logs in."""
-        with self._explained(), self._connection("localhost") as server:
+        with self._session("localhost", min(self.deadline, _PROBE_DEADLINE)) as server:
             server.noop()
+
+    @contextlib.contextmanager
+    def _session(self, own_name: str, seconds: float) -> Iterator[smtplib.SMTP]:
+        deadline = Deadline(seconds)
+        try:
+            with self._explained(), deadline, self._connection(own_name, deadline) as server:
+                yield server
+        except ActionError as error:
+            if not deadline.is_over:
+                raise
+            raise ActionError(f"{self}: the session took longer than {seconds:g} s and was cut") from error
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -97,8 +118,8 @@ class Smtp:
             raise ActionError(f"{self}: {safe_text(str(error) or type(error).__name__, _QUOTED)}") from error
 
     @contextlib.contextmanager
-    def _connection(self, own_name: str) -> Iterator[smtplib.SMTP]:
-        server = self._connected(own_name)
+    def _connection(self, own_name: str, deadline: Deadline) -> Iterator[smtplib.SMTP]:
+        server = self._connected(own_name, deadline)
         try:
             yield server
             with contextlib.suppress(
@@ -108,13 +129,15 @@ class Smtp:
         finally:
             server.close()
 
-    def _connected(self, own_name: str) -> smtplib.SMTP:
+    def _connected(self, own_name: str, deadline: Deadline) -> smtplib.SMTP:
         context = ssl.create_default_context() if self.tls != "no" else None
+        options: dict[str, Any] = {"host": self.host, "port": self.port, "local_hostname": own_name}
+        options["timeout"] = min(_SMTP_TIMEOUT, deadline.seconds)
         server: smtplib.SMTP
         if self.tls == "yes":
-            server = smtplib.SMTP_SSL(self.host, self.port, own_name, timeout=_SMTP_TIMEOUT, context=context)
+            server = WatchedSmtps(deadline, context=context, **options)
         else:
-            server = smtplib.SMTP(self.host, self.port, own_name, timeout=_SMTP_TIMEOUT)
+            server = WatchedSmtp(deadline, **options)
         try:
             if self.tls == "starttls":
                 server.starttls(context=context)

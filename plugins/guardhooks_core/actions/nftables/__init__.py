@@ -142,7 +142,10 @@ class NftablesAction:
             self._subscriptions.request_checks()
         elif change.family == INET and change.table == ruleset.TABLE:
             chain = ruleset.chain_of(change.name)
-            self._subscriptions.request_checks(chain if self._subscriptions.has_subscriber(chain) else "")
+            if self._subscriptions.has_subscriber(chain):
+                self._subscriptions.request_checks(chain)
+            elif not chain.startswith(ruleset.CHAIN_PREFIX):  # a chain of ours is another daemon's
+                self._subscriptions.request_checks()
 
 
 @hookimpl(trylast=True)

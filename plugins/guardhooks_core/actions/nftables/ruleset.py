@@ -22,6 +22,7 @@ from guardhooks_core.actions.nftables.libnftables import Command
 
 FAMILY: Final = "inet"
 TABLE: Final = "guardhooks"
+CHAIN_PREFIX: Final = "f2b-"
 PREROUTING: Final = ("prerouting",)
 LOCAL_AND_FORWARDED: Final = ("input", "forward")
 """Hooks for rejecting on kernels before 5.9, which cannot reject in prerouting."""
@@ -41,7 +42,7 @@ class Shape(NamedTuple):
 
 def chain_name(name: str) -> str:
     """The chain of an action."""
-    return kernel_name("f2b-", name, limit=_NAME_LIMIT)
+    return kernel_name(CHAIN_PREFIX, name, limit=_NAME_LIMIT)
 
 
 def set_name(chain: str, shape: Shape) -> str:

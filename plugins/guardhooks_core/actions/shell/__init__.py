@@ -25,6 +25,7 @@ from guardhooks import (
     Op,
     OptionTable,
     Outcome,
+    ShellScript,
     hookimpl,
 )
 from guardhooks_core.actions.common.hostnames import Hostnames
@@ -35,7 +36,6 @@ from guardhooks_core.actions.shell.invocation import Invoker
 from guardhooks_core.actions.shell.journal import ActionJournal, boot_id
 from guardhooks_core.actions.shell.notify_commands import Notifications
 from guardhooks_core.actions.shell.process import Runner
-from guardhooks_core.actions.shell.script import Script
 from guardhooks_core.actions.shell.twins import Twins
 
 logger = logging.getLogger("guardhooks.shell")
@@ -130,7 +130,7 @@ class ShellAction:
         asks = any("-hostname>" in text for text in (*action.properties.values(), *action.options.values()))
         return Commands(action, await self._hostnames.own() if asks else {}, ipv6=_has_ipv6())
 
-    def _lifting(self, id: str) -> Iterator[tuple[object, Script]]:
+    def _lifting(self, id: str) -> Iterator[tuple[object, ShellScript]]:
         for running in self._running.values():
             if isinstance(running, BanCommands) and (script := running.lifting(id)) is not None:
                 yield running, script

@@ -9,13 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban, Outcome, safe_text
+from guardhooks import ActionError, ActionSpec, Ban, Outcome, ShellScript, safe_text
 from guardhooks_core.actions.common.offender import address_of
 from guardhooks_core.actions.shell.families import Families
 from guardhooks_core.actions.shell.invocation import Invoker
 from guardhooks_core.actions.shell.journal import ActionJournal, Entry
 from guardhooks_core.actions.shell.recovery import recover
-from guardhooks_core.actions.shell.script import Script
 from guardhooks_core.actions.shell.twins import Twins
 
 logger = logging.getLogger("guardhooks.shell")
@@ -73,7 +72,7 @@ class BanCommands:
         """What does not work apart from single bans; empty if nothing."""
         return self._families.problem
 
-    def lifting(self, id: str) -> Script | None:
+    def lifting(self, id: str) -> ShellScript | None:
         """The `actionunban` of a ban that is, or may be, in force; None if there is none."""
         ban = self._held.get(id) or self._in_doubt.get(id)
         return self.invoker.script("actionunban", self._family(ban), ban) if ban is not None else None

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, Ban, Jail, LedgerView, safe_text
+from guardhooks import ActionError, ActionSpec, Ban, Jail, LedgerView, ShellScript, safe_text, shell_script
 from guardhooks_core.actions.common.hostnames import Hostnames
 from guardhooks_core.actions.common.offender import address_of
 from guardhooks_core.actions.shell.commands import Commands
 from guardhooks_core.actions.shell.process import Result, Runner
-from guardhooks_core.actions.shell.script import Script, build
 from guardhooks_core.actions.shell.tags import TagContext
 
 logger = logging.getLogger("guardhooks.shell")
@@ -63,16 +62,16 @@ class Invoker:
             host = await self._hostnames.of_address(address_of(ban))
         context = self._context(family, ban, host)
         result = await self._runner.run(
-            build(text, context.value), self.commands.timeout, self.action.file or self.action.name
+            shell_script(text, context.value), self.commands.timeout, self.action.file or self.action.name
         )
         if logger.isEnabledFor(logging.DEBUG):
             about = f" {safe_text(ban.id, 100)}" if ban else ""
             logger.debug("[%s] %s %s%s: %s", self.jail, self.action.actname, command, about, result)
         return result
 
-    def script(self, command: str, family: str, ban: Ban) -> Script:
+    def script(self, command: str, family: str, ban: Ban) -> ShellScript:
         """A command for a ban as it would run, without the reverse name of its address."""
-        return build(self.commands.text(command, family), self._context(family, ban).value)
+        return shell_script(self.commands.text(command, family), self._context(family, ban).value)
 
     def _context(self, family: str, ban: Ban | None, host: str = "") -> TagContext:
         return TagContext(self.jail, family, self._clock(), ban, host, self._ledger, self.bantime)

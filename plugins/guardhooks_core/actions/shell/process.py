@@ -12,8 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from guardhooks import safe_text
-from guardhooks_core.actions.shell.script import Script
+from guardhooks import ShellScript, safe_text
 
 logger = logging.getLogger("guardhooks.shell")
 
@@ -81,7 +80,7 @@ class Runner:
         self._slots = asyncio.Semaphore(_SLOTS)
         self._lanes: dict[str, asyncio.Lock] = {}
 
-    async def run(self, script: Script, limit: float, lane: str) -> Result:
+    async def run(self, script: ShellScript, limit: float, lane: str) -> Result:
         """Run a script to its end, at most `limit` seconds; never raises for what the script does.
 
         :param lane: scripts of one lane never run at the same time. It is their action file: jails share what it writes
@@ -100,7 +99,7 @@ class Runner:
         return await task
 
 
-async def _run(script: Script, limit: float) -> Result:
+async def _run(script: ShellScript, limit: float) -> Result:
     output = _Output()
     try:
         reading, writing = os.pipe()
@@ -118,7 +117,7 @@ async def _run(script: Script, limit: float) -> Result:
             await output.complete.wait()  # The pipe is closed one iteration of the loop later.
 
 
-async def _watched(script: Script, limit: float, ours: BinaryIO, output: _Output) -> Result:
+async def _watched(script: ShellScript, limit: float, ours: BinaryIO, output: _Output) -> Result:
     process = await _started(script, ours)
     timed_out = 0.0
     try:
@@ -137,7 +136,7 @@ async def _watched(script: Script, limit: float, ours: BinaryIO, output: _Output
     return Result(process.returncode, output.text, timed_out)
 
 
-async def _started(script: Script, output: BinaryIO) -> asyncio.subprocess.Process:
+async def _started(script: ShellScript, output: BinaryIO) -> asyncio.subprocess.Process:
     """Start the script and close our end of its `output`.
 
     A cancelled start is completed first: asyncio would kill only the shell and leave its children running.
@@ -153,14 +152,13 @@ async def _started(script: Script, output: BinaryIO) -> asyncio.subprocess.Proce
         output.close()
 
 
-async def _start(script: Script, output: int) -> asyncio.subprocess.Process:
-    variables = {name: value.replace("\0", "").encode(errors="replace") for name, value in script.variables.items()}
+async def _start(script: ShellScript, output: int) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        "/bin/sh", "-c", script.text,
+        *script.argv,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        env={**os.environb, **{os.fsencode(name): value for name, value in variables.items()}},
+        env=script.environment,
         cwd="/",
         start_new_session=True,
         umask=0o077,

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from guardhooks_core.actions.shell.script import Script
+    from guardhooks import ShellScript
 
 
 class Twins:
@@ -23,11 +23,11 @@ class Twins:
     :param lifting: for an id, the rendered `actionunban` of every action that holds a ban of it, by action.
     """
 
-    def __init__(self, lifting: Callable[[str], Iterable[tuple[object, Script]]]) -> None:
+    def __init__(self, lifting: Callable[[str], Iterable[tuple[object, ShellScript]]]) -> None:
         self._lifting = lifting
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def has_twin(self, action: object, id: str, script: Script) -> bool:
+    def has_twin(self, action: object, id: str, script: ShellScript) -> bool:
         """Whether another action holds a ban of this id that the script would lift."""
         return any(other is not action and its == script for other, its in self._lifting(id))
 

@@ -41,7 +41,7 @@ class WebhookAction:
             queue = self._queue(jail, action)
             if op in _EVENTS:
                 self._report(queue, jail, _EVENTS[op], bans)
-        return Outcome(note=queue.note, warning=queue.warning)
+        return Outcome(note=queue.note, warning=queue.warning, notifies=True)
 
     @hookimpl(trylast=True)
     def diagnose(self, jail: Jail, action: ActionSpec, address: str) -> list[Finding] | None:

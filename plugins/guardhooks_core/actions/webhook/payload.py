@@ -13,6 +13,8 @@ from guardhooks import Ban
 Event: TypeAlias = Mapping[str, object]
 
 VERSION: Final = 1
+NOT_IN_FORCE: Final = "not-in-force"
+"""The kind of event that is sent in place of `ban` while a decided ban keeps nobody out."""
 _LONGEST: Final = 1000
 """Characters of one text; longer ones are cut and marked with `…`."""
 _MOST_LINES: Final = 20
@@ -20,9 +22,12 @@ _MOST_LINES: Final = 20
 
 
 def event(kind: str, jail: str, ban: Ban, *, with_matches: bool) -> Event:
-    """One ban or unban. Times are seconds since the epoch; `length` and `end` of a permanent ban are null."""
+    """One ban or unban. Times are seconds since the epoch; `length` and `end` of a permanent ban are null.
+
+    A ban that is not in force is an event of another kind, whose `problem` says why.
+    """
     fields: dict[str, object] = {
-        "event": kind,
+        "event": NOT_IN_FORCE if ban.not_in_force else kind,
         "jail": _text(jail),
         "id": _text(ban.id),
         "start": ban.start,
@@ -34,6 +39,8 @@ def event(kind: str, jail: str, ban: Ban, *, with_matches: bool) -> Event:
         "restored": ban.restored,
         "notes": {_text(key): _text(value) for key, value in list(ban.notes.items())[:_MOST_LINES]},
     }
+    if ban.not_in_force:
+        fields["problem"] = _text(ban.not_in_force)
     if with_matches:
         fields["matches"] = [_text(line) for line in ban.matches[-_MOST_LINES:]]
     return fields

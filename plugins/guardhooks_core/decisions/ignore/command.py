@@ -1,7 +1,6 @@
 """`ignorecommand`: a shell command of the administrator that is run for each failure.
 
-Log text never becomes part of the command: valid addresses and numbers are inserted, every other value is passed in an
-environment variable `f2bV_NAME` that the command then refers to.
+Log text never becomes part of the command: see `guardhooks.shell_script`, which the commands of actions use as well.
 """
 
 from __future__ import annotations
@@ -12,20 +11,17 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from guardhooks import CachedLookups, ConfigError, Failure, canonical
+from guardhooks import CachedLookups, ConfigError, Failure, ShellScript, shell_script
 
 TIMEOUT: Final = 5.0
 """Seconds that the command may take, what is looked up for it included."""
 _KILL_TIME: Final = 0.5
 """Seconds to wait for the end of a command that was killed."""
-_VALUE_LIMIT: Final = 8192
-"""Characters of one value."""
 _TAG: Final = re.compile(r"<([A-Za-z][\w-]*)>")
-_NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,9})?")
 
 _host_names: Final = CachedLookups(lambda address: socket.gethostbyaddr(address)[0], "")
 
@@ -36,18 +32,17 @@ async def ignores(command: str, failure: Failure, timeout: float = TIMEOUT) -> b
     :raises TimeoutError: when it took too long. :raises ConfigError: when it exits with something other than 0 and 1.
     """
     async with asyncio.timeout(timeout):
-        text, values = substituted(command, await tag_values(command, failure))
-        status = await _status(text, values)
+        status = await _status(shell_script(command, (await tag_values(command, failure)).get))
     if status not in (0, 1):
         raise ConfigError(f"ignorecommand ended with status {status}; the failure counts")
     return status == 0
 
 
-async def _status(text: str, values: Mapping[str, str]) -> int:
+async def _status(script: ShellScript) -> int:
     process = await asyncio.create_subprocess_exec(
-        "/bin/sh", "-c", text,
+        *script.argv,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, **values}, start_new_session=True,
+        env=script.environment, start_new_session=True,
     )  # fmt: skip
     try:
         return await process.wait()
@@ -67,24 +62,6 @@ async def tag_values(text: str, failure: Failure) -> dict[str, str]:
     if "ip-host" in names:
         values["ip-host"] = await _host_names.get(failure.address) if failure.address else ""
     return {name: value for name, value in values.items() if value is not None}
-
-
-def substituted(text: str, values: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """The text to run and the environment variables that it needs."""
-    environment: dict[str, str] = {}
-
-    def replacement(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in values:
-            return match[0]
-        value = values[name].replace("\0", "")[:_VALUE_LIMIT]
-        if (canonical(value) == value and value) or _NUMBER.fullmatch(value):
-            return value
-        variable = "f2bV_" + re.sub(r"\W", "_", name.lower().replace("f-", "F_", 1) if name.startswith("F-") else name)
-        environment[variable] = value.encode("utf-8", "replace").decode()
-        return f"${{{variable}}}"
-
-    return _TAG.sub(replacement, text), environment
 
 
 def _plain_values(failure: Failure) -> dict[str, Callable[[], str]]:

@@ -12,6 +12,7 @@ import hashlib
 import logging
 import os
 import platform
+import re
 import stat
 import sys
 from collections.abc import Iterable
@@ -27,6 +28,8 @@ HEADER_LENGTH: Final = len(_MAGIC) + 32
 _MAX_SIZE: Final = 64 << 20
 """Bytes. A database of all stock filters takes about one million."""
 _SUFFIX: Final = ".compiled"
+_OURS: Final = re.compile(r"[0-9a-f]{16}-[^/]*(?:\.compiled|\.[0-9]+)")
+"""Names of entries, and of unfinished ones that a process has left."""
 logger = logging.getLogger("guardhooks.filterd")
 
 
@@ -74,9 +77,12 @@ class Cache:
             logger.debug("cache entry %s cannot be written: %s", path, error)
 
     def sweep(self) -> None:
-        """Remove the entries that this process has not used."""
+        """Remove the entries that this process has not used; nothing else, and nothing through a link."""
         try:
-            stale = [path for path in self._folder.iterdir() if path.name not in self._used]
+            _require_private(os.lstat(self._folder), folder=True)
+            stale = [
+                path for path in self._folder.iterdir() if _OURS.fullmatch(path.name) and path.name not in self._used
+            ]
             for path in stale:
                 path.unlink(missing_ok=True)
         except FileNotFoundError:

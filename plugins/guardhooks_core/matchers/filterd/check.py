@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +13,12 @@ import guardhooks
 from guardhooks import ConfigFinding, Jail, Problem, Severity, safe_text
 from guardhooks_core.matchers.filterd.injection import steered
 from guardhooks_core.matchers.filterd.matcher import FilterMatcher
+from guardhooks_core.matchers.filterd.rate import unreachable_maxretry
 
 _PACKAGED: Final = Path(guardhooks.__file__).parent / "config" / "filter.d"
 _TAIL: Final = 64 * 1024
 """Bytes at the end of a log that are looked at."""
+_EVER: Final = 100 * 365 * 86400.0
 _HALF_HOUR: Final = 1800.0
 _EXACT: Final = 20.0
 """Seconds that a difference of zones may be off whole half hours, for what is buffered before it is written."""
@@ -25,9 +28,10 @@ _LARGEST: Final = 26 * 3600.0
 
 def check(jail: Jail) -> list[ConfigFinding]:
     """All findings about one jail with a filter."""
-    matcher = FilterMatcher([jail])
+    matcher = FilterMatcher([replace(jail, findtime=_EVER)])  # old failures tell of the rate, too
     found = [_from_problem(jail, problem) for problem in matcher.problems.get(jail.name, ())]
-    return [*found, *steered(jail), *_wrong_zones(jail, matcher), *_slow(jail, matcher)]
+    found += [*steered(jail), *_wrong_zones(jail, matcher), *_slow(jail, matcher)]
+    return [*found, *unreachable_maxretry(jail, matcher)]
 
 
 def _from_problem(jail: Jail, problem: Problem) -> ConfigFinding:

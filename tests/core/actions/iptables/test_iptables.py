@@ -206,8 +206,6 @@ def test_jails_do_not_undo_each_others_bans(hosts: tuple[Host, Host]) -> None:
 @root
 def test_rules_stand_in_each_chain(hosts: tuple[Host, Host]) -> None:
     server, _ = hosts
-    with pytest.raises(ActionError, match=r"no chain DOCKER-USER.*chain="):
-        act(server, "start", "10.0.0.1", chain="INPUT, DOCKER-USER")
     for tool in ("iptables", "ip6tables"):
         server.sh(tool, "-N", "DOCKER-USER")
     options = {"chain": "INPUT, DOCKER-USER", "protocol": "tcp,udp", "port": ",".join(map(str, range(1, 60, 2)))}
@@ -217,6 +215,36 @@ def test_rules_stand_in_each_chain(hosts: tuple[Host, Host]) -> None:
             assert server.sh(tool, "-S", chain).count("-j f2b-sshd") == 4
     act(server, "flush", **options)
     assert all("f2b" not in server.sh(tool, "-S") for tool in ("iptables", "ip6tables"))
+
+
+@root
+def test_chains_that_exist_are_served_at_once_and_the_missing_one_when_it_appears(hosts: tuple[Host, Host]) -> None:
+    server, attacker = hosts
+    options = {"chain": "INPUT, DOCKER-USER", "port": "22", "blocktype": "DROP"}
+    outcome = act(server, "start", "10.0.0.1", **options)
+    assert "no chain DOCKER-USER: rules are added when it appears" in outcome["problem"]
+    assert outcome["failed"] == {}
+    assert act(server, "ban", "198.51.100.2", **options)["failed"] == {}
+    assert reach(attacker, "198.51.100.2", patience=0.3) == "silence"
+    for tool in ("iptables", "ip6tables"):
+        server.sh(tool, "-N", "DOCKER-USER")
+    assert act(server, "check", "10.0.0.1", "198.51.100.2", **options)["problem"] == ""
+    for tool in ("iptables", "ip6tables"):
+        assert "f2b-sshd" in server.sh(tool, "-S", "DOCKER-USER")
+
+
+@root
+def test_before_the_only_chain_exists_bans_are_failing_and_named(hosts: tuple[Host, Host]) -> None:
+    server, _ = hosts
+    options = {"chain": "DOCKER-USER"}
+    outcome = act(server, "start", "10.0.0.1", **options)
+    assert "no chain DOCKER-USER" in outcome["failed"]["10.0.0.1"]
+    assert "no chain DOCKER-USER" in outcome["problem"]
+    server.sh("iptables", "-N", "DOCKER-USER")
+    outcome = act(server, "check", "10.0.0.1", **options)
+    assert (outcome["problem"], outcome["failed"]) == ("", {})
+    assert "ip6tables has no chain DOCKER-USER" in outcome["warning"]
+    assert list(act(server, "ban", "10.0.0.2", "2001:db8:1::2", **options)["failed"]) == ["2001:db8:1::2"]
 
 
 @root

@@ -48,7 +48,7 @@ def test_one_ban():
     async def story(bench: Bench, office: PostOffice) -> None:
         action = mail(smtp=office.address, sender="guard@example.org", sendername="Fail2Ban", dest="root@example.org")
         outcome = await bench.do(action, Op.START)
-        assert outcome == Outcome(note=f"mail to root@example.org by smtp {office.address}")
+        assert outcome == Outcome(note=f"mail to root@example.org by smtp {office.address}", notifies=True)
         assert await bench.do(action, Op.BAN, ban(fields={"user": "root"}, reason="too many", count=3)) is True
         message = await office.message()
         assert set(message.keys()) == kit.HEADERS
@@ -61,6 +61,35 @@ def test_one_ban():
         text = text_of(message)
         assert [line for line in LINES if line not in text] == []
         assert "Matched" not in text
+
+    with_office(story)
+
+
+def test_a_ban_that_is_not_in_force_is_not_called_banned():
+    async def story(bench: Bench, office: PostOffice) -> None:
+        action = mail(smtp=office.address, digest="0")
+        await bench.do(action, Op.START)
+        await bench.do(action, Op.BAN, ban(not_in_force="action nftables: the set is full"))
+        message = await office.message()
+        assert "sshd: decided, NOT in force: 203.0.113.7 on" in message["Subject"]
+        assert "203.0.113.7: action nftables: the set is full" in text_of(message)
+        assert "banned" not in text_of(message)
+        await bench.do(action, Op.BAN, ban())
+        assert "sshd: banned 203.0.113.7 from" in (await office.message())["Subject"]
+
+    with_office(story)
+
+
+def test_a_ban_that_is_in_force_after_a_moment_makes_one_message():
+    async def story(bench: Bench, office: PostOffice) -> None:
+        action = mail(smtp=office.address, digest="3600")
+        await bench.do(action, Op.START)
+        await bench.do(action, Op.BAN, ban(not_in_force="action nftables: busy"))
+        await bench.do(action, Op.BAN, ban())
+        await bench.do(action, Op.STOP)
+        message = await office.message()
+        assert "sshd: banned 203.0.113.7 from" in message["Subject"]
+        assert "NOT in force" not in text_of(message)
 
     with_office(story)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
+import socket
 import ssl
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -181,3 +184,30 @@ def test_sendmail_that_cannot_be_run(tmp_path: Path, mode: int | None, says: str
         program.chmod(mode)
     with pytest.raises(ActionError, match=f"cannot be run: {says}"):
         asyncio.run(send(Sendmail(program)))
+
+
+@pytest.mark.parametrize("tls", ["no", "yes"])
+@pytest.mark.parametrize("word", ["send", "probe"])
+def test_a_server_that_drips_bytes_is_cut_at_the_deadline(tls: str, word: str):
+    cut = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            # A greeting, or a long TLS record, begins.
+            connection.sendall(b"220" if tls == "no" else b"\x16\x03\x03\x40\x00")
+            while not cut.wait(0.01):
+                connection.sendall(b"-")
+        cut.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        transport = Smtp("127.0.0.1", listener.getsockname()[1], tls, deadline=0.5)
+        try:
+            with pytest.raises(ActionError, match=r"the session took longer than 0\.5 s and was cut"):
+                transport.send(ENVELOPE) if word == "send" else transport.probe()
+            assert cut.wait(20)  # The server sees the end of the connection.
+        finally:
+            cut.set()
+            thread.join()

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from guardhooks import Ban, Op
+from guardhooks import Ban, Op, shell_script
 from guardhooks.settings import load
 from guardhooks_core.actions.common.hostnames import Hostnames
 from guardhooks_core.actions.common.options import COMMANDS
 from guardhooks_core.actions.shell.commands import Commands, has_commands
-from guardhooks_core.actions.shell.script import build
 from guardhooks_core.actions.shell.tags import TagContext
 from tests.core.actions.shell.kit import NOW, Bench, ban
 
@@ -63,7 +62,7 @@ def test_nothing_runs(bench: Bench, value: str):
 
 def test_what_comes_from_the_log_is_not_expanded_again():
     context = TagContext("jail", "", NOW, ban("192.0.2.1", fields={"user": "<ip><name>"}))
-    assert build("echo '<F-USER>'", context.value).variables == {"f2bV_F_user": "<ip><name>"}
+    assert shell_script("echo '<F-USER>'", context.value).variables == {"f2bV_F_user": "<ip><name>"}
 
 
 MARK = "pwnedMARK"
@@ -87,7 +86,7 @@ def test_no_stock_file_gets_an_attackers_text_as_shell_text(tmp_path: Path):
         for family in commands.families:
             for command in COMMANDS:
                 context = TagContext("jail", family, NOW, hostile)
-                script = build(commands.text(command, family), context.value)
+                script = shell_script(commands.text(command, family), context.value)
                 assert MARK not in script.text, (action.name, command)
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from guardhooks import ShellScript
 from guardhooks_core.actions.shell.process import Runner
-from guardhooks_core.actions.shell.script import Script
 
 
 def run(text: str, limit: float = 10.0, **variables: str):
-    return asyncio.run(Runner().run(Script(text, variables), limit, "a"))
+    return asyncio.run(Runner().run(ShellScript(text, variables), limit, "a"))
 
 
 def is_alive(pid: int) -> bool:
@@ -92,7 +92,7 @@ def test_output_without_end_is_bounded():
 
 def test_cancelling_kills(tmp_path: Path):
     async def cancel() -> None:
-        task = asyncio.ensure_future(Runner().run(Script(f"echo $$ > {tmp_path}/pid; sleep 600"), 60, "a"))
+        task = asyncio.ensure_future(Runner().run(ShellScript(f"echo $$ > {tmp_path}/pid; sleep 600"), 60, "a"))
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
             await asyncio.sleep(0.01)  # another process has no event to give
         task.cancel()
@@ -108,7 +108,9 @@ def test_cancelling_at_any_moment_leaves_nothing_behind(tmp_path: Path):
     (tmp_path / "pids").touch()
 
     async def cancelled_after(turns: int) -> None:
-        task = asyncio.ensure_future(Runner().run(Script(f"sleep 600 & echo $! >> {tmp_path}/pids; wait"), 60, "a"))
+        task = asyncio.ensure_future(
+            Runner().run(ShellScript(f"sleep 600 & echo $! >> {tmp_path}/pids; wait"), 60, "a")
+        )
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
@@ -132,8 +134,8 @@ def test_slow_scripts_do_not_delay_others(tmp_path: Path):
 
     async def crowd() -> None:
         runner = Runner()
-        hung = [asyncio.ensure_future(runner.run(Script(f"cat {tmp_path}/fifo"), 60, f"{n}")) for n in range(40)]
-        assert (await runner.run(Script("true"), 10, "other")).ok
+        hung = [asyncio.ensure_future(runner.run(ShellScript(f"cat {tmp_path}/fifo"), 60, f"{n}")) for n in range(40)]
+        assert (await runner.run(ShellScript("true"), 10, "other")).ok
         assert not any(task.done() for task in hung)
         for task in hung:
             task.cancel()
@@ -146,7 +148,7 @@ def test_slow_scripts_do_not_delay_others(tmp_path: Path):
 def test_scripts_of_one_lane_do_not_overlap(tmp_path: Path):
     async def count() -> None:
         runner = Runner()
-        add = Script(f"n=$(cat {tmp_path}/n); sleep 0.02; echo $((n + 1)) > {tmp_path}/n")
+        add = ShellScript(f"n=$(cat {tmp_path}/n); sleep 0.02; echo $((n + 1)) > {tmp_path}/n")
         await asyncio.gather(*(runner.run(add, 10, "counter") for _ in range(10)))
 
     (tmp_path / "n").write_text("0")
@@ -157,8 +159,8 @@ def test_scripts_of_one_lane_do_not_overlap(tmp_path: Path):
 def test_a_hung_script_does_not_block_its_lane(tmp_path: Path):
     async def crowd() -> None:
         runner = Runner()
-        hung = asyncio.ensure_future(runner.run(Script(f"cat {tmp_path}/fifo"), 60, "lane"))
-        assert (await runner.run(Script("true"), 10, "lane")).ok
+        hung = asyncio.ensure_future(runner.run(ShellScript(f"cat {tmp_path}/fifo"), 60, "lane"))
+        assert (await runner.run(ShellScript("true"), 10, "lane")).ok
         assert not hung.done()
         hung.cancel()
         await asyncio.gather(hung, return_exceptions=True)

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from guardhooks import ActionError, ActionSpec, Ban
+from guardhooks import ActionError, ActionSpec, Ban, shell_script
+from guardhooks.shell.quoting import Quote, tags
 from guardhooks_core.actions.shell.commands import Commands, has_commands
-from guardhooks_core.actions.shell.quoting import Quote, tags
-from guardhooks_core.actions.shell.script import build
 from guardhooks_core.actions.shell.tags import TagContext, reversed_address
 from tests.core.actions.shell.kit import NOW, Ledger, ban
 
@@ -156,7 +155,7 @@ def test_how_a_tag_is_quoted(text: str, quote: Quote, begins: bool):
 
 def said(text: str, value: str) -> bytes:
     """What the shell makes of `text` when the tag `<x>` has that value."""
-    script = build(text, {"x": value}.get)
+    script = shell_script(text, {"x": value}.get)
     environment = {key: text.encode(errors="replace") for key, text in script.variables.items()}
     return subprocess.run(["/bin/sh", "-c", script.text], env=environment, capture_output=True, check=True).stdout
 
@@ -183,19 +182,19 @@ def test_a_value_arrives_as_it_is_however_it_is_quoted(value: str, spelling: str
 
 
 def test_harmless_values_become_text_and_others_variables():
-    script = build("ban <ip> '<F-USER>' <ip>", {"ip": "2001:db8::/64", "F-USER": "a b"}.get)
+    script = shell_script("ban <ip> '<F-USER>' <ip>", {"ip": "2001:db8::/64", "F-USER": "a b"}.get)
     assert script.text == "ban 2001:db8::/64 ''\"${f2bV_F_user}\"'' 2001:db8::/64"
     assert script.variables == {"f2bV_F_user": "a b"}
 
 
 def test_control_characters_do_not_reach_a_command():
-    script = build("<x>", {"x": "\x1b[31mred\x07\nnext\tcell\u202e\x00"}.get)
+    script = shell_script("<x>", {"x": "\x1b[31mred\x07\nnext\tcell\u202e\x00"}.get)
     assert script.variables["f2bV_x"] == "\\x1b[31mred\\x07\nnext\tcell\\u202e\\x00"
 
 
 def test_long_values_are_cut_to_what_the_kernel_takes():
-    assert len(build("<x>", {"x": "é" * 1_000_000}.get).variables["f2bV_x"]) == 32_000
+    assert len(shell_script("<x>", {"x": "é" * 1_000_000}.get).variables["f2bV_x"]) == 32_000
 
 
 def test_text_ids_are_passed_unchanged():
-    assert Ban("a", "j", 0, 1).id == build("<fid>", {"fid": "a"}.get).text
+    assert Ban("a", "j", 0, 1).id == shell_script("<fid>", {"fid": "a"}.get).text

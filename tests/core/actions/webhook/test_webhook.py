@@ -83,6 +83,15 @@ def test_a_ban_and_its_end_are_reported(server: Server, hook: Hook) -> None:
     assert hook.wait_until("2 sent, 0 waiting, 0 dropped").warning == ""
 
 
+def test_a_ban_that_is_not_in_force_is_another_event_than_a_ban(server: Server, hook: Hook) -> None:
+    hook.do(Op.BAN, Ban("192.0.2.1", "sshd", NOW, 600.0, not_in_force="action nftables: the set is full"))
+    event = server.wait_for(1)[0].message["events"][0]
+    assert (event["event"], event["problem"]) == ("not-in-force", "action nftables: the set is full")
+    hook.do(Op.BAN, Ban("192.0.2.1", "sshd", NOW, 600.0))
+    event = server.wait_for(2)[1].message["events"][0]
+    assert (event["event"], "problem" in event) == ("ban", False)
+
+
 def test_a_permanent_ban_has_no_end(server: Server, hook: Hook) -> None:
     hook.do(Op.BAN, Ban("192.0.2.1", "sshd", NOW, math.inf))
     event = server.wait_for(1)[0].message["events"][0]

@@ -217,3 +217,17 @@ def test_without_a_state_folder_nothing_is_stored(tmp_path: Path, monkeypatch: p
     assert len(list(matcher.feed(LOG))) == 2
     assert list(tmp_path.iterdir()) == []
     assert cache_entry.CacheEntry(Cache(tmp_path / "none"), [JAILS[0]]).restore(1) is None
+
+
+def test_stale_entries_are_removed_and_nothing_else_nor_through_a_link(tmp_path: Path) -> None:
+    foreign, folder = tmp_path / "foreign", tmp_path / "cache"
+    Cache(foreign).write("former", b"content")
+    (foreign / "letters.txt").write_text("dear")
+    before = files(foreign)
+    folder.symlink_to(foreign)
+    Cache(folder).sweep()
+    assert files(foreign) == before
+    folder.unlink()
+    foreign.rename(folder)
+    Cache(folder).sweep()
+    assert [path.name for path in files(folder)] == ["letters.txt"]

@@ -6,13 +6,14 @@ in an environment variable `f2bV_TAG`, and the text gets a reference to it, quot
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from guardhooks import safe_text
-from guardhooks_core.actions.shell.quoting import Quote, Tag, tags
+from guardhooks.shell.quoting import Quote, Tag, tags
+from guardhooks.text import safe_text
 
 Lookup = Callable[[str], str | None]
 """The value of a dynamic tag; None for an unknown tag."""
@@ -27,14 +28,25 @@ _REFERENCE: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class ShellScript:
     """The argument of `/bin/sh -c`, and the variables besides the inherited ones."""
 
     text: str
     variables: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def argv(self) -> tuple[str, str, str]:
+        """The program and its arguments, to be run in `environment`."""
+        return "/bin/sh", "-c", self.text
 
-def build(text: str, lookup: Lookup) -> Script:
+    @property
+    def environment(self) -> dict[bytes, bytes]:
+        """The inherited environment with the variables of this script."""
+        own = {os.fsencode(name): _encoded(value) for name, value in self.variables.items()}
+        return {**os.environb, **own}
+
+
+def shell_script(text: str, lookup: Lookup) -> ShellScript:
     """Replace the dynamic tags of `text` by their values; tags unknown to `lookup` stay."""
     parts: list[str] = []
     values: dict[str, str | None] = {}
@@ -49,7 +61,7 @@ def build(text: str, lookup: Lookup) -> Script:
             continue
         parts += (text[position : tag.start], _placed(tag, value, variables))
         position = tag.end
-    return Script("".join([*parts, text[position:]]), variables)
+    return ShellScript("".join([*parts, text[position:]]), variables)
 
 
 def sanitized(value: str) -> str:
@@ -59,6 +71,10 @@ def sanitized(value: str) -> str:
         return cut
     lines = ("\t".join(safe_text(cell, _LONGEST_VALUE) for cell in line.split("\t")) for line in cut.split("\n"))
     return "\n".join(lines)[:_LONGEST_VALUE]
+
+
+def _encoded(value: str) -> bytes:
+    return value.replace("\0", "").encode(errors="replace")
 
 
 def _placed(tag: Tag, value: str, variables: dict[str, str]) -> str:
