@@ -133,7 +133,7 @@ GUARDHOOKS_TABLE: Final = OptionTable(
         SYNC_BANS,
         INSTANCE,
         TRUST_WRITABLE,
-    ),  # fmt: skip
+    ),
     title="`guardhooks.conf`, section `[Guardhooks]`",
 )
 PLUGINS_TABLE: Final = OptionTable("plugins", (DISABLE, REQUIRE), title="`guardhooks.conf`, section `[Plugins]`")
