@@ -91,7 +91,7 @@ def _finding(finding: ConfigFinding, report: Report) -> Iterator[str]:
 
 
 def _about(jails: tuple[str, ...], report: Report) -> str:
-    """`jail sshd`, `jails a, b`, `all 14 jails`."""
+    """`jail sshd`, `jails a, b`, `both jails`, `all 14 jails`."""
     if len(jails) > 1 and set(jails) >= set(report.jails):
-        return f"all {len(jails)} jails"
+        return f"all {len(jails)} jails" if len(jails) > 2 else "both jails"
     return f"jail{'s' * (len(jails) > 1)} {', '.join(jails)}" if jails else ""

@@ -80,6 +80,8 @@ def _say_what_is_wrong(settings: Settings) -> None:
         logger.info("%s has no jail.conf: its jail.local changes the packaged one", settings.directory)
     for problem in settings.problems:
         logger.log(logging.ERROR if problem.fatal else logging.WARNING, "%s", safe_text(str(problem)))
+    for remark in dict.fromkeys([*settings.remarks, *(each for jail in settings.jails for each in jail.remarks)]):
+        logger.info("%s", safe_text(str(remark)))
     for jail in settings.jails:
         for problem in jail.problems:
             logger.warning("[%s] degraded: %s", jail.name, safe_text(str(problem)))

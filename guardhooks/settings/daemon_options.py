@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from guardhooks.settings.option import Option, OptionTable
-from guardhooks.settings.option_types import DURATION, PATH, WORDS, OptionType, choice, duration
+from guardhooks.settings.option_types import PATH, WORDS, OptionType, choice, duration
 
 _LEVELS: Final = {
     "critical": "CRITICAL", "error": "ERROR", "warning": "WARNING", "notice": "NOTICE", "info": "INFO",
@@ -31,7 +31,7 @@ STATE: Final = Option(
 )
 HISTORY_AGE: Final = Option(
     "history_age",
-    DURATION,
+    duration(1),
     86400.0,
     "how long bans that are over are remembered, for `recidive` and `bantime.increment`",
 )
@@ -49,7 +49,7 @@ REQUIRE: Final = Option(
     "plugins without which nothing starts and no reload is done: those that spare people, above all",
 )
 
-DBPURGEAGE: Final = Option("dbpurgeage", DURATION, HISTORY_AGE.default, "read as `history_age`")
+DBPURGEAGE: Final = Option("dbpurgeage", HISTORY_AGE.type, HISTORY_AGE.default, "read as `history_age`")
 
 GUARDHOOKS_TABLE: Final = OptionTable(
     "guardhooks", (LOGLEVEL, SOCKET, STATE, HISTORY_AGE, RECONCILE), title="`guardhooks.conf`, section `[Guardhooks]`"

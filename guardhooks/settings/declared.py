@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from guardhooks.settings import action_options, daemon_options, jail_options
-from guardhooks.settings.option import OptionTable, Place
+from guardhooks.settings.option import Option, OptionTable, Place
 
 HOST_TABLES: Final = (
     daemon_options.GUARDHOOKS_TABLE,
@@ -46,6 +46,14 @@ class DeclaredOptions:
             tables = [table for table in self.tables if table.applies_to(place, of)]
             known = self._names[place, of] = frozenset(option.name for table in tables for option in table)
         return known
+
+    def action_names(self) -> frozenset[str]:
+        """The actions for which plugins declare options."""
+        return frozenset(name for table in self._plugin_tables if table.place == "action" for name in table.names)
+
+    def plugin_options(self, place: Place, of: str = "") -> Iterator[Option[Any]]:
+        """What plugins declare for a place, in the brackets of this action or filter."""
+        return (option for table in self._plugin_tables if table.applies_to(place, of) for option in table)
 
     def is_served(self, action: str) -> bool:
         """Whether a plugin declares options for this very action."""

@@ -24,7 +24,7 @@ from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.model import Settings
 from guardhooks.settings.odd_sections import odd_sections
 from guardhooks.settings.option import OptionTable
-from guardhooks.settings.problems import SettingError, as_problem, did_you_mean
+from guardhooks.settings.problems import SettingError, as_problem, did_you_mean, sorted_out
 from guardhooks.settings.sources import has_journal
 from guardhooks.settings.unknown_keys import references, unknown_in_defaults, unknown_in_jail
 from guardhooks.system.config_directories import CONFIG_DIRECTORIES
@@ -68,14 +68,16 @@ def load(
     files = jail_files(reader, directory, DeclaredOptions(plugin_options), journal=journal)
     files = replace(files, newest_entry=newest_entry, now=clock())
     daemon = read_daemon(directory)
-    problems = [*daemon.problems]
-    jails, broken = _load_jails(files, problems)
+    found = [*daemon.problems]
+    jails, broken = _load_jails(files, found)
+    problems, remarks = sorted_out(found)
     return Settings(
         directory=directory,
         base=base_of(directory),
         jails=tuple(jails),
         broken=broken,
-        problems=tuple(dict.fromkeys(problems)),
+        problems=problems,
+        remarks=remarks,
         disabled_plugins=daemon.disabled_plugins,
         loglevel=daemon.loglevel,
         socket=daemon.socket,

@@ -51,6 +51,10 @@ class Option(Generic[T]):
         """The value of a text. :raises ConfigError: saying what is allowed."""
         return self.type.parse(text.strip())
 
+    def remark(self, text: str) -> str:
+        """What to say of a text that `parse` accepts but takes for another value; empty if nothing."""
+        return self.type.remark(text.strip())
+
     def render(self, value: T) -> str:
         """The text that `parse` turns into this value."""
         return self.type.render(value)

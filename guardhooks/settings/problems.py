@@ -25,6 +25,17 @@ def problem_at(value: Value, message: str, *, fatal: bool = False) -> Problem:
     return Problem(message, value.file, value.line, value.section, value.key, fatal)
 
 
+def remark_at(value: Value, message: str) -> Problem:
+    """A remark about this value."""
+    return Problem(message, value.file, value.line, value.section, value.key, remark=True)
+
+
+def sorted_out(found: Iterable[Problem]) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """The problems and the remarks among them, each once."""
+    once = tuple(dict.fromkeys(found))
+    return tuple(each for each in once if not each.remark), tuple(each for each in once if each.remark)
+
+
 def error_at(value: Value | None, message: str) -> SettingError:
     """The same as an exception; without a value only the message is known."""
     return SettingError(problem_at(value, message, fatal=True) if value else Problem(message, fatal=True))
@@ -40,8 +51,13 @@ def as_problem(error: ConfigError, value: Value | None = None, *, fatal: bool) -
 
 def did_you_mean(word: str, allowed: Iterable[str], likeness: float = 0.7) -> str:
     """`; did you mean 'enabled'?`, or nothing where no allowed name is near."""
-    near = _nearest(word.lower(), tuple(allowed), likeness)
+    near = nearest(word, allowed, likeness)
     return f"; did you mean {near!r}?" if near else ""
+
+
+def nearest(word: str, allowed: Iterable[str], likeness: float = 0.7) -> str:
+    """The allowed name that is most like the word; empty where none is near."""
+    return _nearest(word.lower(), tuple(allowed), likeness)
 
 
 def nearest_or_all(word: str, allowed: Iterable[str]) -> str:

@@ -151,6 +151,16 @@ def check(folder: Path, *, unread: frozenset[str] = frozenset()) -> set[str]:
     return set(theirs)
 
 
+@pytest.mark.parametrize(
+    "text", ["1w # seven days", "10080m # (seven days)", "2628000 # one month", "1h 30m #", "90s# x"]
+)
+def test_a_time_with_a_comment_is_what_upstream_takes_it_for(text: str) -> None:
+    told = subprocess.run(
+        ["fail2ban-client", "--str2sec", text], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert parse_duration(text) == float(told.stdout)
+
+
 def test_all_stock_jails_together_mean_what_upstream_says(tmp_path: Path) -> None:
     names = jail_names(STOCK)
     assert check(directory_with(names, tmp_path / "all")) == set(names)

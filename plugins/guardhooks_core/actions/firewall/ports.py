@@ -20,11 +20,11 @@ def parse_ports(text: str, protocols: Iterable[str] = ("tcp", "udp")) -> Ports:
     """The ports of a comma- or blank-separated list of numbers, service names and ranges (`a:b`, `a-b`).
 
     The whole range (`0:65535`, `1:65535`) is every port: an empty tuple. Service names are looked up in
-    `/etc/services`, for `protocols` in order.
+    `/etc/services`, for `protocols` in order. A `#` begins a comment. A range may end above 65535, the last port.
 
     :raises ActionError: naming the part that is no port.
     """
-    parts = text.replace(",", " ").split()
+    parts = text.partition("#")[0].replace(",", " ").split()
     if not parts:
         raise ActionError("port= is empty: give port names, numbers or ranges, or type=allports")
     ranges = _merge(sorted(_range(part, protocols) for part in parts))
@@ -35,7 +35,7 @@ def _range(part: str, protocols: Iterable[str]) -> tuple[int, int]:
     if part.replace("-", "").replace(":", "").isdigit() and part.isascii():
         first, separator, last = part.partition(":" if ":" in part else "-")
         low = _number(first or "0", part)
-        high = _number(last or str(_LAST), part) if separator else low
+        high = _end(last, part) if separator else low
     elif ":" in part:
         first, _, last = part.partition(":")
         low, high = _port(first, protocols), _port(last, protocols)
@@ -78,6 +78,13 @@ def _number(text: str, part: str) -> int:
     if not text.isdigit() or len(text) > 5 or int(text) > _LAST:
         raise ActionError(f"port {safe_text(part, 60)!r}: ports are 0 to {_LAST}")
     return int(text)
+
+
+def _end(text: str, part: str) -> int:
+    """The last port of a range; there is none above 65535, whatever the range says."""
+    if text.isdigit() and (len(text) > 5 or int(text) > _LAST):
+        return _LAST
+    return _number(text or str(_LAST), part)
 
 
 def _merge(ranges: Sequence[tuple[int, int]]) -> Ports:
