@@ -1,19 +1,25 @@
-"""The daemon's own log: to stderr, in the layout that tools know from fail2ban, safe to show on a terminal."""
+"""The daemon's own log: to stderr, in the layout that tools know from fail2ban, safe to show on a terminal.
+
+Under systemd, whose journal adds time and pid, each line has a priority in place of them.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, TextIO, cast
 
 from guardhooks.log_stream import PatientStream
-from guardhooks.text import safe_text
+from guardhooks.text import plural, safe_text
 
 NOTICE: Final = 25
 LEVELS: Final = {"CRITICAL": 50, "ERROR": 40, "WARNING": 30, "NOTICE": NOTICE, "INFO": 20, "DEBUG": 10}
 _FORMAT: Final = "%(asctime)s,%(msecs)03d %(name)-24s[%(process)d]: %(levelname)-7s %(message)s"
+_PRIORITIES: Final = ((50, 2), (40, 3), (30, 4), (NOTICE, 5), (20, 6), (0, 7))
+"""Levels, from high to low, and syslog's priorities (sd-daemon(3))."""
 _LONGEST: Final = 10_000
 """Characters of a line."""
 _ROOT: Final = "guardhooks"
@@ -45,6 +51,21 @@ class DaemonFormatter(SafeFormatter):
         return f"{self._head},{int(record.msecs):03d} {record.name:<24}[{record.process}]: {record.levelname:<7} {text}"
 
 
+class JournalFormatter(SafeFormatter):
+    """`<5>guardhooks.actions: NOTICE  [sshd] Ban 192.0.2.1`: what systemd's journal reads from stderr.
+
+    It takes the priority of each line from its front (sd-daemon(3)), and adds time and pid itself.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("%(name)s: %(levelname)-7s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Every line of a traceback has the priority, too."""
+        number = next(number for level, number in _PRIORITIES if record.levelno >= level)
+        return "\n".join(f"<{number}>{line}" for line in super().format(record).split("\n"))
+
+
 class LogHandler(logging.StreamHandler[TextIO]):
     """Writes each line at once, or many `together`. A line that cannot be written is counted and reported later."""
 
@@ -64,6 +85,19 @@ class LogHandler(logging.StreamHandler[TextIO]):
             self._kept.append(self.format(record) + self.terminator)
         except Exception:  # noqa: BLE001 -- as logging's own handlers: logging must not fail its caller
             self.handleError(record)
+
+    def emit_lines(self, record: logging.LogRecord, texts: Iterable[str]) -> None:
+        """Write a line for each text, all together, with level and time of one record."""
+        lines = []
+        for text in texts:
+            record.msg = text
+            lines.append(self.format(record) + self.terminator)
+        with self._guarded():
+            if self._kept is not None:
+                self._kept += lines
+                return
+            self._kept = lines
+        self.write_kept()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- logging's name
         """Count a line that could not be written for lack of space or memory; a bug is shown as logging shows it."""
@@ -89,7 +123,7 @@ class LogHandler(logging.StreamHandler[TextIO]):
                     self._lose(len(kept), error)
 
     def _report_lost(self) -> None:
-        text = f"{self._lost} lines of this log may be missing above: {self._reason}"
+        text = f"{plural(self._lost, 'line')} of this log may be missing above: {self._reason}"
         record = logging.LogRecord(f"{_ROOT}.daemon", logging.ERROR, "", 0, "%s", (text,), None)
         with suppress(OSError, MemoryError):
             self._write(self.format(record) + self.terminator)
@@ -125,6 +159,29 @@ def together() -> Iterator[None]:
             handler.write_kept()
 
 
+def log_lines(logger: logging.Logger, level: int, texts: Iterable[str]) -> None:
+    """Log many lines at once: a third of the time that as many calls take."""
+    if not logger.isEnabledFor(level):
+        return
+    root = logging.getLogger(_ROOT)
+    handlers = [handler for handler in root.handlers if isinstance(handler, LogHandler)]
+    if root.propagate or len(handlers) < len(root.handlers) or logger.handlers:  # others listen, too
+        for text in texts:
+            logger.log(level, "%s", text)
+        return
+    lines = list(texts)
+    for handler in handlers:
+        handler.emit_lines(logger.makeRecord(logger.name, level, "", 0, "", (), None), lines)
+
+
+def is_journal(stream: TextIO) -> bool:
+    """Whether the stream leads to systemd's journal: `JOURNAL_STREAM` names its device and inode (systemd.exec(5))."""
+    with suppress(OSError, ValueError):
+        found = os.fstat(stream.fileno())
+        return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+    return False
+
+
 def set_up(level: str, stream: TextIO = sys.stderr) -> None:
     """Log to `stream` from `level` on, one of `LEVELS`; calling it again changes the level."""
     logging.addLevelName(NOTICE, "NOTICE")
@@ -135,7 +192,7 @@ def set_up(level: str, stream: TextIO = sys.stderr) -> None:
     root.setLevel(LEVELS[level])
     if not root.handlers:
         handler = LogHandler(cast("TextIO", PatientStream(stream)))
-        handler.setFormatter(DaemonFormatter())
+        handler.setFormatter(JournalFormatter() if is_journal(stream) else DaemonFormatter())
         root.addHandler(handler)
         root.propagate = False
 

@@ -74,15 +74,16 @@ class GuardView(Protocol):
         force: bool = False,
         replace: bool = False,
         protected: Collection[str] = (),
+        asker: str = "",
     ) -> Ban:
         """Ban an address, a network or another id by hand; see `Guard.ban`."""
         ...
 
-    async def unban(self, id: str, jail: str | None = None) -> list[Ban]:
-        """Lift the bans of an id, or of all inside a network; returns those that were lifted."""
+    async def unban(self, id: str, jail: str | None = None, *, asker: str = "hand") -> list[Ban]:
+        """Lift the bans of an id, or of all inside a network; returns those that were lifted. See `Guard.unban`."""
         ...
 
-    async def unban_all(self, jail: str | None = None) -> int:
+    async def unban_all(self, jail: str | None = None, *, asker: str = "hand") -> int:
         """Lift every ban, of one jail or of all; returns how many there were."""
         ...
 

@@ -51,4 +51,4 @@ def test_a_reader_that_went_away(log: tuple[logging.Logger, LogHandler, io.Strin
         logger.error("into the void")
     handler.stream = written
     logger.error("back")
-    assert "1 lines of this log may be missing above: [Errno 32] Broken pipe" in written.getvalue()
+    assert "1 line of this log may be missing above: [Errno 32] Broken pipe" in written.getvalue()

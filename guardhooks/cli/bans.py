@@ -14,7 +14,7 @@ from guardhooks.cli.connection import control_socket
 from guardhooks.cli.exits import Exit, complain
 from guardhooks.cli.options import Duration, daemon_options, json_option
 from guardhooks.control.client import Connection
-from guardhooks.text import plural, safe_text
+from guardhooks.text import duration, plural, safe_text
 
 _BATCH: Final = 1000
 """Ids in one request, which is limited in bytes."""
@@ -87,7 +87,7 @@ def _print_banned(banned: Sequence[dict[str, Any]], *, observing: bool) -> None:
 def _until(ban: dict[str, Any]) -> str:
     if ban["end"] is None:
         return "forever"
-    return f"for {output.duration(ban['length'])}, until {output.moment(ban['end'])}"
+    return f"for {duration(ban['length'])}, until {output.moment(ban['end'])}"
 
 
 def _with_standard_input(ids: Sequence[str]) -> list[str]:

@@ -11,7 +11,6 @@ from typing import Final
 
 import click
 
-_UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 _COLOURS: Final = {"good": "green", "warn": "yellow", "bad": "red", "dim": "bright_black"}
 
 
@@ -30,20 +29,6 @@ def paint(text: str, role: str) -> str:
 def print_json(data: object) -> None:
     """Indented JSON in ASCII, so that nothing in it can drive a terminal."""
     click.echo(json.dumps(data, indent=2))
-
-
-def duration(seconds: float | None) -> str:
-    """The two largest units that matter: `45s`, `10m`, `1h 5m`, `3d 4h`; None is permanent."""
-    if seconds is None:
-        return "forever"
-    left, words = round(max(0.0, seconds)), list[str]()
-    for unit, length in _UNITS:
-        count, left = divmod(left, length)
-        if count or words:
-            words.append(f"{count}{unit}" if count else "")
-        if len(words) == 2:
-            break
-    return " ".join(filter(None, words)) or "0s"
 
 
 def moment(epoch: float | None) -> str:

@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from guardhooks.cli.options import config_option, json_option
-from guardhooks.cli.output import columns, duration, fields, paint, print_json
+from guardhooks.cli.output import columns, fields, paint, print_json
 from guardhooks.errors import ConfigError
 from guardhooks.settings import Service, about_filter, catalogue, examples, find_directory
 from guardhooks.settings.definitions import PACKAGED
 from guardhooks.system.config_directories import CONFIG_DIRECTORIES
-from guardhooks.text import safe_text
+from guardhooks.text import duration, safe_text
 
 
 @click.command()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from guardhooks.cli.output import columns, duration, fields, moment, paint
+from guardhooks.cli.output import columns, fields, moment, paint
 from guardhooks.status import (
     ActionStatus,
     BanCounts,
@@ -17,7 +17,7 @@ from guardhooks.status import (
     PluginReport,
     SourceStatus,
 )
-from guardhooks.text import plural, safe_text
+from guardhooks.text import duration, plural, safe_text
 
 _ROLES: Final = {
     "running": "good", "active": "good", "reading": "good",

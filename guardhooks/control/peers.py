@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pwd
 import socket
 import struct
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Final, NamedTuple
 
+from guardhooks.text import safe_text
+
 _CREDENTIALS: Final = struct.Struct("3i")
+_NO_UID: Final = 0xFFFFFFFF
 
 
 class Peer(NamedTuple):
@@ -20,6 +25,31 @@ class Peer(NamedTuple):
 
 current_peer: ContextVar[Peer | None] = ContextVar("current_peer", default=None)
 """The peer whose request is being handled; None outside of requests."""
+
+
+def asker() -> str:
+    """Who asks, for the log: `uid 0 alice`, with the name of the account that logged in, where the kernel knows it.
+
+    Account names may come from a directory server: call it in a thread.
+    """
+    peer = current_peer.get()
+    if peer is None:
+        return "this process"
+    login = _login_uid(peer.pid)
+    try:
+        name = pwd.getpwuid(peer.uid if login is None else login).pw_name
+    except KeyError:
+        name = "" if login in {None, peer.uid} else f"(login uid {login})"
+    return f"uid {peer.uid} {safe_text(name, 64)}".rstrip()
+
+
+def _login_uid(pid: int) -> int | None:
+    """The account that a process was logged in as before `sudo` and the like (proc(5), loginuid); None if unknown."""
+    try:
+        uid = int(Path(f"/proc/{pid}/loginuid").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return None if uid == _NO_UID else uid
 
 
 def peer_of(connection: socket.socket) -> Peer:

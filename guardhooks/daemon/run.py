@@ -22,6 +22,7 @@ from guardhooks.daemon import memory
 from guardhooks.daemon.loop_reports import LoopReports, thread_died
 from guardhooks.daemon.options import RunOptions
 from guardhooks.daemon.signals import Signals
+from guardhooks.daemon.terminal import Terminal
 from guardhooks.daemon.watchdog import Watchdog
 from guardhooks.engine.guard import Guard
 from guardhooks.errors import ConfigError, GuardhooksError, PluginError, StateError
@@ -130,7 +131,8 @@ class Daemon:
             admit=guard.ban_guard.protect_session_of,
         )
         # Before anything is built that a signal's default action would leave behind.
-        self._signals = Signals(loop, stop=self._stopping.set, reload=self._reload_asked.set)
+        terminal = Terminal()
+        self._signals = Signals(loop, stop=self._stopping.set, reload=lambda: self._hung_up(terminal))
         self._signals.start()
         watchdog = Watchdog(loop, lambda: guard.plugins)
         watchdog.start()
@@ -167,6 +169,16 @@ class Daemon:
         else:
             return False
         return True
+
+    def _hung_up(self, terminal: Terminal) -> None:
+        """SIGHUP: somebody wants a reload, or has closed the terminal that the daemon was started in."""
+        if not terminal.has_closed():
+            self._reload_asked.set()
+        elif terminal.hangup_ignored:
+            logger.warning("the terminal was closed; the daemon continues, since it was started so as to survive that")
+        else:
+            logger.warning("the terminal was closed, so the daemon stops; start it as a service, or with nohup")
+            self._stopping.set()
 
     def _say_ready(self, guard: Guard) -> None:
         names = ", ".join(guard.jails) or "none"

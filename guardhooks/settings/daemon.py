@@ -25,6 +25,7 @@ class DaemonSettings:
     disabled_at: str
     required_plugins: tuple[str, ...]
     loglevel: str
+    log_style: str
     socket: Path | None
     state: Path | None
     history_age: float
@@ -56,6 +57,7 @@ def needing_restart(old: Settings, new: Settings) -> list[Problem]:
 def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) -> DaemonSettings:
     host = OptionReader(Scope(own, "Guardhooks"), problems)
     plugins = OptionReader(Scope(own, "Plugins"), problems)
+    log = OptionReader(Scope(own, "Log"), problems)
     fail2ban = OptionReader(Scope(former, "Definition"), problems)
     history_age = fail2ban.value(option.DBPURGEAGE)
     loglevel = fail2ban.value(option.LOGLEVEL)
@@ -66,6 +68,7 @@ def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) 
         disabled_at=disabled.origin,
         required_plugins=plugins.value(option.REQUIRE),
         loglevel=host.value(option.LOGLEVEL, loglevel),
+        log_style=log.value(option.LOG_STYLE),
         socket=host.value(option.SOCKET),
         state=host.value(option.STATE),
         history_age=host.value(option.HISTORY_AGE, history_age),

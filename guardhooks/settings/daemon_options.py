@@ -41,6 +41,13 @@ RECONCILE: Final = Option(
     30.0,
     "how often the firewall is compared with the bans that should be in it, and repaired",
 )
+LOG_STYLE: Final = Option(
+    "style",
+    choice("classic", "detailed"),
+    "classic",
+    "how bans are logged: `classic` as by fail2ban, for tools that read its log; `detailed` with reason, length and "
+    "user, and unbans with their cause",
+)
 DISABLE: Final = Option("disable", WORDS, (), "plugins that are switched off for all jails")
 REQUIRE: Final = Option(
     "require",
@@ -54,9 +61,10 @@ DBPURGEAGE: Final = Option("dbpurgeage", HISTORY_AGE.type, HISTORY_AGE.default, 
 GUARDHOOKS_TABLE: Final = OptionTable(
     "guardhooks", (LOGLEVEL, SOCKET, STATE, HISTORY_AGE, RECONCILE), title="`guardhooks.conf`, section `[Guardhooks]`"
 )
+LOG_TABLE: Final = OptionTable("log", (LOG_STYLE,), title="`guardhooks.conf`, section `[Log]`")
 PLUGINS_TABLE: Final = OptionTable("plugins", (DISABLE, REQUIRE), title="`guardhooks.conf`, section `[Plugins]`")
 FAIL2BAN_TABLE: Final = OptionTable(
     "fail2ban", (LOGLEVEL, DBPURGEAGE), title="`fail2ban.conf`, read where there is no `guardhooks.conf`"
 )
-SECTIONS: Final = {"Guardhooks": GUARDHOOKS_TABLE, "Plugins": PLUGINS_TABLE}
+SECTIONS: Final = {"Guardhooks": GUARDHOOKS_TABLE, "Log": LOG_TABLE, "Plugins": PLUGINS_TABLE}
 """The sections of `guardhooks.conf`."""

@@ -10,6 +10,7 @@ from guardhooks.settings.option import Option, OptionTable, Place
 
 HOST_TABLES: Final = (
     daemon_options.GUARDHOOKS_TABLE,
+    daemon_options.LOG_TABLE,
     daemon_options.PLUGINS_TABLE,
     daemon_options.FAIL2BAN_TABLE,
     jail_options.FAIL2BAN_TABLE,
@@ -35,7 +36,7 @@ class DeclaredOptions:
         self.tables = (*HOST_TABLES, *self._plugin_tables)
         self.jail_names = self.names("jail")
         self.variables = frozenset(option.name for option in jail_options.VARIABLES_TABLE)
-        self.daemon_names = self.names("guardhooks") | self.names("plugins")
+        self.daemon_names = self.names("guardhooks") | self.names("log") | self.names("plugins")
         self.prefixes = frozenset(name.partition(".")[0] for name in self.jail_names if "." in name)
         """What stands before the dot of `mail.digest`: these names belong to somebody who declares them."""
 

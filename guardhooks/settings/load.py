@@ -80,6 +80,7 @@ def load(
         remarks=remarks,
         disabled_plugins=daemon.disabled_plugins,
         loglevel=daemon.loglevel,
+        log_style=daemon.log_style,
         socket=daemon.socket,
         state=daemon.state,
         history_age=daemon.history_age,

@@ -17,9 +17,9 @@ class Settings:
     `jails` are the enabled jails that can run, in file order, degraded ones (`Jail.problems`) included. `broken` are
     the enabled jails that cannot run at all, with the reasons. `problems` belong to no single enabled jail (a typo in a
     disabled one, an unreadable `.local`); `remarks` tell of nothing wrong. `loglevel` is a name of the logging module
-    or NOTICE. `socket` and `state` are None where the configuration leaves them to the command line and the defaults.
-    `history_age` and `reconcile` are in seconds. `base` is the directory whose `jail.conf` is used because `directory`
-    has only a `jail.local`.
+    or NOTICE, `log_style` is `classic` or `detailed`. `socket` and `state` are None where the configuration leaves them
+    to the command line and the defaults. `history_age` and `reconcile` are in seconds. `base` is the directory whose
+    `jail.conf` is used because `directory` has only a `jail.local`.
     """
 
     directory: Path
@@ -29,6 +29,7 @@ class Settings:
     remarks: tuple[Problem, ...] = ()
     disabled_plugins: tuple[str, ...] = ()
     loglevel: str = option.LOGLEVEL.default
+    log_style: str = option.LOG_STYLE.default
     socket: Path | None = None
     state: Path | None = None
     history_age: float = option.HISTORY_AGE.default

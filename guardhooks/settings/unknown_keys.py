@@ -93,7 +93,7 @@ def unknown_in_daemon(config: MergedConfig, declared: DeclaredOptions) -> Iterat
         known = [option.name for option in SECTIONS.get(name, ())]
         for key, value in section.items():
             if not known:
-                near = did_you_mean(name, SECTIONS) or f"; there are {' and '.join(SECTIONS)}"
+                near = did_you_mean(name, SECTIONS) or f"; there are {', '.join(SECTIONS)}"
                 yield problem_at(value, f"no such section{near}")
             elif key not in known and key in section_of:
                 yield problem_at(value, f"has no effect here; it belongs in section [{section_of[key]}]")

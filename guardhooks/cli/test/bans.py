@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from guardhooks.cli.output import columns, duration, moment, paint
+from guardhooks.cli.output import columns, moment, paint
 from guardhooks.cli.test.replay import Replay, ReplayedBan
 from guardhooks.cli.test.trial import Trial
 from guardhooks.model import Jail
-from guardhooks.text import safe_text
+from guardhooks.text import duration, safe_text
 from guardhooks.workers import MissedLines
 
 _SHOWN: Final = 1000
