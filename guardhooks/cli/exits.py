@@ -41,7 +41,7 @@ Exit codes:
   2  wrong usage
   3  the configuration cannot be used
   4  no daemon answers
-  5  the state folder or the socket cannot be used, or is in use
+  5  the state folder or the socket cannot be used, or is in use; the daemon does not react
   6  the daemon runs, but something is degraded (status --check) or kept as it was (reload); the check found something
 130  interrupted (Ctrl-C); a daemon that runs stops and exits with 0"""
 

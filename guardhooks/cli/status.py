@@ -42,11 +42,15 @@ def status(
 
 
 @click.command()
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), default=10.0, metavar="SECONDS", show_default=True,
+    help="How long to wait for the answer.",
+)  # fmt: skip
 @json_option
 @daemon_options
-def ping(*, as_json: bool, config: Path | None, state: Path | None) -> None:
+def ping(*, timeout: float, as_json: bool, config: Path | None, state: Path | None) -> None:
     """Ask whether the daemon answers."""
-    answer = cast("dict[str, Any]", ask_daemon(config, state, "ping"))
+    answer = cast("dict[str, Any]", ask_daemon(config, state, "ping", timeout=timeout))
     if as_json:
         output.print_json(answer)
     else:

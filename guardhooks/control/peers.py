@@ -52,6 +52,15 @@ def _login_uid(pid: int) -> int | None:
     return None if uid == _NO_UID else uid
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped by a signal or a debugger; False where nothing is known of it."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return status.rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])
+
+
 def peer_of(connection: socket.socket) -> Peer:
     """The peer of a connected unix socket."""
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
