@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from guardhooks.cli import output
+from guardhooks.cli.layout import say, wide_option
 from guardhooks.cli.options import daemon_options, json_option
 from guardhooks.settings.effective import EffectiveSection
 from guardhooks.text import safe_text
@@ -22,6 +23,7 @@ def config() -> None:
 @click.argument("jail", required=False)
 @click.option("--origin", is_flag=True, help="Say behind each value where it was written.")
 @json_option
+@wide_option
 @daemon_options
 def show(jail: str | None, *, origin: bool, as_json: bool, config: Path | None, state: Path | None) -> None:  # noqa: ARG001 -- every command takes --state
     """Print every value in effect: of the daemon and all enabled jails, or of one jail, enabled or not.
@@ -32,7 +34,7 @@ def show(jail: str | None, *, origin: bool, as_json: bool, config: Path | None, 
     if as_json:
         output.print_json({section.name: _as_data(section) for section in sections})
     else:
-        click.echo("\n\n".join("\n".join(_lines(section, origin=origin)) for section in sections))
+        say("\n\n".join("\n".join(_lines(section, origin=origin)) for section in sections))
 
 
 def _sections(config: Path | None, jail: str | None) -> list[EffectiveSection]:

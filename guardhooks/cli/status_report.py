@@ -58,7 +58,7 @@ def overview(guard: GuardStatus) -> list[str]:
 
 
 def _jail_table(jails: Sequence[JailStatus]) -> list[str]:
-    head = ["Jail", "State", "Failing", "Failures", "Banned", "Bans", "Actions", "Sources"]
+    head = ["Jail", "State", "Watched", "Failures", "Banned", "Bans", "Actions", "Sources"]
     rows = [
         [
             safe_text(jail.name),

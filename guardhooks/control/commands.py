@@ -9,7 +9,6 @@ import math
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from typing import Any, Final, Protocol
 
 import guardhooks
@@ -22,7 +21,7 @@ from guardhooks.model import Ban
 from guardhooks.net.addresses import canonical
 from guardhooks.status import to_dict
 from guardhooks.system.ssh_sessions import claims_of
-from guardhooks.text import safe_text
+from guardhooks.text import did_you_mean, safe_text
 from guardhooks.views import GuardView
 
 _IN_FORCE_TIME: Final = 5.0
@@ -222,9 +221,8 @@ class _OwnRequests:
 
     def _unknown(self, jail: str) -> GuardhooksError:
         names = sorted(self._guard.jails)
-        near = get_close_matches(jail, names, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:20]) or 'none'}"
-        return RequestError(f"no jail is called {safe_text(jail, 100)!r}; {hint}", "unknown-jail")
+        hint = did_you_mean(jail[:100], names, 0.6) or f"; there are {', '.join(names[:20]) or 'none'}"
+        return RequestError(f"no jail is called {safe_text(jail, 100)!r}{hint}", "unknown-jail")
 
 
 def _some(ids: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from guardhooks.control.protocol import REQUEST_LIMIT, RequestError, encode, read_request
 from guardhooks.control.requests import EVERYTHING, Access, Request, Requests
 from guardhooks.errors import GuardhooksError
-from guardhooks.text import safe_text
+from guardhooks.text import did_you_mean, safe_text
 
 _NONE: Final = Requests()
 
@@ -56,8 +56,9 @@ class JsonProtocol:
     def _find(self, name: str) -> Request:
         request = self._requests.get(name) or self._added().get(name)
         if request is None:
-            known = ", ".join(sorted(each.name for each in [*self._requests, *self._added()]))
-            raise RequestError(f"unknown command {safe_text(name, 100)!r}; known are {known}", "usage")
+            known = sorted(each.name for each in [*self._requests, *self._added()])
+            near = did_you_mean(name[:100], known) or f"; known are {', '.join(known)}"
+            raise RequestError(f"unknown command {safe_text(name, 100)!r}{near}", "usage")
         if request.access not in self._access:
             raise RequestError(f"{name} is not allowed on this socket; use the daemon's control socket", "refused")
         return request

@@ -352,7 +352,7 @@ class Guard:
             announce(self.plugins, news, style=self.settings.log_style, observing=self.observing)
         except (OSError, MemoryError) as error:  # the bans are in force, and the ledger is written at the next tick
             cause = resource_exhaustion(error) or error
-            logger.error("%s; some of %d bans and unbans were not reported to the plugins", cause, len(news))
+            logger.error("%s; some of the bans and unbans (%d) were not reported to the plugins", cause, len(news))
 
     # --- what can be seen ---------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from guardhooks.errors import ConfigError
+from guardhooks.text import did_you_mean
 
 _YEAR: Final = 31557600.0
 _UNITS: Final = (
@@ -78,7 +79,8 @@ def _tokens(text: str, units: dict[str, float]) -> list[str | float]:
 
 def _check_unit(match: re.Match[str], units: dict[str, float], *, after_number: bool) -> None:
     if match["unit"] not in units:
-        raise ValueError(f"unknown unit {match['unit']!r}" if units else f"unknown word {match['unit']!r}")
+        kind = "unit" if units else "word"
+        raise ValueError(f"unknown {kind} {match['unit']!r}{did_you_mean(match['unit'], units)}")
     if not after_number:
         raise ValueError(f"no number before {match['unit']!r}")
 

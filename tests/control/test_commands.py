@@ -147,7 +147,7 @@ def test_minus_one_bans_for_ever(guard: RecordingGuard) -> None:
         ({"jail": "sshd", "ids": ["192.0.2.1"], "length": 0}, '"length"'),
         ({"jail": "sshd", "ids": ["192.0.2.1"], "length": float("inf")}, '"length"'),
         ({"jail": "sshd", "ids": ["192.0.2.1"], "force": 1}, '"force" must be true or false'),
-        ({"jail": "sshd", "ids": ["192.0.2.1"], "lenght": 5}, "unknown argument 'lenght'; allowed: jail, ids, length"),
+        ({"jail": "sshd", "ids": ["192.0.2.1"], "lenght": 5}, "unknown argument 'lenght'; did you mean 'length'?"),
     ],
 )
 def test_wrong_arguments_ban_nobody(guard: RecordingGuard, arguments: dict[str, object], complaint: str) -> None:

@@ -126,7 +126,7 @@ def test_an_error_comes_back_as_one_printable_line(path: Path) -> None:
         (b'{"command": ["ban"]}\n', 'needs a "command"'),
         (b'{"command": "echo", "arguments": [1]}\n', '"arguments" (an object)'),
         (b'{"command": "echo", "argument": {}}\n', "unknown fields: argument"),
-        (b'{"command": "ehco"}\n', "unknown command 'ehco'; known are crash, echo, fail"),
+        (b'{"command": "ehco"}\n', "unknown command 'ehco'; did you mean 'echo'?"),
     ],
 )
 def test_a_foolish_request_is_told_what_is_wrong_with_it(path: Path, request_: bytes, complaint: str) -> None:

@@ -74,7 +74,7 @@ def test_option(write: Write, line: str, name: str, value: object) -> None:
     [
         ("maxretry = five", "maxretry", "'five' is not a whole number", "maxretry", 3),
         ("maxretry = 5m", "maxretry", "not a whole number", "maxretry", 3),
-        ("findtime = 5mins", "findtime", "unknown unit 'mins'", "findtime", 600),
+        ("findtime = 5mins", "findtime", "unknown unit 'mins'; did you mean 'min'?", "findtime", 600),
         ("findtime = 0", "findtime", "a time greater than 0; 10m is used instead", "findtime", 600),
         ("bantime = 0", "bantime", "bans of no length keep nobody out", "bantime", 0),
         ("bantime = %(nope)s", "bantime", "not set anywhere", "bantime", 600),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -57,7 +59,18 @@ def _port(text: str, protocols: Iterable[str]) -> int:
     _require_services(text)
     raise ActionError(
         f"port {safe_text(text, 60)!r} is no number and no service of /etc/services for {', '.join(protocols)}"
+        f"{_nearest(text)}"
     )
+
+
+def _nearest(name: str) -> str:
+    """The service that is most like a name, as a question."""
+    with suppress(OSError):
+        lines = _SERVICES.read_text(encoding="utf-8", errors="replace").splitlines()
+        known = [line.split(maxsplit=1)[0] for line in lines if line[:1].isalnum()]
+        if near := get_close_matches(name[:60], known, 1, cutoff=0.75):
+            return f"; did you mean {near[0]!r}?"
+    return ""
 
 
 def _require_services(name: str) -> None:
