@@ -21,7 +21,7 @@ PATIENCE: Final = TIMEOUT + 5.0
 """Seconds to wait for an answer: longer than a request may take."""
 _QUIET: Final = 3.0
 """Seconds without an answer after which the daemon is looked at: it may be stopped, or its event loop blocked."""
-_LIVELY: Final = 15.0
+_LIVELY: Final = 30.0
 """Seconds in which a daemon that is busy with a request answers another."""
 
 
@@ -92,7 +92,7 @@ class Connection:
     def _look_at_daemon(self, patience: float) -> None:
         if is_stopped(self.pid):
             raise StateError(
-                f"the daemon (pid {self.pid}) is stopped by a signal or a debugger, so nobody is banned or unbanned; "
+                f"the daemon (pid {self.pid}) is stopped by a signal (SIGSTOP), so nobody is banned or unbanned; "
                 f"`kill -CONT {self.pid}` lets it continue"
             )
         with suppress(RequestError), Connection(self._path, timeout=patience, watched=False) as other:

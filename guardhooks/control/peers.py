@@ -53,12 +53,12 @@ def _login_uid(pid: int) -> int | None:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process is stopped by a signal or a debugger; False where nothing is known of it."""
+    """Whether a process is stopped by a signal; False where nothing is known of it."""
     try:
         status = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return False
-    return status.rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])
+    return status.rpartition(b")")[2].split()[:1] == [b"T"]
 
 
 def peer_of(connection: socket.socket) -> Peer:

@@ -51,6 +51,20 @@ def test_the_detailed_style_tells_why_for_how_long_and_who_unbanned(site: Site, 
         assert "unban of 203.0.113.1 in jail app, asked for by uid 0" in text()
 
 
+def test_a_week_with_a_comment_and_no_retries_ban_at_the_first_failure_for_a_week(site: Site, tmp_path: Path) -> None:
+    jails = (site.config / "jail.conf").read_text()
+    meant = jails.replace("bantime = 10m", "bantime = 1w # seven days").replace("maxretry = 2", "maxretry = 0")
+    (site.config / "jail.conf").write_text(meant)
+    with daemon(site, tmp_path / "out") as text:
+        failures(site, "203.0.113.1")
+        wait_for(lambda: "[app] Would ban 203.0.113.1" in text(), "the ban")
+        shown = site.guardhooks("status", "app").stdout
+        assert "app: running\n" in shown
+        assert "1 failure in 10m: banned for 7d" in shown
+        assert "bantime: '1w # seven days' is taken as 1w" in text()
+        assert "degraded" not in text()
+
+
 def test_every_failure_has_its_line(site: Site, tmp_path: Path) -> None:
     with daemon(site, tmp_path / "out") as text:
         failures(site, *(f"203.0.113.{number}" for number in range(1, 201)))
