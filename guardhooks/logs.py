@@ -32,26 +32,43 @@ class SafeFormatter(logging.Formatter):
         return "\n".join(safe_text(line, _LONGEST) for line in super().format(record).split("\n"))
 
 
-class DaemonFormatter(SafeFormatter):
+class HeadFormatter(SafeFormatter):
+    """Lines with a head that is the same for all of one moment, logger and level."""
+
+    def head(self, record: logging.LogRecord) -> str:
+        """What stands before the message."""
+        raise NotImplementedError
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As `SafeFormatter`; most lines need no escaping."""
+        text = record.getMessage()
+        if record.exc_info or record.stack_info or not is_plain(text):
+            return super().format(record)
+        return self.head(record) + text
+
+
+def is_plain(text: str) -> bool:
+    """Whether a message is a line that needs no escaping."""
+    return text.isprintable() and len(text) <= _LONGEST
+
+
+class DaemonFormatter(HeadFormatter):
     """`2026-11-22 10:09:41,123 guardhooks.actions      [4711]: NOTICE  [sshd] Ban 192.0.2.1`."""
 
     def __init__(self) -> None:
         super().__init__(_FORMAT, datefmt="%Y-%m-%d %H:%M:%S")
         self._second = 0
-        self._head = ""
+        self._time = ""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """As `SafeFormatter`; most lines need no escaping, and many are of one second."""
-        text = record.getMessage()
-        if record.exc_info or record.stack_info or not text.isprintable() or len(text) > _LONGEST:
-            return super().format(record)
+    def head(self, record: logging.LogRecord) -> str:
+        """Time, logger, process and level; many lines are of one second."""
         if self._second != int(record.created):
             self._second = int(record.created)
-            self._head = self.formatTime(record, self.datefmt)
-        return f"{self._head},{int(record.msecs):03d} {record.name:<24}[{record.process}]: {record.levelname:<7} {text}"
+            self._time = self.formatTime(record, self.datefmt)
+        return f"{self._time},{int(record.msecs):03d} {record.name:<24}[{record.process}]: {record.levelname:<7} "
 
 
-class JournalFormatter(SafeFormatter):
+class JournalFormatter(HeadFormatter):
     """`<5>guardhooks.actions: NOTICE  [sshd] Ban 192.0.2.1`: what systemd's journal reads from stderr.
 
     It takes the priority of each line from its front (sd-daemon(3)), and adds time and pid itself.
@@ -60,10 +77,19 @@ class JournalFormatter(SafeFormatter):
     def __init__(self) -> None:
         super().__init__("%(name)s: %(levelname)-7s %(message)s")
 
+    def head(self, record: logging.LogRecord) -> str:
+        """Priority, logger and level."""
+        return f"<{_priority(record.levelno)}>{record.name}: {record.levelname:<7} "
+
     def format(self, record: logging.LogRecord) -> str:
         """Every line of a traceback has the priority, too."""
-        number = next(number for level, number in _PRIORITIES if record.levelno >= level)
-        return "\n".join(f"<{number}>{line}" for line in super().format(record).split("\n"))
+        first, *rest = super().format(record).split("\n")
+        mark = f"<{_priority(record.levelno)}>"
+        return "\n".join([first if first.startswith(mark) else mark + first, *(mark + line for line in rest)])
+
+
+def _priority(level: int) -> int:
+    return next(number for least, number in _PRIORITIES if level >= least)
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
@@ -88,10 +114,13 @@ class LogHandler(logging.StreamHandler[TextIO]):
 
     def emit_lines(self, record: logging.LogRecord, texts: Iterable[str]) -> None:
         """Write a line for each text, all together, with level and time of one record."""
+        formatter = self.formatter
+        head = formatter.head(record) if isinstance(formatter, HeadFormatter) else None
         lines = []
         for text in texts:
             record.msg = text
-            lines.append(self.format(record) + self.terminator)
+            plain = head is not None and is_plain(text)
+            lines.append(f"{head}{text}{self.terminator}" if plain else self.format(record) + self.terminator)
         with self._guarded():
             if self._kept is not None:
                 self._kept += lines
