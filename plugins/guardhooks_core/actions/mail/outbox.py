@@ -156,7 +156,7 @@ class Outbox:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._task, _DRAIN_TIME)
         if self.pending:
-            logger.error("[%s] bans and unbans that were not reported by mail: %d", self.label, len(self.pending))
+            logger.error("[%s] %d bans and unbans were not reported by mail", self.label, len(self.pending))
         self.pending = Digest()
         self._is_draining = False
 

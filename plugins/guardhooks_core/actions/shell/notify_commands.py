@@ -106,7 +106,7 @@ class Notifications:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._task, _DRAIN_TIME)
         if self._waiting:
-            logger.error("[%s] %s: bans not reported: %d", self.invoker.jail, self.action.actname, len(self._waiting))
+            logger.error("[%s] %s: %d bans not reported", self.invoker.jail, self.action.actname, len(self._waiting))
         self._waiting.clear()
 
     async def flush(self) -> None:
