@@ -186,7 +186,8 @@ def on_unban(jail: Jail, ban: Ban) -> None:
     Every plugin is asked. Must not block.
 
     :param jail: the jail that had banned.
-    :param ban: the ban that is over.
+    :param ban: the ban that is over. Where it was lifted before its time, its note `unbanned` says by whom or what
+        (`uid 0 alice`, `ignoreip 192.0.2.0/24`); bans by hand have a note `asker`.
     """
 
 

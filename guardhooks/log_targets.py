@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from guardhooks.errors import StateError
-from guardhooks.logs import NOTICE, DaemonFormatter, LogHandler, SafeFormatter
+from guardhooks.logs import NOTICE, DaemonFormatter, HeadFormatter, LogHandler, SafeFormatter, stream_handler
 
 STDERR: Final = "STDERR"
 STDOUT: Final = "STDOUT"
@@ -31,17 +31,24 @@ _PRIORITIES: Final = ((50, 2), (40, 3), (30, 4), (NOTICE, 5), (20, 6), (0, 7))
 logger = logging.getLogger("guardhooks.daemon")
 
 
-class Renamed(DaemonFormatter):
-    """As the daemon's lines, with another name in front: `fail2ban.actions`."""
+class Renamed(HeadFormatter):
+    """As the lines of another formatter, with another name in front: `fail2ban.actions`."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, inner: HeadFormatter) -> None:
         super().__init__()
-        self._prefix = prefix
+        self._prefix, self._inner = prefix, inner
+
+    def head(self, record: logging.LogRecord) -> str:
+        """The head with the other name."""
+        return self._inner.head(self._renamed(record))
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line with the other name."""
+        return self._inner.format(self._renamed(record))
+
+    def _renamed(self, record: logging.LogRecord) -> logging.LogRecord:
         """The record itself keeps its name: other handlers get it, too."""
-        renamed = logging.makeLogRecord({**record.__dict__, "name": self._prefix + record.name.removeprefix(_ROOT)})
-        return super().format(renamed)
+        return logging.makeLogRecord({**record.__dict__, "name": self._prefix + record.name.removeprefix(_ROOT)})
 
 
 class LogFile(LogHandler):
@@ -102,16 +109,17 @@ def set_target(target: str, names: str = "") -> None:
     ours = names == _ROOT or (not names and target in STREAMS)
     handler: logging.Handler
     if target in STREAMS:
-        stream: TextIO = sys.stderr if target == STDERR else sys.stdout
-        handler = LogHandler(stream)
-        handler.setFormatter(DaemonFormatter() if ours else Renamed(_FAIL2BAN))
+        handler = stream_handler(sys.stderr if target == STDERR else sys.stdout)
+        handler.set_name(target)
     elif target == SYSLOG:
         handler = Syslog()
         name = "%(name)s" if ours else _FAIL2BAN
         handler.setFormatter(SafeFormatter(f"{name}: %(levelname)-7s %(message)s"))
     else:
         handler = LogFile(Path(target))
-        handler.setFormatter(DaemonFormatter() if ours else Renamed(_FAIL2BAN))
+        handler.setFormatter(DaemonFormatter())
+    if not ours and isinstance(handler.formatter, HeadFormatter):
+        handler.setFormatter(Renamed(_FAIL2BAN, handler.formatter))
     root = logging.getLogger(_ROOT)
     for former in list(root.handlers):
         if isinstance(former, LogHandler | Syslog):
@@ -130,7 +138,7 @@ def target() -> str:
             return SYSLOG
         if isinstance(handler, LogFile):
             return str(handler.path)
-        if isinstance(handler, LogHandler) and handler.stream is sys.stdout:
+        if handler.name == STDOUT:
             return STDOUT
     return STDERR
 

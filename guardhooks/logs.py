@@ -1,19 +1,25 @@
-"""The daemon's own log: to stderr, in the layout that tools know from fail2ban, safe to show on a terminal."""
+"""The daemon's own log: to stderr, in the layout that tools know from fail2ban, safe to show on a terminal.
+
+Under systemd, whose journal adds time and pid, each line has a priority in place of them.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, TextIO, cast
 
 from guardhooks.log_stream import PatientStream
-from guardhooks.text import safe_text
+from guardhooks.text import plural, safe_text
 
 NOTICE: Final = 25
 LEVELS: Final = {"CRITICAL": 50, "ERROR": 40, "WARNING": 30, "NOTICE": NOTICE, "INFO": 20, "DEBUG": 10}
 _FORMAT: Final = "%(asctime)s,%(msecs)03d %(name)-24s[%(process)d]: %(levelname)-7s %(message)s"
+_PRIORITIES: Final = ((50, 2), (40, 3), (30, 4), (NOTICE, 5), (20, 6), (0, 7))
+"""Levels, from high to low, and syslog's priorities (sd-daemon(3))."""
 _LONGEST: Final = 10_000
 """Characters of a line."""
 _ROOT: Final = "guardhooks"
@@ -26,23 +32,64 @@ class SafeFormatter(logging.Formatter):
         return "\n".join(safe_text(line, _LONGEST) for line in super().format(record).split("\n"))
 
 
-class DaemonFormatter(SafeFormatter):
+class HeadFormatter(SafeFormatter):
+    """Lines with a head that is the same for all of one moment, logger and level."""
+
+    def head(self, record: logging.LogRecord) -> str:
+        """What stands before the message."""
+        raise NotImplementedError
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As `SafeFormatter`; most lines need no escaping."""
+        text = record.getMessage()
+        if record.exc_info or record.stack_info or not is_plain(text):
+            return super().format(record)
+        return self.head(record) + text
+
+
+def is_plain(text: str) -> bool:
+    """Whether a message is a line that needs no escaping."""
+    return text.isprintable() and len(text) <= _LONGEST
+
+
+class DaemonFormatter(HeadFormatter):
     """`2026-11-22 10:09:41,123 guardhooks.actions      [4711]: NOTICE  [sshd] Ban 192.0.2.1`."""
 
     def __init__(self) -> None:
         super().__init__(_FORMAT, datefmt="%Y-%m-%d %H:%M:%S")
         self._second = 0
-        self._head = ""
+        self._time = ""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """As `SafeFormatter`; most lines need no escaping, and many are of one second."""
-        text = record.getMessage()
-        if record.exc_info or record.stack_info or not text.isprintable() or len(text) > _LONGEST:
-            return super().format(record)
+    def head(self, record: logging.LogRecord) -> str:
+        """Time, logger, process and level; many lines are of one second."""
         if self._second != int(record.created):
             self._second = int(record.created)
-            self._head = self.formatTime(record, self.datefmt)
-        return f"{self._head},{int(record.msecs):03d} {record.name:<24}[{record.process}]: {record.levelname:<7} {text}"
+            self._time = self.formatTime(record, self.datefmt)
+        return f"{self._time},{int(record.msecs):03d} {record.name:<24}[{record.process}]: {record.levelname:<7} "
+
+
+class JournalFormatter(HeadFormatter):
+    """`<5>guardhooks.actions: NOTICE  [sshd] Ban 192.0.2.1`: what systemd's journal reads from stderr.
+
+    It takes the priority of each line from its front (sd-daemon(3)), and adds time and pid itself.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("%(name)s: %(levelname)-7s %(message)s")
+
+    def head(self, record: logging.LogRecord) -> str:
+        """Priority, logger and level."""
+        return f"<{_priority(record.levelno)}>{record.name}: {record.levelname:<7} "
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Every line of a traceback has the priority, too."""
+        first, *rest = super().format(record).split("\n")
+        mark = f"<{_priority(record.levelno)}>"
+        return "\n".join([first if first.startswith(mark) else mark + first, *(mark + line for line in rest)])
+
+
+def _priority(level: int) -> int:
+    return next(number for least, number in _PRIORITIES if level >= least)
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
@@ -64,6 +111,22 @@ class LogHandler(logging.StreamHandler[TextIO]):
             self._kept.append(self.format(record) + self.terminator)
         except Exception:  # noqa: BLE001 -- as logging's own handlers: logging must not fail its caller
             self.handleError(record)
+
+    def emit_lines(self, record: logging.LogRecord, texts: Iterable[str]) -> None:
+        """Write a line for each text, all together, with level and time of one record."""
+        formatter = self.formatter
+        head = formatter.head(record) if isinstance(formatter, HeadFormatter) else None
+        lines = []
+        for text in texts:
+            record.msg = text
+            plain = head is not None and is_plain(text)
+            lines.append(f"{head}{text}{self.terminator}" if plain else self.format(record) + self.terminator)
+        with self._guarded():
+            if self._kept is not None:
+                self._kept += lines
+                return
+            self._kept = lines
+        self.write_kept()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- logging's name
         """Count a line that could not be written for lack of space or memory; a bug is shown as logging shows it."""
@@ -89,7 +152,7 @@ class LogHandler(logging.StreamHandler[TextIO]):
                     self._lose(len(kept), error)
 
     def _report_lost(self) -> None:
-        text = f"{self._lost} lines of this log may be missing above: {self._reason}"
+        text = f"{plural(self._lost, 'line')} of this log may be missing above: {self._reason}"
         record = logging.LogRecord(f"{_ROOT}.daemon", logging.ERROR, "", 0, "%s", (text,), None)
         with suppress(OSError, MemoryError):
             self._write(self.format(record) + self.terminator)
@@ -125,6 +188,29 @@ def together() -> Iterator[None]:
             handler.write_kept()
 
 
+def log_lines(logger: logging.Logger, level: int, texts: Iterable[str]) -> None:
+    """Log many lines at once: a third of the time that as many calls take."""
+    if not logger.isEnabledFor(level):
+        return
+    root = logging.getLogger(_ROOT)
+    handlers = [handler for handler in root.handlers if isinstance(handler, LogHandler)]
+    if root.propagate or len(handlers) < len(root.handlers) or logger.handlers:  # others listen, too
+        for text in texts:
+            logger.log(level, "%s", text)
+        return
+    lines = list(texts)
+    for handler in handlers:
+        handler.emit_lines(logger.makeRecord(logger.name, level, "", 0, "", (), None), lines)
+
+
+def is_journal(stream: TextIO) -> bool:
+    """Whether the stream leads to systemd's journal: `JOURNAL_STREAM` names its device and inode (systemd.exec(5))."""
+    with suppress(OSError, ValueError):
+        found = os.fstat(stream.fileno())
+        return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+    return False
+
+
 def set_up(level: str, stream: TextIO = sys.stderr) -> None:
     """Log to `stream` from `level` on, one of `LEVELS`; calling it again changes the level."""
     logging.addLevelName(NOTICE, "NOTICE")
@@ -134,10 +220,15 @@ def set_up(level: str, stream: TextIO = sys.stderr) -> None:
     root = logging.getLogger(_ROOT)
     root.setLevel(LEVELS[level])
     if not root.handlers:
-        handler = LogHandler(cast("TextIO", PatientStream(stream)))
-        handler.setFormatter(DaemonFormatter())
-        root.addHandler(handler)
+        root.addHandler(stream_handler(stream))
         root.propagate = False
+
+
+def stream_handler(stream: TextIO) -> LogHandler:
+    """A handler that writes to a stream without waiting for its reader, in the form that the reader takes."""
+    handler = LogHandler(cast("TextIO", PatientStream(stream)))
+    handler.setFormatter(JournalFormatter() if is_journal(stream) else DaemonFormatter())
+    return handler
 
 
 def wait(seconds: float) -> None:

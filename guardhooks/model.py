@@ -37,7 +37,8 @@ def _no_fields() -> Fields:
 class Problem:
     """One thing that is wrong with the configuration or with a running part, and where.
 
-    `fatal` problems keep the part they name from running; others leave it running but not whole.
+    `fatal` problems keep the part they name from running; others leave it running but not whole. A `remark` is none of
+    these: it tells how something was understood that is not written as it should be.
     """
 
     message: str
@@ -46,6 +47,7 @@ class Problem:
     section: str = ""
     key: str = ""
     fatal: bool = False
+    remark: bool = False
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.file and self.line else self.file
@@ -96,8 +98,8 @@ class ActionSpec:
     `name` is the action's name as written (`ipset`, `nftables-multiport`, `sendmail-whois`), `actname` its identity
     within the jail. `options` are the bracket options (with `name` = jail name unless given), `properties` what the
     `action.d` file defines: `[Init]` values, commands, conditional variants `key?family=inet6`. `file` is that file's
-    path, empty where none was found and only a plugin can serve the action. `place` says where the jail names it:
-    `file:line: [section] key`.
+    path, empty where none was found and only a plugin can serve the action; `nearest` is then the known name that is
+    most like this one, if any. `place` says where the jail names it: `file:line: [section] key`.
     """
 
     name: str
@@ -106,6 +108,7 @@ class ActionSpec:
     properties: Mapping[str, str] = field(default_factory=_no_options)
     file: str = ""
     place: str = field(default="", compare=False)
+    nearest: str = field(default="", compare=False)
 
     def get(self, key: str, default: str = "") -> str:
         """Value of `key`: bracket option first, then the action file's, then `default`."""
@@ -131,7 +134,8 @@ class Jail:
     """One enabled jail, validated. `options` holds every option of its section as text, for plugins' own keys.
 
     `bantime` is `PERMANENT` for -1. `ipv4prefix`/`ipv6prefix` say by which prefix length offenders are counted and
-    banned. `plugins` are the jail's switches (`-NAME` off, `+NAME` on). `problems` make the jail *degraded*.
+    banned. `plugins` are the jail's switches (`-NAME` off, `+NAME` on). `problems` make the jail *degraded*, `remarks`
+    do not.
     """
 
     name: str
@@ -155,6 +159,7 @@ class Jail:
     plugins: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=_no_options)
     problems: tuple[Problem, ...] = ()
+    remarks: tuple[Problem, ...] = ()
 
 
 # --- the flow --------------------------------------------------------------------------------------------------------

@@ -115,6 +115,7 @@ class GuardView(Protocol):
         force: bool = False,
         replace: bool = False,
         protected: Collection[str] = (),
+        asker: str = "",
     ) -> Ban:
         """Ban an address, a network or another id by hand; see `Guard.ban`."""
         ...
@@ -123,11 +124,11 @@ class GuardView(Protocol):
         """Take bans over from another program, past ones too; why each was not taken, empty if it was."""
         ...
 
-    async def unban(self, id: str, jail: str | None = None) -> list[Ban]:
-        """Lift the bans of an id, or of all inside a network; returns those that were lifted."""
+    async def unban(self, id: str, jail: str | None = None, *, asker: str = "hand") -> list[Ban]:
+        """Lift the bans of an id, or of all inside a network; returns those that were lifted. See `Guard.unban`."""
         ...
 
-    async def unban_all(self, jail: str | None = None) -> int:
+    async def unban_all(self, jail: str | None = None, *, asker: str = "hand") -> int:
         """Lift every ban, of one jail or of all; returns how many there were."""
         ...
 

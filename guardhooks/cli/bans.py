@@ -12,9 +12,10 @@ import click
 from guardhooks.cli import output
 from guardhooks.cli.connection import control_socket
 from guardhooks.cli.exits import Exit, complain
+from guardhooks.cli.layout import say
 from guardhooks.cli.options import Duration, daemon_options, json_option
 from guardhooks.control.client import Connection
-from guardhooks.text import plural, safe_text
+from guardhooks.text import duration, plural, safe_text
 
 _BATCH: Final = 1000
 """Ids in one request, which is limited in bytes."""
@@ -78,7 +79,7 @@ def _print_banned(banned: Sequence[dict[str, Any]], *, observing: bool) -> None:
     note = " (observing: nobody is kept out)" if observing else ""
     for each in banned:
         if each["state"] == "active":
-            click.echo(f"[{safe_text(each['jail'])}] {verb} {safe_text(each['id'])} {_until(each)}{note}")
+            say(f"[{safe_text(each['jail'])}] {verb} {safe_text(each['id'])} {_until(each)}{note}")
         else:
             complain(
                 f"[{each['jail']}] the ban of {each['id']} is not in force ({each['state']}); "
@@ -90,7 +91,7 @@ def _print_banned(banned: Sequence[dict[str, Any]], *, observing: bool) -> None:
 def _until(ban: dict[str, Any]) -> str:
     if ban["end"] is None:
         return "forever"
-    return f"for {output.duration(ban['length'])}, until {output.moment(ban['end'])}"
+    return f"for {duration(ban['length'])}, until {output.moment(ban['end'])}"
 
 
 def with_standard_input(ids: Sequence[str]) -> list[str]:
@@ -154,13 +155,13 @@ def _unban_all(daemon: Connection, jail: str | None, *, as_json: bool) -> Exit:
     if as_json:
         output.print_json(answer)
     else:
-        click.echo(f"{plural(answer['count'], 'ban')} lifted")
+        say(f"{plural(answer['count'], 'ban')} lifted")
     return Exit.DONE
 
 
 def _print_lifted(lifted: Sequence[dict[str, Any]], absent: Sequence[str]) -> None:
     for each in lifted:
-        click.echo(f"[{safe_text(each['jail'])}] unbanned {safe_text(each['id'])}")
+        say(f"[{safe_text(each['jail'])}] unbanned {safe_text(each['id'])}")
     for id_ in absent:
         complain(f"{id_} was not banned", Exit.FAILED)
 
@@ -171,6 +172,4 @@ def _print_still_banned(bans: Sequence[dict[str, Any]]) -> None:
         jails.setdefault(each["id"], []).append(each["jail"])
     for id_, names in jails.items():
         shown = safe_text(id_)
-        click.echo(
-            f"{shown} is still banned by {safe_text(', '.join(names))}; `guardhooks unban {shown}` lifts that too"
-        )
+        say(f"{shown} is still banned by {safe_text(', '.join(names))}; `guardhooks unban {shown}` lifts that too")

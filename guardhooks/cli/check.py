@@ -11,6 +11,7 @@ import click
 from guardhooks.check.report import Report
 from guardhooks.cli import output
 from guardhooks.cli.exits import Exit
+from guardhooks.cli.layout import say, wide_option
 from guardhooks.cli.options import daemon_options, json_option
 from guardhooks.model import ConfigFinding, Severity
 from guardhooks.text import plural, safe_text
@@ -21,6 +22,7 @@ _ROLES = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "dim"}
 @click.command()
 @click.argument("jails", nargs=-1, metavar="[JAIL]...")
 @json_option
+@wide_option
 @daemon_options
 def check(jails: tuple[str, ...], *, as_json: bool, config: Path | None, state: Path | None) -> Exit:
     """Say what is wrong with the configuration: of all enabled jails, or of these, enabled or not.
@@ -41,7 +43,7 @@ def check(jails: tuple[str, ...], *, as_json: bool, config: Path | None, state: 
     if as_json:
         output.print_json(report.to_dict())
     else:
-        click.echo("\n".join(_lines(report)))
+        say(*_lines(report))
     if not report.running:
         return Exit.CONFIG
     return Exit.DONE if report.clean else Exit.DEGRADED
@@ -91,7 +93,7 @@ def _finding(finding: ConfigFinding, report: Report) -> Iterator[str]:
 
 
 def _about(jails: tuple[str, ...], report: Report) -> str:
-    """`jail sshd`, `jails a, b`, `all 14 jails`."""
+    """`jail sshd`, `jails a, b`, `both jails`, `all 14 jails`."""
     if len(jails) > 1 and set(jails) >= set(report.jails):
-        return f"all {len(jails)} jails"
+        return f"all {len(jails)} jails" if len(jails) > 2 else "both jails"
     return f"jail{'s' * (len(jails) > 1)} {', '.join(jails)}" if jails else ""

@@ -10,6 +10,7 @@ import click
 
 from guardhooks.cli import output
 from guardhooks.cli.connection import ask_daemon
+from guardhooks.cli.layout import say, wide_option
 from guardhooks.cli.options import daemon_options, json_option
 from guardhooks.errors import StateError
 from guardhooks.settings.effective import EffectiveSection
@@ -25,6 +26,7 @@ def config() -> None:
 @click.argument("jail", required=False)
 @click.option("--origin", is_flag=True, help="Say behind each value where it was written.")
 @json_option
+@wide_option
 @daemon_options
 def show(jail: str | None, *, origin: bool, as_json: bool, config: Path | None, state: Path | None) -> None:
     """Print every value in effect: of the daemon and all enabled jails, or of one jail, enabled or not.
@@ -37,7 +39,7 @@ def show(jail: str | None, *, origin: bool, as_json: bool, config: Path | None, 
     if as_json:
         output.print_json({section.name: _as_data(section, running) for section in sections})
     else:
-        click.echo("\n\n".join("\n".join(_lines(section, running, origin=origin)) for section in sections))
+        say("\n\n".join("\n".join(_lines(section, running, origin=origin)) for section in sections))
 
 
 def _sections(config: Path | None, jail: str | None) -> list[EffectiveSection]:

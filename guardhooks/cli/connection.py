@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from guardhooks.control import client
+from guardhooks.control.protocol import NoDaemonError
 from guardhooks.system import state_folders
 from guardhooks.system.config_directories import CONFIG_DIRECTORIES
 
@@ -34,7 +36,21 @@ def control_socket(config: Path | None, state: Path | None) -> Path:
     :raises ConfigError: when there is no such configuration directory.
     """
     configured_state, configured_socket = _configured(config)
-    return configured_socket or state_folders.folders(state or configured_state).socket
+    socket = configured_socket or state_folders.folders(state or configured_state).socket
+    if state is None and configured_state is None and configured_socket is None:
+        refuse_if_roots(socket, state_folders.SYSTEM_RUNTIME)
+    return socket
+
+
+def refuse_if_roots(socket: Path, system: Path) -> None:
+    """A plain user without a daemon of his own most likely means the one of the machine.
+
+    :raises NoDaemonError: saying how to ask that, if there is one.
+    """
+    if os.geteuid() != 0 and not socket.exists() and system.is_dir():
+        raise NoDaemonError(
+            f"you run no daemon of your own, and the daemon of this machine ({system}) answers root only; ask with sudo"
+        )
 
 
 def _configured(config: Path | None) -> tuple[Path | None, Path | None]:

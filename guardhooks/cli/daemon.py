@@ -10,6 +10,7 @@ import click
 from guardhooks.cli import output
 from guardhooks.cli.connection import ask_daemon, control_socket
 from guardhooks.cli.exits import Exit
+from guardhooks.cli.layout import say, wide_option
 from guardhooks.cli.options import daemon_options, json_option
 from guardhooks.control.protocol import RELOAD_TIMEOUT
 
@@ -37,6 +38,7 @@ def run(*, config: Path | None, state: Path | None, observe: bool, loglevel: str
 
 @click.command()
 @json_option
+@wide_option
 @daemon_options
 def reload(*, as_json: bool, config: Path | None, state: Path | None) -> Exit:
     """Make the daemon read its configuration again. Every ban is kept.
@@ -53,7 +55,7 @@ def reload(*, as_json: bool, config: Path | None, state: Path | None) -> Exit:
     if as_json:
         output.print_json(report)
     else:
-        click.echo("\n".join(["reloaded", *done.lines(), "", *overview(from_dict(GuardStatus, report))]))
+        say("reloaded", *done.lines(), "", *overview(from_dict(GuardStatus, report)))
     return Exit.DONE if done.is_whole else Exit.DEGRADED
 
 

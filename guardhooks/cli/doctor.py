@@ -11,6 +11,7 @@ import click
 from guardhooks.cli import output
 from guardhooks.cli.connection import ask_daemon
 from guardhooks.cli.exits import Exit
+from guardhooks.cli.layout import say, wide_option
 from guardhooks.cli.options import daemon_options, json_option
 from guardhooks.control.protocol import NoDaemonError
 from guardhooks.net.addresses import canonical
@@ -22,6 +23,7 @@ _WORDS: Final = {"good": ("ok  ", "good"), "note": ("note", "dim"), "bad": ("BAD
 @click.command()
 @click.argument("address", metavar="[IP]", required=False)
 @json_option
+@wide_option
 @daemon_options
 def doctor(address: str | None, *, as_json: bool, config: Path | None, state: Path | None) -> Exit:
     """Check whether everything works, or why an address does or does not get through.
@@ -41,7 +43,7 @@ def doctor(address: str | None, *, as_json: bool, config: Path | None, state: Pa
     if as_json:
         output.print_json(report)
     else:
-        click.echo("\n".join(_lines(report)))
+        say(*_lines(report))
     return Exit.DONE if report["healthy"] else Exit.FAILED
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import click
 
+from guardhooks.cli.layout import terminal_width, wrapped
 from guardhooks.control.protocol import NoDaemonError, RequestError
 from guardhooks.errors import ConfigError, GuardhooksError, PluginError, StateError
 from guardhooks.text import safe_text
@@ -41,7 +42,7 @@ Exit codes:
   2  wrong usage
   3  the configuration cannot be used
   4  no daemon answers
-  5  the state folder or the socket cannot be used, or is in use
+  5  the state folder or the socket cannot be used, or is in use; the daemon does not react
   6  the daemon runs, but something is degraded (status --check) or kept as it was (reload); the check found something
 130  interrupted (Ctrl-C); a daemon that runs stops and exits with 0"""
 
@@ -82,13 +83,18 @@ def guarded(work: Callable[[], object]) -> int:
 
 def complain(message: str, code: Exit) -> int:
     """Print one error line; gives the exit code back."""
-    click.echo(f"guardhooks: error: {safe_text(message, 10_000)}", err=True)
+    _say_on_stderr(f"guardhooks: error: {safe_text(message, 10_000)}")
     return code
 
 
 def warn(message: str) -> None:
     """Print one warning line on stderr."""
-    click.echo(f"guardhooks: warning: {safe_text(message)}", err=True)
+    _say_on_stderr(f"guardhooks: warning: {safe_text(message)}")
+
+
+def _say_on_stderr(line: str) -> None:
+    width = terminal_width(sys.stderr)
+    click.echo(line if width is None else "\n".join(wrapped(line, width)), err=True)
 
 
 def _usage_fault(error: click.UsageError) -> str:

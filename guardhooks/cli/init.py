@@ -9,13 +9,14 @@ from typing import Final
 import click
 
 from guardhooks.cli.exits import Exit, warn
+from guardhooks.cli.layout import say
 from guardhooks.cli.options import config_option
 from guardhooks.cli.output import columns, paint
 from guardhooks.settings import Settings, catalogue, load
 from guardhooks.settings.definitions import PACKAGED
 from guardhooks.setup import Proposal, jail_local, look_around, propose, write_directory
 from guardhooks.system.config_directories import CONFIG_DIRECTORIES
-from guardhooks.text import safe_text
+from guardhooks.text import plural, safe_text
 
 _NEXT: Final = """\
 Next:
@@ -43,11 +44,11 @@ def init(config: Path | None, *, dry_run: bool, yes: bool) -> Exit:
     if dry_run:
         click.echo(text, nl=False)
         return Exit.DONE
-    click.echo(_table(proposals))
+    say(_table(proposals))
     if not yes:
         click.confirm(f"Write {safe_text(str(directory / 'jail.local'))}?", abort=True)
     written, kept = write_directory(directory, text)
-    click.echo(f"\n{len(written)} files written to {safe_text(str(directory))}, {len(kept)} kept as they were.")
+    say(f"\n{plural(len(written), 'file')} written to {safe_text(str(directory))}, {len(kept)} kept as they were.")
     return _checked(directory, load(directory))
 
 
@@ -65,8 +66,10 @@ def _checked(directory: Path, settings: Settings) -> Exit:
     problems += [each for broken in settings.broken.values() for each in broken]
     for problem in problems:
         warn(str(problem))
-    state = paint("the configuration is fine", "good") if not problems else f"{len(problems)} problems, see above"
-    click.echo(f"{len(settings.jails)} jails: {state}.\n")
+    state = (
+        paint("the configuration is fine", "good") if not problems else f"{plural(len(problems), 'problem')}, see above"
+    )
+    say(f"{plural(len(settings.jails), 'jail')}: {state}.\n")
     place = "" if directory == CONFIG_DIRECTORIES[0] else f" -c {safe_text(str(directory))}"
     click.echo(_NEXT.format(editor=f"$EDITOR {safe_text(str(directory / 'jail.local'))}", place=place))
     return Exit.CONFIG if settings.broken else Exit.DONE

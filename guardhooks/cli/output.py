@@ -11,7 +11,8 @@ from typing import Final
 
 import click
 
-_UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+from guardhooks.cli.layout import hanging, table
+
 _COLOURS: Final = {"good": "green", "warn": "yellow", "bad": "red", "dim": "bright_black"}
 
 
@@ -32,41 +33,19 @@ def print_json(data: object) -> None:
     click.echo(json.dumps(data, indent=2))
 
 
-def duration(seconds: float | None) -> str:
-    """The two largest units that matter: `45s`, `10m`, `1h 5m`, `3d 4h`; None is permanent."""
-    if seconds is None:
-        return "forever"
-    left, words = round(max(0.0, seconds)), list[str]()
-    for unit, length in _UNITS:
-        count, left = divmod(left, length)
-        if count or words:
-            words.append(f"{count}{unit}" if count else "")
-        if len(words) == 2:
-            break
-    return " ".join(filter(None, words)) or "0s"
-
-
 def moment(epoch: float | None) -> str:
     """Local date and time to the second."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch)) if epoch is not None else "never"
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
-    """Lines of a table, aligned; the columns in `right` are flush right. Colours do not count as width."""
-    every = [head, *rows]
-    widths = [max(len(click.unstyle(row[i])) for row in every) for i in range(len(head))]
-    lines = [
-        "  ".join(_cell(cell, widths[i], right=i in right) for i, cell in enumerate(row)).rstrip() for row in every
-    ]
-    return [paint(lines[0], "strong"), *lines[1:]]
-
-
-def _cell(text: str, width: int, *, right: bool) -> str:
-    gap = " " * (width - len(click.unstyle(text)))
-    return gap + text if right else text + gap
+    """The head and the rows of a table, aligned and fitted to the terminal; the columns in `right` are flush right."""
+    first, *rest = table([head, *rows], right=right)
+    return [paint(first, "strong"), *rest]
 
 
 def fields(pairs: Sequence[tuple[str, str]], indent: str = "  ") -> list[str]:
     """Lines of `name  value` with the values in one column."""
     width = max(len(name) for name, _ in pairs)
-    return [f"{indent}{paint(name.ljust(width), 'dim')}  {value}" for name, value in pairs]
+    column = len(indent) + width + 2
+    return [f"{indent}{paint(name.ljust(width), 'dim')}  {hanging(value, column)}" for name, value in pairs]

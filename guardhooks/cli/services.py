@@ -8,19 +8,21 @@ from pathlib import Path
 
 import click
 
+from guardhooks.cli.layout import say, wide_option
 from guardhooks.cli.options import config_option, json_option
-from guardhooks.cli.output import columns, duration, fields, paint, print_json
+from guardhooks.cli.output import columns, fields, paint, print_json
 from guardhooks.errors import ConfigError
 from guardhooks.settings import Service, about_filter, catalogue, examples, find_directory
 from guardhooks.settings.definitions import PACKAGED
 from guardhooks.system.config_directories import CONFIG_DIRECTORIES
-from guardhooks.text import safe_text
+from guardhooks.text import duration, plural, safe_text
 
 
 @click.command()
 @click.argument("name", required=False)
 @config_option
 @json_option
+@wide_option
 def services(name: str | None, config: Path | None, *, as_json: bool) -> None:
     """List the servers that are known, or show one.
 
@@ -33,7 +35,7 @@ def services(name: str | None, config: Path | None, *, as_json: bool) -> None:
     every = catalogue(directory)
     exact = next((service for service in every if service.name == name), None)
     if exact is not None:
-        print_json(_facts(exact, directory)) if as_json else click.echo(_page(exact, directory))
+        print_json(_facts(exact, directory)) if as_json else say(_page(exact, directory))
         return
     found = [service for service in every if name is None or _mentions(service, name)]
     if not found:
@@ -44,7 +46,7 @@ def services(name: str | None, config: Path | None, *, as_json: bool) -> None:
         print_json([_facts(service, directory) for service in found])
     else:
         rows = [(safe_text(each.name), safe_text(each.about.partition(". ")[0].rstrip("."), 80)) for each in found]
-        click.echo("\n".join(columns(("JAIL", "SERVICE"), rows)))
+        say(*columns(("JAIL", "SERVICE"), rows))
 
 
 def _mentions(service: Service, word: str) -> bool:
@@ -75,7 +77,7 @@ def _page(service: Service, directory: Path) -> str:
     pairs = [("filter", service.filter), ("modes", ", ".join(service.modes)), ("ports", service.ports)]
     pairs += [("log" if index == 0 else "", log) for index, log in enumerate(service.logs)]
     pairs += [("journal", match) for match in (jail.filter.journalmatch if jail.filter else ())]
-    pairs.append(("bans after", f"{jail.maxretry} failures within {duration(jail.findtime)}"))
+    pairs.append(("bans after", f"{plural(jail.maxretry, 'failure')} within {duration(jail.findtime)}"))
     shown = [(key, safe_text(value)) for key, value in pairs if value]
     lines = [paint(safe_text(service.name), "strong") + f"  {safe_text(service.about)}", "", *fields(shown)]
     head = about_filter(directory, service.filter)

@@ -11,6 +11,7 @@ import guardhooks
 from guardhooks.cli import output
 from guardhooks.cli.connection import ask_daemon
 from guardhooks.cli.exits import Exit
+from guardhooks.cli.layout import say, wide_option
 from guardhooks.cli.options import config_option, daemon_options, json_option, state_option
 from guardhooks.text import plural, safe_text
 
@@ -20,6 +21,7 @@ from guardhooks.text import plural, safe_text
 @click.option("--matches", is_flag=True, help="With JAIL: show the log lines behind each ban.")
 @click.option("--check", is_flag=True, help="Exit with 6 when something is degraded.")
 @json_option
+@wide_option
 @daemon_options
 def status(
     jail: str | None, *, matches: bool, check: bool, as_json: bool, config: Path | None, state: Path | None
@@ -34,19 +36,23 @@ def status(
     if as_json:
         output.print_json(report)
     elif isinstance(found, GuardStatus):
-        click.echo("\n".join(overview(found)))
+        say(*overview(found))
     else:
         details = from_dict(JailDetails, report) if "banned" in report else found
-        click.echo("\n".join(one_jail(details, matches=matches)))
+        say(*one_jail(details, matches=matches))
     return Exit.DEGRADED if check and is_degraded(found) else Exit.DONE
 
 
 @click.command()
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), default=10.0, metavar="SECONDS", show_default=True,
+    help="How long to wait for the answer.",
+)  # fmt: skip
 @json_option
 @daemon_options
-def ping(*, as_json: bool, config: Path | None, state: Path | None) -> None:
+def ping(*, timeout: float, as_json: bool, config: Path | None, state: Path | None) -> None:
     """Ask whether the daemon answers."""
-    answer = cast("dict[str, Any]", ask_daemon(config, state, "ping"))
+    answer = cast("dict[str, Any]", ask_daemon(config, state, "ping", timeout=timeout))
     if as_json:
         output.print_json(answer)
     else:
@@ -56,6 +62,7 @@ def ping(*, as_json: bool, config: Path | None, state: Path | None) -> None:
 @click.command()
 @click.argument("jail", required=False)
 @json_option
+@wide_option
 @daemon_options
 def plugins(jail: str | None, *, as_json: bool, config: Path | None, state: Path | None) -> None:
     """Show which plugins are asked, in which order.
@@ -75,9 +82,8 @@ def plugins(jail: str | None, *, as_json: bool, config: Path | None, state: Path
         for row in rows
         if row["plugins"]
     ]
-    click.echo("\n".join(output.columns(["Jail", "Hook", "Asked in this order"], _without_repeats(table))))
-    for line in (_not_in_order(row) for row in rows if not row["hook"]):
-        click.echo(line)
+    say(*output.columns(["Jail", "Hook", "Asked in this order"], _without_repeats(table)))
+    say(*(_not_in_order(row) for row in rows if not row["hook"]))
 
 
 def _not_in_order(row: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from guardhooks.cli.output import columns, duration, fields, moment, paint
+from guardhooks.cli.output import columns, fields, moment, paint
 from guardhooks.status import (
     ActionStatus,
     BanCounts,
@@ -18,7 +18,7 @@ from guardhooks.status import (
     RuntimeChange,
     SourceStatus,
 )
-from guardhooks.text import plural, safe_text
+from guardhooks.text import duration, plural, safe_text
 
 _ROLES: Final = {
     "running": "good", "active": "good", "reading": "good",
@@ -63,7 +63,7 @@ def overview(guard: GuardStatus) -> list[str]:
 
 
 def _jail_table(jails: Sequence[JailStatus]) -> list[str]:
-    head = ["Jail", "State", "Failing", "Failures", "Banned", "Bans", "Actions", "Sources"]
+    head = ["Jail", "State", "Watched", "Failures", "Banned", "Bans", "Actions", "Sources"]
     rows = [
         [
             safe_text(jail.name),

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import select
 import socket
+import stat
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from guardhooks.control.peers import peer_of
+from guardhooks.control.peers import is_stopped, peer_of
 from guardhooks.control.protocol import TIMEOUT, NoDaemonError, RequestError, encode, socket_address
 from guardhooks.errors import StateError
 
 PATIENCE: Final = TIMEOUT + 5.0
 """Seconds to wait for an answer: longer than a request may take."""
+_QUIET: Final = 3.0
+"""Seconds without an answer after which the daemon is looked at: it may be stopped, or its event loop blocked."""
+_LIVELY: Final = 30.0
+"""Seconds in which a daemon that is busy with a request answers another."""
 
 
 def call(path: Path, command: str, *, timeout: float = PATIENCE, **arguments: object) -> object:
@@ -30,11 +37,16 @@ def call(path: Path, command: str, *, timeout: float = PATIENCE, **arguments: ob
 
 
 class Connection:
-    """A connection to the daemon, for as many requests as you like. `pid` is the daemon's, 0 where it is not known."""
+    """A connection to the daemon, for as many requests as you like. `pid` is the daemon's, 0 where it is not known.
 
-    def __init__(self, path: Path, *, timeout: float = PATIENCE) -> None:
+    :param timeout: seconds to wait for an answer. One that does not come is not waited for if the daemon is stopped or
+        does not answer anything, unless `watched` is false.
+    """
+
+    def __init__(self, path: Path, *, timeout: float = PATIENCE, watched: bool = True) -> None:
         self._path = path
         self._timeout = timeout
+        self._watched = watched
         self._socket = _connect(path, timeout)
         self._lines = self._socket.makefile("rb")
         self.pid = _trusted_pid(path, self._socket)
@@ -53,14 +65,38 @@ class Connection:
         given = {name: value for name, value in arguments.items() if value is not None}
         try:
             self._send(encode({"command": command, "arguments": given}))
+            if self._watched:
+                self._await_answer()
             line = self._lines.readline()
         except TimeoutError:
-            raise StateError(
-                f"the daemon at {self._path} did not answer within {self._timeout:.0f} seconds; see its log"
-            ) from None
+            time = f"{self._timeout:g} second{'s' * (self._timeout != 1)}"
+            raise StateError(f"the daemon at {self._path} did not answer within {time}; see its log") from None
         except OSError:
             line = b""
         return self._result(line)
+
+    def _await_answer(self) -> None:
+        """Return when there is something to read.
+
+        :raises StateError: when the daemon cannot answer. :raises TimeoutError: when it did not in time.
+        """
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if poll.poll(min(self._timeout, _QUIET) * 1000):
+            return
+        if self._timeout > _QUIET:
+            self._look_at_daemon(min(_LIVELY, self._timeout - _QUIET))
+        if not poll.poll(max(0.0, self._timeout - _QUIET) * 1000):
+            raise TimeoutError
+
+    def _look_at_daemon(self, patience: float) -> None:
+        if is_stopped(self.pid):
+            raise StateError(
+                f"the daemon (pid {self.pid}) is stopped by a signal (SIGSTOP), so nobody is banned or unbanned; "
+                f"`kill -CONT {self.pid}` lets it continue"
+            )
+        with suppress(RequestError), Connection(self._path, timeout=patience, watched=False) as other:
+            other.request("ping")
 
     def _send(self, request: bytes) -> None:
         try:
@@ -106,11 +142,25 @@ def _connect(path: Path, timeout: float) -> socket.socket:
         ) from error
     except PermissionError as error:
         connection.close()
-        raise StateError(f"socket {path} may not be used by you; ask as root or as the daemon's user") from error
+        raise StateError(f"socket {path} may not be used by you; {_who_may(path)}") from error
+    except BlockingIOError as error:  # so many wait already
+        connection.close()
+        raise StateError(
+            f"the daemon at {path} accepts no connections; see its log and whether it is stopped"
+        ) from error
     except OSError as error:
         connection.close()
         raise StateError(f"socket {path} cannot be used: {error.strerror or error}") from error
     return connection
+
+
+def _who_may(path: Path) -> str:
+    """Who may use a socket, as advice."""
+    with suppress(OSError, KeyError):
+        found = path.stat()
+        if found.st_gid and found.st_mode & stat.S_IWGRP:
+            return f"ask as root, or join the group {grp.getgrgid(found.st_gid).gr_name}"
+    return "ask as root (sudo), or as the daemon's user"
 
 
 def _trusted_pid(path: Path, connection: socket.socket) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import math
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +13,7 @@ from typing import Any, Final, Protocol
 
 import guardhooks
 from guardhooks.control.arguments import ArgumentKind, canonical_ids
-from guardhooks.control.peers import current_peer
+from guardhooks.control.peers import asker, current_peer
 from guardhooks.control.protocol import RELOAD_TIMEOUT, RequestError
 from guardhooks.control.requests import Access, Argument, Request, Requests
 from guardhooks.control.runtime_commands import runtime_requests, unknown_jail
@@ -22,6 +23,7 @@ from guardhooks.model import Ban
 from guardhooks.net.addresses import canonical
 from guardhooks.status import to_dict
 from guardhooks.system.ssh_sessions import claims_of
+from guardhooks.text import safe_text
 from guardhooks.views import GuardView
 
 _IN_FORCE_TIME: Final = 5.0
@@ -29,6 +31,10 @@ _IN_FORCE_TIME: Final = 5.0
 _POLL: Final = 0.01
 _LONGEST_REASON: Final = 500
 """Characters."""
+_NAMED: Final = 5
+"""Ids that the log names for a request."""
+
+logger = logging.getLogger("guardhooks.control")
 
 
 class Stop(Protocol):
@@ -150,7 +156,11 @@ class _OwnRequests:
             _refuse_everybody(each)
         peer = current_peer.get()
         protected = frozenset() if force or peer is None else await asyncio.to_thread(claims_of, peer.pid)
-        options: dict[str, Any] = {"length": length, "force": force, "replace": replace, "reason": reason}
+        who = await asyncio.to_thread(asker)
+        options: dict[str, Any] = {
+            "length": length, "force": force, "replace": replace, "reason": reason, "asker": who,
+        }  # fmt: skip
+        logger.info("ban of %s in jail %s, asked for by %s", _some(ids), jail, who)
         # All at once, so that they share what is slow.
         answers = await asyncio.gather(
             *(self._guard.ban(jail, each, protected=protected, **options) for each in ids), return_exceptions=True
@@ -185,8 +195,10 @@ class _OwnRequests:
     async def unban(self, ids: list[str], jail: str | None = None, *, text: bool = False) -> object:
         self._check_jail(jail)
         lifted, absent = list[Ban](), list[str]()
-        for each in canonical_ids(ids, any_text=text):
-            bans = await self._guard.unban(each, jail)
+        ids, who = canonical_ids(ids, any_text=text), await asyncio.to_thread(asker)
+        logger.info("unban of %s in %s, asked for by %s", _some(ids), f"jail {jail}" if jail else "all jails", who)
+        for each in ids:
+            bans = await self._guard.unban(each, jail, asker=who)
             lifted += bans
             if not bans:
                 absent.append(each)
@@ -199,20 +211,30 @@ class _OwnRequests:
 
     async def unban_all(self, jail: str | None = None) -> object:
         self._check_jail(jail)
-        return {"count": await self._guard.unban_all(jail)}
+        who = await asyncio.to_thread(asker)
+        logger.info("unban of everybody in %s, asked for by %s", f"jail {jail}" if jail else "all jails", who)
+        return {"count": await self._guard.unban_all(jail, asker=who)}
 
     async def reload(self) -> object:
+        logger.info("reload asked for by %s", await asyncio.to_thread(asker))
         try:
             return await self._reload()
         except (ConfigError, PluginError) as error:
             raise RequestError(f"the running configuration stays: {error}", "config") from error
 
     async def stop(self, *, flush: bool = False) -> object:
+        logger.info("stop%s asked for by %s", " with unban" if flush else "", await asyncio.to_thread(asker))
         return await self._stop(flush=flush)
 
     def _check_jail(self, jail: str | None) -> None:
         if jail is not None and jail not in self._guard.jails:
             raise unknown_jail(jail, self._guard.jails)
+
+
+def _some(ids: Sequence[str]) -> str:
+    """The first ids of a request, for the log."""
+    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    return safe_text(", ".join(ids[:_NAMED]), 500) + more
 
 
 def _refuse_everybody(text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 from guardhooks.control.peers import current_peer
 from guardhooks.control.protocol import RequestError
 from guardhooks.control.requests import EVERYTHING, Access, Request, Requests
-from guardhooks.text import safe_text
+from guardhooks.text import did_you_mean, safe_text
 
 _NONE: Final = Requests()
 
@@ -46,8 +46,9 @@ class Dispatcher:
         """The request of this name. :raises RequestError: when there is none, or not on this socket."""
         request = self._requests.get(name) or self._added().get(name)
         if request is None:
-            known = ", ".join(sorted(each.name for each in [*self._requests, *self._added()]))
-            raise RequestError(f"unknown command {safe_text(name, 100)!r}; known are {known}", "usage")
+            known = sorted(each.name for each in [*self._requests, *self._added()])
+            near = did_you_mean(name[:100], known) or f"; known are {', '.join(known)}"
+            raise RequestError(f"unknown command {safe_text(name, 100)!r}{near}", "usage")
         peer = current_peer.get()
         if peer is not None and not peer.may_change and name not in FOR_READERS:
             allowed = ", ".join(sorted(FOR_READERS))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import pwd
 import socket
 import struct
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Final, NamedTuple
+
+from guardhooks.text import safe_text
 
 _CREDENTIALS: Final = struct.Struct("3i")
 _SO_PEERGROUPS: Final = 59
 """Of Linux 4.13 and later; Python has no name for it."""
 _MOST_GROUPS: Final = 256
 """As many as fit into the longest option that Python reads."""
+_NO_UID: Final = 0xFFFFFFFF
 
 
 class Peer(NamedTuple):
@@ -34,6 +39,40 @@ def current_uid() -> int | None:
     """The user whose request is being handled; None outside of requests."""
     peer = current_peer.get()
     return peer.uid if peer else None
+
+
+def asker() -> str:
+    """Who asks, for the log: `uid 0 alice`, with the name of the account that logged in, where the kernel knows it.
+
+    Account names may come from a directory server: call it in a thread.
+    """
+    peer = current_peer.get()
+    if peer is None:
+        return "this process"
+    login = _login_uid(peer.pid)
+    try:
+        name = pwd.getpwuid(peer.uid if login is None else login).pw_name
+    except KeyError:
+        name = "" if login in {None, peer.uid} else f"(login uid {login})"
+    return f"uid {peer.uid} {safe_text(name, 64)}".rstrip()
+
+
+def _login_uid(pid: int) -> int | None:
+    """The account that a process was logged in as before `sudo` and the like (proc(5), loginuid); None if unknown."""
+    try:
+        uid = int(Path(f"/proc/{pid}/loginuid").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return None if uid == _NO_UID else uid
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped by a signal; False where nothing is known of it."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return status.rpartition(b")")[2].split()[:1] == [b"T"]
 
 
 def peer_of(connection: socket.socket) -> Peer:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from guardhooks.control.arguments import ArgumentKind, parse_argument
 from guardhooks.control.protocol import REQUEST_LIMIT, TIMEOUT, RequestError
 from guardhooks.errors import PluginError
-from guardhooks.text import safe_text
+from guardhooks.text import nearest_or_all, safe_text
 
 
 class Access(StrEnum):
@@ -73,8 +73,8 @@ class Request:
         """
         known = [argument.name for argument in self.arguments]
         if unknown := sorted(set(given) - set(known)):
-            allowed = ", ".join(known) or "none"
-            raise RequestError(f"unknown argument {safe_text(unknown[0], 100)!r}; allowed: {allowed}", "usage")
+            near = nearest_or_all(unknown[0][:100], known)
+            raise RequestError(f"unknown argument {safe_text(unknown[0], 100)!r}{near}", "usage")
         parsed: dict[str, Any] = {}
         for argument in self.arguments:
             value = given.get(argument.name)

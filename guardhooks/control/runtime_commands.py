@@ -6,7 +6,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +17,7 @@ from guardhooks.control.requests import Access, Argument, Request
 from guardhooks.errors import ConfigError
 from guardhooks.model import Jail
 from guardhooks.status import to_dict
-from guardhooks.text import safe_text
+from guardhooks.text import did_you_mean, safe_text
 from guardhooks.views import GuardView
 
 _LONGEST: Final = 100_000
@@ -179,9 +178,8 @@ class _RuntimeRequests:
 def unknown_jail(jail: str, jails: Mapping[str, Jail]) -> RequestError:
     """The error for a jail that does not run, with the nearest name."""
     names = sorted(jails)
-    near = get_close_matches(jail, names, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:20]) or 'none'}"
-    return RequestError(f"no jail is called {safe_text(jail, 100)!r}; {hint}", "unknown-jail")
+    hint = did_you_mean(jail[:100], names, 0.6) or f"; there are {', '.join(names[:20]) or 'none'}"
+    return RequestError(f"no jail is called {safe_text(jail, 100)!r}{hint}", "unknown-jail")
 
 
 def _plain(value: object) -> object:

@@ -25,6 +25,7 @@ from guardhooks.daemon import memory
 from guardhooks.daemon.loop_reports import LoopReports, thread_died
 from guardhooks.daemon.options import RunOptions
 from guardhooks.daemon.signals import Signals
+from guardhooks.daemon.terminal import Terminal
 from guardhooks.daemon.watchdog import Watchdog
 from guardhooks.engine.guard import Guard
 from guardhooks.errors import ConfigError, GuardhooksError, PluginError, StateError
@@ -110,6 +111,8 @@ def _say_what_is_wrong(settings: Settings) -> None:
         logger.info("%s has no jail.conf: its jail.local changes the packaged one", settings.directory)
     for problem in settings.problems:
         logger.log(logging.ERROR if problem.fatal else logging.WARNING, "%s", safe_text(str(problem)))
+    for remark in dict.fromkeys([*settings.remarks, *(each for jail in settings.jails for each in jail.remarks)]):
+        logger.info("%s", safe_text(str(remark)))
     for jail in settings.jails:
         for problem in jail.problems:
             logger.warning("[%s] degraded: %s", jail.name, safe_text(str(problem)))
@@ -161,7 +164,10 @@ class Daemon:
         control = self._server(guard, self._folders.socket, JsonProtocol(own, added), readers=self._readers())
         sockets = [control, *self._further_sockets(guard, dispatcher)]
         # Before anything is built that a signal's default action would leave behind.
-        self._signals = Signals(loop, stop=self._stopping.set, reload=self._reload_asked.set, reopen=_reopen_log)
+        terminal = Terminal()
+        self._signals = Signals(
+            loop, stop=self._stopping.set, reload=lambda: self._hung_up(terminal), reopen=_reopen_log
+        )
         self._signals.start()
         watchdog = Watchdog(loop, lambda: guard.plugins)
         watchdog.start()
@@ -261,6 +267,16 @@ class Daemon:
         else:
             return False
         return True
+
+    def _hung_up(self, terminal: Terminal) -> None:
+        """SIGHUP: somebody wants a reload, or has closed the terminal that the daemon was started in."""
+        if not terminal.has_closed():
+            self._reload_asked.set()
+        elif terminal.hangup_ignored:
+            logger.warning("the terminal was closed; the daemon continues, since it was started so as to survive that")
+        else:
+            logger.warning("the terminal was closed, so the daemon stops; start it as a service, or with nohup")
+            self._stopping.set()
 
     def _say_ready(self, guard: Guard) -> None:
         names = ", ".join(guard.jails) or "none"

@@ -367,6 +367,7 @@ class ActionWorker:
         elif self.action.file:
             file = f"{self.action.file} needs one"
         else:
-            file = "nor is there a file of that name in action.d"
+            near = f"; did you mean {self.action.nearest!r}?" if self.action.nearest else ""
+            file = f"nor is there a file of that name in action.d{near}"
         place = f"{self.action.place}: " if self.action.place else ""
         return f"{place}no plugin serves action {self.action.name!r}; {file}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
 from guardhooks.engine.ban_guard import FORCED, BanGuard
+from guardhooks.engine.ban_lines import ASKED_BY, UNBANNED
 from guardhooks.engine.configuration import LiveConfiguration
 from guardhooks.engine.enforcer import Enforcer
 from guardhooks.engine.ledger_writer import LedgerWriter
@@ -101,11 +103,13 @@ class Bans:
         force: bool,
         replacing: bool,
         protected: Collection[str],
+        asker: str = "",
     ) -> Ban:
         """See `Guard.ban`."""
         of = self._configuration.jail(jail)
         seconds = of.bantime if length is None else length
-        ban = checked(Ban(id, jail, self._clock(), seconds, reason=reason or BY_HAND, notes=FORCED if force else {}))
+        notes = {**(FORCED if force else {}), **({ASKED_BY: asker} if asker else {})}
+        ban = checked(Ban(id, jail, self._clock(), seconds, reason=reason or BY_HAND, notes=notes))
         self._ban_guard.check(of, ban.id, force=force, protected=protected)
         former = next((each for each in self._ledger.find(ban.id, jail) if each.id == ban.id), None)
         if former is not None:
@@ -154,23 +158,26 @@ class Bans:
         self._enforcer.ban(jail, stored)
         return ""
 
-    async def lift(self, bans: Sequence[Ban]) -> list[Ban]:
-        """Lift these bans; returns those that were in force."""
+    async def lift(self, bans: Sequence[Ban], cause: str = "hand") -> list[Ban]:
+        """Lift these bans; returns those that were in force.
+
+        :param cause: by whom or what, for the log.
+        """
         lifted = [ban for each in bans if (ban := self._ledger.remove(each.jail, each.id)) is not None]
         for ban in lifted:
             self._ledger.forget(ban.jail, ban.id)
-            self._unban(ban)
+            self._unban(replace(ban, notes={**ban.notes, UNBANNED: cause}))
         await self._writer.write()
         return lifted
 
     async def lift_unsafe(self) -> None:
         """Lift the bans of what this machine needs by now."""
         if bans := self._ban_guard.unsafe_active_bans(self._ledger.find):
-            await self.lift(bans)
+            await self.lift(bans, "the protection of this machine")
 
     async def lift_allowlisted(self) -> None:
         """Lift the bans of what plugins exempt by now (`ignoreip`), except forced ones; the log says why."""
-        bans = []
+        exempted: defaultdict[str, list[Ban]] = defaultdict(list)
         for number, ban in enumerate(self._ledger.active()):
             jail = self._configuration.jails.get(ban.jail)
             why = self._ban_guard.allowlist_reason(jail, ban.id) if jail is not None else ""
@@ -178,11 +185,11 @@ class Bans:
                 logger.warning(
                     "[%s] the ban of %s is lifted: %s exempts it now", ban.jail, safe_text(ban.id), safe_text(why)
                 )
-                bans.append(ban)
+                exempted[why].append(ban)
             if number % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
-        if bans:
-            await self.lift(bans)
+        for why, bans in exempted.items():
+            await self.lift(bans, why)
 
     def expire(self, now: float) -> None:
         """Unban everybody whose ban is over at `now`, seconds since the epoch."""

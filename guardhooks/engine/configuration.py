@@ -14,6 +14,7 @@ from guardhooks.errors import ConfigError
 from guardhooks.model import ActionSpec, Ban, Jail, Op, Outcome
 from guardhooks.plugins import Plugins
 from guardhooks.settings.model import Settings, jails_of
+from guardhooks.text import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class LiveConfiguration:
     def jail(self, name: str) -> Jail:
         """The jail of this name. :raises ConfigError: when there is none."""
         if name not in self.jails:
-            raise ConfigError(f"there is no jail {name!r}; there are: {', '.join(self.jails) or 'none'}")
+            near = did_you_mean(name, self.jails) or f"; there are: {', '.join(self.jails) or 'none'}"
+            raise ConfigError(f"there is no jail {name!r}{near}")
         return self.jails[name]
 
     @contextmanager

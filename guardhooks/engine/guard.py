@@ -259,6 +259,7 @@ class Guard:
         force: bool = False,
         replace: bool = False,
         protected: Collection[str] = (),
+        asker: str = "",
     ) -> Ban:
         """Ban an address, a network or another id by hand.
 
@@ -270,12 +271,13 @@ class Guard:
         :param force: ban even what this machine needs and what `ignoreip` allowlists.
         :param replace: a present ban that lasts longer is made shorter.
         :param protected: further addresses that the ban must not hit, such as the one that asks for it.
+        :param asker: who asks, for the log: `uid 0 alice`.
         :raises ConfigError: when there is no such jail.
         :raises ActionError: when it would hit this machine, who controls it, an allowlisted address, or everybody; when
             a present ban lasts longer than `length`.
         """
         return await self._bans.ban(
-            jail, id, length=length, reason=reason, force=force, replacing=replace, protected=protected
+            jail, id, length=length, reason=reason, force=force, replacing=replace, protected=protected, asker=asker
         )
 
     async def take_over(self, bans: Sequence[Ban]) -> list[str]:
@@ -288,17 +290,20 @@ class Guard:
         """
         return await self._bans.take_over(bans)
 
-    async def unban(self, id: str, jail: str | None = None) -> list[Ban]:
-        """Lift the bans of an id, or of all inside a network, in one jail or in all; returns those that were lifted."""
-        if jail is not None:
-            self.configuration.jail(jail)
-        return await self._bans.lift(self.ledger.find(canonical(id) or id, jail))
+    async def unban(self, id: str, jail: str | None = None, *, asker: str = "hand") -> list[Ban]:
+        """Lift the bans of an id, or of all inside a network, in one jail or in all; returns those that were lifted.
 
-    async def unban_all(self, jail: str | None = None) -> int:
-        """Lift every ban, of one jail or of all; returns how many there were."""
+        :param asker: who asks, for the log: `uid 0 alice`.
+        """
         if jail is not None:
             self.configuration.jail(jail)
-        return len(await self._bans.lift(self.ledger.active(jail)))
+        return await self._bans.lift(self.ledger.find(canonical(id) or id, jail), asker)
+
+    async def unban_all(self, jail: str | None = None, *, asker: str = "hand") -> int:
+        """Lift every ban, of one jail or of all; returns how many there were. `asker` as for `unban`."""
+        if jail is not None:
+            self.configuration.jail(jail)
+        return len(await self._bans.lift(self.ledger.active(jail), asker))
 
     def is_banned(self, address: str, jail: str | None = None) -> bool:
         """Whether a ban of this address, or of a prefix that holds it, is decided and not over. Takes microseconds."""
@@ -374,10 +379,10 @@ class Guard:
         """Report that bans are in force or over, once the ledger has them on disk."""
         try:
             await self._writer.write()
-            announce(self.plugins, news, observing=self.observing)
+            announce(self.plugins, news, style=self.settings.log_style, observing=self.observing)
         except (OSError, MemoryError) as error:  # the bans are in force, and the ledger is written at the next tick
             cause = resource_exhaustion(error) or error
-            logger.error("%s; some of %d bans and unbans were not reported to the plugins", cause, len(news))
+            logger.error("%s; some of the bans and unbans (%d) were not reported to the plugins", cause, len(news))
 
     # --- what can be seen ---------------------------------------------------------------------------------------------
 

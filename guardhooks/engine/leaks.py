@@ -100,7 +100,7 @@ def _sentence(address: str, failures: int, addresses: int, cause: str) -> str:
     more = f" (and {addresses - 1} more)" if addresses > 1 else ""
     why = f": {cause}" if cause else ""
     return (
-        f"{shown}{more} is banned and goes on failing, {plural(failures, 'failure')} since{why}; "
+        f"{shown}{more} is banned, but not kept out, {plural(failures, 'failure')} since{why}; "
         f"see `guardhooks doctor {shown}`"
     )
 

@@ -89,8 +89,8 @@ class Maintenance:
         moved = now - self._last_round
         number = self._ledger.set_back(now) if moved < 0 else 0
         logger.warning(
-            "the clock jumped %s by %.0f s: %d bans start now instead of later, expired ones end, others are checked",
-            "back" if moved < 0 else "forward", abs(moved), number,
+            "the clock jumped %s by %.0f s: %s now instead of later, expired ones end, others are checked",
+            "back" if moved < 0 else "forward", abs(moved), "1 ban starts" if number == 1 else f"{number} bans start",
         )  # fmt: skip
         for name in self._configuration.jails:
             self._enforcer.check_now(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -17,14 +16,13 @@ from guardhooks.engine.questions import Questions
 from guardhooks.engine.resolver import Resolver
 from guardhooks.errors import StateError
 from guardhooks.ledger import Ledger
+from guardhooks.logs import log_lines
 from guardhooks.model import Ban, Chunk, Failure, Ignore, Jail, Position
 from guardhooks.net.addresses import widen
 from guardhooks.plugins.calls import Provided
 from guardhooks.text import safe_text
 from guardhooks.workers import LineMatcher, LogSource, StartAt
 
-_LOGGED_ONE_BY_ONE: Final = 10
-"""Up to this number, each failure of a chunk is logged; more are summed up, for logging costs more than a ban."""
 _LOOKUPS_UNDER_WAY: Final = 1000
 _BACKLOG: Final = 10_000
 """Changes of the ledger beyond which reading waits for the disk, so that a storm does not fill the memory."""
@@ -194,17 +192,19 @@ class Pipeline:
         return address if prefix == address else self.narrow_to_address(jail, prefix, address)
 
     def _log_found(self, failures: Sequence[Failure]) -> None:
-        if not logger.isEnabledFor(logging.INFO):
-            return
-        if len(failures) <= _LOGGED_ONE_BY_ONE:
-            for failure in failures:
-                when = strftime("%Y-%m-%d %H:%M:%S", localtime(failure.time))
-                logger.info("[%s] Found %s - %s", failure.jail, safe_text(failure.id), when)
-            return
-        for jail, number in Counter(failure.jail for failure in failures).items():
-            ids = len({failure.id for failure in failures if failure.jail == jail})
-            logger.info("[%s] Found %d failures of %d ids", jail, number, ids)
+        if logger.isEnabledFor(logging.INFO):
+            log_lines(logger, logging.INFO, _found_lines(failures))
 
 
 def _log_ignored(jail: Jail, failure: Failure, answer: Ignore) -> None:
     logger.info("[%s] Ignore %s by %s", jail.name, safe_text(failure.id), safe_text(answer.reason))
+
+
+def _found_lines(failures: Sequence[Failure]) -> Iterator[str]:
+    """`[sshd] Found 192.0.2.1 - 2026-11-28 21:57:38` of each failure."""
+    second, when = -1, ""
+    for failure in failures:
+        if second != int(failure.time):
+            second = int(failure.time)
+            when = strftime("%Y-%m-%d %H:%M:%S", localtime(second))
+        yield f"[{failure.jail}] Found {safe_text(failure.id)} - {when}"

@@ -49,7 +49,7 @@ from guardhooks.plugins.values import defect, sound, sound_failures
 from guardhooks.plugins.worker_calls import WorkerCalls
 from guardhooks.settings.option import OptionTable
 from guardhooks.status import PluginReport
-from guardhooks.text import safe_text
+from guardhooks.text import did_you_mean, safe_text
 from guardhooks.workers import LineMatcher, LogSource
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Plugins:
         found = loading.installed() + (loading.site_hooks(hooks_folder) if hooks_folder else [])
         for name in sorted(set(disable) - {candidate.name for candidate in found}):
             unknown = Problem(
-                f"no plugin is called {name!r}; see `guardhooks plugins`", section="Plugins", key="disable"
+                _no_plugin(name, {candidate.name for candidate in found}), section="Plugins", key="disable"
             )
             logger.warning("%s", safe_text(str(unknown)))
             plugins.problems.append(unknown)
@@ -450,7 +450,7 @@ class Plugins:
     def unknown_switches(self, jail: Jail) -> list[Problem]:
         """What is wrong with a jail's `plugins =` switches: names that no plugin has."""
         return [
-            Problem(f"no plugin is called {word[1:]!r}; see `guardhooks plugins`", section=jail.name, key="plugins")
+            Problem(_no_plugin(word[1:], self._origins), section=jail.name, key="plugins")
             for word in jail.plugins
             if word[1:] not in self._origins
         ]
@@ -507,3 +507,7 @@ class Plugins:
         may_switch_off = may_switch_off and bool(call.jail) and is_defect
         if self.faults.record(plugin, call.hook, call.jail, error, may_switch_off=may_switch_off):
             self._forget_chains()
+
+
+def _no_plugin(name: str, known: Iterable[str]) -> str:
+    return f"no plugin is called {name!r}{did_you_mean(name, sorted(known)) or '; see `guardhooks plugins`'}"

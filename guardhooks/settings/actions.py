@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from guardhooks.settings.ini import Value
 from guardhooks.settings.jail_files import JailFiles
 from guardhooks.settings.jail_options import ACTION
 from guardhooks.settings.merged import MergedConfig
-from guardhooks.settings.problems import SettingError, as_problem, problem_at
+from guardhooks.settings.problems import SettingError, as_problem, nearest, problem_at, remark_at
 from guardhooks.settings.reader import OptionReader
 from guardhooks.settings.unknown_brackets import unknown_options
 
@@ -50,9 +51,12 @@ def build_actions(files: JailFiles, options: OptionReader, visible: Mapping[str,
             continue
         named_at = _written(options, place, re.escape(action.name))
         specs[spec.actname] = replace(
-            spec, place=f"{named_at.file}:{named_at.line}: [{named_at.section}] {named_at.key}"
+            spec,
+            place=f"{named_at.file}:{named_at.line}: [{named_at.section}] {named_at.key}",
+            nearest="" if spec.file else _nearest(files, spec.name),
         )
         options.problems += [*action.problems, *_unknown(files, action, options, place)]
+        options.problems += _remarks(files, action, options, place)
     return tuple(specs.values())
 
 
@@ -94,6 +98,12 @@ def _find_action(files: JailFiles, text: str) -> _Action:
     return _Action(name, given, files.library.find("action.d", name))
 
 
+def _nearest(files: JailFiles, name: str) -> str:
+    """The action most like a name for which there is no file; empty where a plugin says that it serves the name."""
+    known = files.declared.action_names()
+    return "" if name in known else nearest(name, sorted({*known, *files.library.names("action.d")}))
+
+
 def _unknown(files: JailFiles, action: _Action, options: OptionReader, place: Value) -> Iterator[Problem]:
     """A problem for each bracket option that neither the action's file nor a plugin knows.
 
@@ -106,6 +116,15 @@ def _unknown(files: JailFiles, action: _Action, options: OptionReader, place: Va
     for name, hint in unknown_options(action.given, known, action.config, files.referred):
         written = _written(options, place, rf"(?<![\w.-]){re.escape(name)}=")
         yield problem_at(written, f"action {action.name} has no option {name!r}{hint}")
+
+
+def _remarks(files: JailFiles, action: _Action, options: OptionReader, place: Value) -> Iterator[Problem]:
+    """How bracket options are taken that are out of range; what is wrong with them whoever serves the action says."""
+    for each in files.declared.plugin_options("action", action.name):
+        with suppress(ConfigError):
+            if (text := action.given.get(each.name, "").strip()) and (remark := each.remark(text)):
+                written = _written(options, place, rf"(?<![\w.-]){re.escape(each.name)}=")
+                yield remark_at(written, f"action {action.name}: {each.name}: {remark}")
 
 
 def _written(options: OptionReader, place: Value, pattern: str) -> Value:

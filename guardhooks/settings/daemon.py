@@ -27,6 +27,7 @@ class DaemonSettings:
     loglevel: str
     logtarget: str
     lognames: str
+    log_style: str
     socket: Path | None
     fail2ban_socket: Path | None
     readers: str
@@ -69,6 +70,7 @@ def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) 
     host = OptionReader(Scope(own, "Guardhooks"), problems)
     clients = OptionReader(Scope(own, "Fail2ban"), problems)
     plugins = OptionReader(Scope(own, "Plugins"), problems)
+    log = OptionReader(Scope(own, "Log"), problems)
     fail2ban = OptionReader(Scope(former, "Definition"), problems)
     history_age = fail2ban.value(option.DBPURGEAGE)
     loglevel = fail2ban.value(option.LOGLEVEL)
@@ -81,6 +83,7 @@ def _settings(own: MergedConfig, former: MergedConfig, problems: list[Problem]) 
         loglevel=host.value(option.LOGLEVEL, loglevel),
         logtarget=host.value(option.LOGTARGET),
         lognames=host.value(option.LOGNAMES),
+        log_style=log.value(option.LOG_STYLE),
         socket=host.value(option.SOCKET),
         fail2ban_socket=clients.value(option.FAIL2BAN_SOCKET),
         readers=host.value(option.READERS),

@@ -7,7 +7,7 @@ from typing import Final
 
 from guardhooks.errors import ConfigError
 from guardhooks.settings.option import Option, OptionTable
-from guardhooks.settings.option_types import BOOLEAN, DURATION, PATH, TEXT, WORDS, OptionType, choice, duration
+from guardhooks.settings.option_types import BOOLEAN, PATH, TEXT, WORDS, OptionType, choice, duration
 
 _LEVELS: Final = {
     "critical": "CRITICAL", "error": "ERROR", "warning": "WARNING", "notice": "NOTICE", "info": "INFO",
@@ -69,7 +69,7 @@ READERS: Final = Option(
 )
 HISTORY_AGE: Final = Option(
     "history_age",
-    DURATION,
+    duration(1),
     86400.0,
     "how long bans that are over are remembered, for `recidive` and `bantime.increment`",
 )
@@ -109,6 +109,13 @@ TRUST_WRITABLE: Final = Option(
     False,
     "whether shell commands are run from configuration files that others than root may write",
 )
+LOG_STYLE: Final = Option(
+    "style",
+    choice("classic", "detailed"),
+    "classic",
+    "how bans are logged: `classic` as by fail2ban, for tools that read its log; `detailed` with reason, length and "
+    "user, and unbans with their cause",
+)
 DISABLE: Final = Option("disable", WORDS, (), "plugins that are switched off for all jails")
 REQUIRE: Final = Option(
     "require",
@@ -117,7 +124,7 @@ REQUIRE: Final = Option(
     "plugins without which nothing starts and no reload is done: those that spare people, above all",
 )
 
-DBPURGEAGE: Final = Option("dbpurgeage", DURATION, HISTORY_AGE.default, "read as `history_age`")
+DBPURGEAGE: Final = Option("dbpurgeage", HISTORY_AGE.type, HISTORY_AGE.default, "read as `history_age`")
 
 GUARDHOOKS_TABLE: Final = OptionTable(
     "guardhooks",
@@ -136,6 +143,7 @@ GUARDHOOKS_TABLE: Final = OptionTable(
     ),
     title="`guardhooks.conf`, section `[Guardhooks]`",
 )
+LOG_TABLE: Final = OptionTable("log", (LOG_STYLE,), title="`guardhooks.conf`, section `[Log]`")
 PLUGINS_TABLE: Final = OptionTable("plugins", (DISABLE, REQUIRE), title="`guardhooks.conf`, section `[Plugins]`")
 FAIL2BAN_TABLE: Final = OptionTable(
     "fail2ban", (LOGLEVEL, DBPURGEAGE), title="`fail2ban.conf`, read where there is no `guardhooks.conf`"
@@ -152,5 +160,10 @@ FAIL2BAN_SOCKET: Final = Option(
 FAIL2BAN_CLIENTS_TABLE: Final = OptionTable(
     "guardhooks", (FAIL2BAN_SOCKET,), title="`guardhooks.conf`, section `[Fail2ban]`"
 )
-SECTIONS: Final = {"Guardhooks": GUARDHOOKS_TABLE, "Fail2ban": FAIL2BAN_CLIENTS_TABLE, "Plugins": PLUGINS_TABLE}
+SECTIONS: Final = {
+    "Guardhooks": GUARDHOOKS_TABLE,
+    "Log": LOG_TABLE,
+    "Fail2ban": FAIL2BAN_CLIENTS_TABLE,
+    "Plugins": PLUGINS_TABLE,
+}
 """The sections of `guardhooks.conf`."""

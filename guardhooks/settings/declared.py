@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from guardhooks.settings import action_options, daemon_options, jail_options
-from guardhooks.settings.option import OptionTable, Place
+from guardhooks.settings.option import Option, OptionTable, Place
 
 HOST_TABLES: Final = (
     daemon_options.GUARDHOOKS_TABLE,
     daemon_options.FAIL2BAN_CLIENTS_TABLE,
+    daemon_options.LOG_TABLE,
     daemon_options.PLUGINS_TABLE,
     daemon_options.FAIL2BAN_TABLE,
     jail_options.FAIL2BAN_TABLE,
@@ -36,7 +37,7 @@ class DeclaredOptions:
         self.tables = (*HOST_TABLES, *self._plugin_tables)
         self.jail_names = self.names("jail")
         self.variables = frozenset(option.name for option in jail_options.VARIABLES_TABLE)
-        self.daemon_names = self.names("guardhooks") | self.names("plugins")
+        self.daemon_names = self.names("guardhooks") | self.names("log") | self.names("plugins")
         self.prefixes = frozenset(name.partition(".")[0] for name in self.jail_names if "." in name)
         """What stands before the dot of `mail.digest`: these names belong to somebody who declares them."""
 
@@ -47,6 +48,14 @@ class DeclaredOptions:
             tables = [table for table in self.tables if table.applies_to(place, of)]
             known = self._names[place, of] = frozenset(option.name for table in tables for option in table)
         return known
+
+    def action_names(self) -> frozenset[str]:
+        """The actions for which plugins declare options."""
+        return frozenset(name for table in self._plugin_tables if table.place == "action" for name in table.names)
+
+    def plugin_options(self, place: Place, of: str = "") -> Iterator[Option[Any]]:
+        """What plugins declare for a place, in the brackets of this action or filter."""
+        return (option for table in self._plugin_tables if table.applies_to(place, of) for option in table)
 
     def is_served(self, action: str) -> bool:
         """Whether a plugin declares options for this very action."""

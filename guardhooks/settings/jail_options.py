@@ -17,14 +17,16 @@ from guardhooks.settings.option_types import (
     WORDS,
     OptionType,
     choice,
+    comment_remark,
     duration,
     integer,
     number,
     render_duration,
     render_number,
+    taken_as,
 )
 from guardhooks.settings.problems import did_you_mean, nearest_or_all
-from guardhooks.settings.times import parse_duration, parse_number
+from guardhooks.settings.times import parse_duration, parse_number, without_comment
 
 MAX_COUNT: Final = 1_000_000
 """The largest `maxretry` and `maxmatches`."""
@@ -50,11 +52,16 @@ def _backend(text: str) -> str:
 
 def _ban_length(text: str) -> float:
     seconds = parse_duration(text)
-    if seconds == -1:
+    if seconds < 0:
         return PERMANENT
-    if seconds < 1:
-        raise ConfigError(f"{text!r} is neither a time of at least one second nor -1 (permanent)")
-    return seconds
+    return max(1.0, seconds) if seconds else 0.0
+
+
+def _ban_length_remark(text: str) -> str:
+    seconds = parse_duration(text)
+    if seconds < 0 and seconds != -1:
+        return taken_as(text, "-1 (permanent)")
+    return taken_as(text, "1s, the shortest ban") if 0 < seconds < 1 else comment_remark(text)
 
 
 def _render_ban_length(seconds: float) -> str:
@@ -62,7 +69,22 @@ def _render_ban_length(seconds: float) -> str:
 
 
 def _max_ban_length(text: str) -> float:
-    return DURATION.parse(text) if text else PERMANENT
+    seconds = parse_duration(text) if text else 0.0
+    return seconds if seconds > 0 else PERMANENT
+
+
+def _render_max_ban_length(seconds: float) -> str:
+    return "" if seconds == PERMANENT else render_duration(seconds)
+
+
+def _max_ban_length_remark(text: str) -> str:
+    if text and parse_duration(text) <= 0:
+        return taken_as(text, "no limit; leave it empty for that")
+    return comment_remark(text)
+
+
+def _factor_remark(text: str) -> str:
+    return "bans do not grow by a factor of 0 or below" if parse_number(text) <= 0 else comment_remark(text)
 
 
 def _duration_or_empty(text: str) -> float:
@@ -70,7 +92,7 @@ def _duration_or_empty(text: str) -> float:
 
 
 def _multipliers(text: str) -> tuple[float, ...]:
-    return tuple(parse_number(word) for word in text.split())
+    return tuple(parse_number(word) for word in without_comment(text).split())
 
 
 def _encoding(text: str) -> str:
@@ -97,6 +119,12 @@ def _ignorecache(text: str) -> Mapping[str, str]:
     return cache
 
 
+def _ignorecache_remark(text: str) -> str:
+    cache = parse_options(text)
+    found = ((option, option.remark(cache[option.name])) for option in IGNORECACHE_TABLE if option.name in cache)
+    return "; ".join(f"{option.name}: {remark}" for option, remark in found if remark)
+
+
 def _render_ignorecache(cache: Mapping[str, str]) -> str:
     return ", ".join(f'{name}="{text}"' for name, text in cache.items())
 
@@ -110,11 +138,24 @@ def _switches(text: str) -> tuple[str, ...]:
 
 
 _BACKEND: Final = OptionType(", ".join(f"`{name}`" for name in _BACKENDS), _backend)
-_BAN_LENGTH: Final = OptionType("a time of at least 1s, or -1 (permanent)", _ban_length, _render_ban_length)
-_MAX_BAN_LENGTH: Final = OptionType("a time greater than 0, or empty", _max_ban_length, render_duration)
-_DURATION_OR_EMPTY: Final = OptionType("a time, or empty", _duration_or_empty, render_duration)
+_BAN_LENGTH: Final = OptionType(
+    "a time of at least 1s, -1 (permanent), or 0 (nobody is banned)",
+    _ban_length,
+    _render_ban_length,
+    _ban_length_remark,
+)
+_MAX_BAN_LENGTH: Final = OptionType(
+    "a time greater than 0, or empty", _max_ban_length, _render_max_ban_length, _max_ban_length_remark
+)
+_DURATION_OR_EMPTY: Final = OptionType(
+    "a time, or empty", _duration_or_empty, render_duration, lambda text: duration().remark(text) if text else ""
+)
+_FACTOR: Final = OptionType(number().description, number().parse, render_number, _factor_remark)
 _MULTIPLIERS: Final = OptionType(
-    "numbers separated by blanks", _multipliers, lambda numbers: " ".join(map(render_number, numbers))
+    "numbers separated by blanks",
+    _multipliers,
+    lambda numbers: " ".join(map(render_number, numbers)),
+    comment_remark,
 )
 _ENCODING: Final = OptionType("`auto`, or a name such as `utf-8`", _encoding)
 _SWITCHES: Final = OptionType("`-NAME` and `+NAME`", _switches, " ".join)
@@ -156,10 +197,13 @@ MAXRETRY: Final = Option(
 FINDTIME: Final = Option("findtime", DURATION, _DEFAULT.findtime, "the time within which failures count")
 BANTIME: Final = Option("bantime", _BAN_LENGTH, _DEFAULT.bantime, "how long a ban lasts")
 MAXMATCHES: Final = Option(
-    "maxmatches", integer(0, MAX_COUNT), _DEFAULT.maxmatches, "log lines that are kept with a ban, to show its cause"
+    "maxmatches",
+    integer(0, MAX_COUNT, below=1),
+    _DEFAULT.maxmatches,
+    "log lines that are kept with a ban, to show its cause",
 )
 INCREMENT: Final = Option("bantime.increment", BOOLEAN, False, "whether further bans of the same offender last longer")
-FACTOR: Final = Option("bantime.factor", number(), 1.0, "the factor by which ban times grow")
+FACTOR: Final = Option("bantime.factor", _FACTOR, 1.0, "the factor by which ban times grow")
 FORMULA: Final = Option("bantime.formula", TEXT, "", "a formula for the ban time in place of doubling")
 MULTIPLIERS: Final = Option(
     "bantime.multipliers",
@@ -174,11 +218,11 @@ RNDTIME: Final = Option("bantime.rndtime", _DURATION_OR_EMPTY, 0.0, "the longest
 OVERALLJAILS: Final = Option("bantime.overalljails", BOOLEAN, False, "whether bans in other jails count as well")
 IPV4PREFIX: Final = Option(
     "ipv4prefix",
-    integer(0, 32),
+    integer(0, 32, nearest=False),
     _DEFAULT.ipv4prefix,
     "the prefix length by which IPv4 offenders are counted and banned",
 )
-IPV6PREFIX: Final = Option("ipv6prefix", integer(0, 128), _DEFAULT.ipv6prefix, "the same for IPv6")
+IPV6PREFIX: Final = Option("ipv6prefix", integer(0, 128, nearest=False), _DEFAULT.ipv6prefix, "the same for IPv6")
 
 # --- who is never banned ---------------------------------------------------------------------------------------------
 
@@ -202,7 +246,12 @@ IGNORECACHE_TABLE: Final = OptionTable(
 )
 IGNORECACHE: Final = Option(
     "ignorecache",
-    OptionType('a list such as `key="<ip>", max-count=100, max-time=5m`', _ignorecache, _render_ignorecache),
+    OptionType(
+        'a list such as `key="<ip>", max-count=100, max-time=5m`',
+        _ignorecache,
+        _render_ignorecache,
+        _ignorecache_remark,
+    ),
     NO_OPTIONS,
     "for how long answers of `ignorecommand` are remembered",
 )

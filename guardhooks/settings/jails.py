@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -18,7 +19,7 @@ from guardhooks.settings.interpolation import Scope
 from guardhooks.settings.jail_files import JailFiles
 from guardhooks.settings.missing_rules import missing_rules
 from guardhooks.settings.option import Option
-from guardhooks.settings.problems import SettingError, as_problem, problem_at
+from guardhooks.settings.problems import SettingError, as_problem, problem_at, remark_at, sorted_out
 from guardhooks.settings.reader import OptionReader
 from guardhooks.settings.sources import (
     LEFT_OVER_AFTER,
@@ -51,6 +52,9 @@ _ESCALATION: Final[tuple[Option[Any], ...]] = (
 )
 
 
+_BANS_NOBODY: Final = "bans of no length keep nobody out; write a time such as 10m, or -1 for permanent bans"
+
+
 def is_enabled(files: JailFiles, name: str) -> bool:
     """Whether the jail is switched on. Raises ConfigError if the value is wrong."""
     scope = Scope(files.config, name)
@@ -79,8 +83,11 @@ def build_jail(files: JailFiles, name: str, problems: list[Problem]) -> Jail:
     elif found is not None and found.name:
         problems += _unknown_in_filter(files, options, found)
         problems += unknown_in_filter_file(found.definition.config, files.referred, files.declared)
+        problems += _filter_remarks(found)
     jail = _numbers(options, Jail(name, filter=spec, sources=sources, actions=actions, options=texts))
-    return replace(_exemptions(options, found, jail), problems=tuple(dict.fromkeys(problems)))
+    jail = _exemptions(options, found, jail)
+    wrong, remarks = sorted_out([*problems, *_plugin_remarks(files, options)])
+    return replace(jail, problems=wrong, remarks=remarks)
 
 
 def _at(scope: Scope, of: Option[Any], work: Callable[[], T]) -> T:
@@ -120,6 +127,14 @@ def _unknown_in_filter(files: JailFiles, options: OptionReader, found: Filter) -
     for name, hint in unknown_options(found.options, known, found.definition.config, files.referred):
         message = f"filter {found.name} has no option {name!r}{hint}"
         yield problem_at(place, message) if place else Problem(message)
+
+
+def _filter_remarks(found: Filter) -> Iterator[Problem]:
+    """How the filter's own `maxlines` is taken."""
+    text, place = found.definition.get(option.MAXLINES.name), found.definition.place(option.MAXLINES.name)
+    with suppress(ConfigError):
+        if text and place and (remark := option.MAXLINES.remark(text)):
+            yield remark_at(place, remark)
 
 
 def _options_with(files: JailFiles, name: str, found: Filter | None, problems: list[Problem]) -> OptionReader:
@@ -190,8 +205,19 @@ def _is_left_over(files: JailFiles, jail: str, sources: Sequence[SourceSpec], ma
     return True
 
 
+def _plugin_remarks(files: JailFiles, options: OptionReader) -> Iterator[Problem]:
+    """How the jail's values of plugins' options are taken; what is wrong with them the plugins say themselves."""
+    for each in files.declared.plugin_options("jail"):
+        found: list[Problem] = []
+        OptionReader(options.scope, found).setting(each)
+        yield from (problem for problem in found if problem.remark)
+
+
 def _numbers(options: OptionReader, jail: Jail) -> Jail:
     value = options.value
+    place = options.scope.find(option.BANTIME.name)
+    if place is not None and value(option.BANTIME) == 0:
+        options.problems.append(problem_at(place, _BANS_NOBODY))
     return replace(
         jail,
         maxretry=value(option.MAXRETRY),

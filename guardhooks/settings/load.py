@@ -24,7 +24,7 @@ from guardhooks.settings.merged import MergedConfig
 from guardhooks.settings.model import Settings
 from guardhooks.settings.odd_sections import odd_sections
 from guardhooks.settings.option import OptionTable
-from guardhooks.settings.problems import SettingError, as_problem, did_you_mean
+from guardhooks.settings.problems import SettingError, as_problem, did_you_mean, sorted_out
 from guardhooks.settings.sources import has_journal
 from guardhooks.settings.trust import Trust
 from guardhooks.settings.unknown_keys import references, unknown_in_defaults, unknown_in_jail
@@ -69,22 +69,25 @@ def load(
     files = jail_files(reader, directory, DeclaredOptions(plugin_options), journal=journal)
     files = replace(files, newest_entry=newest_entry, now=clock())
     daemon = read_daemon(directory)
-    problems = [*daemon.problems]
-    jails, broken = _load_jails(files, problems)
+    found = [*daemon.problems]
+    jails, broken = _load_jails(files, found)
     trust = Trust()
-    problems += trust.problems([*daemon.files, *reader.files])
+    found += trust.problems([*daemon.files, *reader.files])
     if not daemon.trust_writable or trust.doubt(daemon.files):
         jails = [trust.without_commands(jail, files) for jail in jails]
+    problems, remarks = sorted_out(found)
     return Settings(
         directory=directory,
         base=base_of(directory),
         jails=tuple(jails),
         broken=broken,
-        problems=tuple(dict.fromkeys(problems)),
+        problems=problems,
+        remarks=remarks,
         disabled_plugins=daemon.disabled_plugins,
         loglevel=daemon.loglevel,
         logtarget=daemon.logtarget,
         lognames=daemon.lognames,
+        log_style=daemon.log_style,
         socket=daemon.socket,
         fail2ban_socket=daemon.fail2ban_socket,
         readers=daemon.readers,

@@ -15,12 +15,14 @@ from guardhooks.settings.option_types import OptionType
 
 T = TypeVar("T")
 
-Place: TypeAlias = Literal["guardhooks", "plugins", "fail2ban", "jail", "filter", "action", "backend", "ignorecache"]
+Place: TypeAlias = Literal[
+    "guardhooks", "log", "plugins", "fail2ban", "jail", "filter", "action", "backend", "ignorecache"
+]
 """Where an option may stand.
 
-`guardhooks` and `plugins` are the sections of `guardhooks.conf`, `fail2ban` is `[Definition]` of `fail2ban.conf`,
-`jail` a jail's section or `[DEFAULT]` of the jail files; the others are the brackets behind a filter, an action and
-`backend = systemd`, and the list in `ignorecache`.
+`guardhooks`, `log` and `plugins` are the sections of `guardhooks.conf`, `fail2ban` is `[Definition]` of
+`fail2ban.conf`, `jail` a jail's section or `[DEFAULT]` of the jail files; the others are the brackets behind a filter,
+an action and `backend = systemd`, and the list in `ignorecache`.
 """
 
 _HIDDEN: Final = "(hidden)"
@@ -50,6 +52,10 @@ class Option(Generic[T]):
     def parse(self, text: str) -> T:
         """The value of a text. :raises ConfigError: saying what is allowed."""
         return self.type.parse(text.strip())
+
+    def remark(self, text: str) -> str:
+        """What to say of a text that `parse` accepts but takes for another value; empty if nothing."""
+        return self.type.remark(text.strip())
 
     def render(self, value: T) -> str:
         """The text that `parse` turns into this value."""

@@ -12,9 +12,10 @@ from typing import Final, Generic, TypeVar
 
 from guardhooks.errors import ConfigError
 from guardhooks.settings.problems import did_you_mean
-from guardhooks.settings.times import parse_duration, parse_number
+from guardhooks.settings.times import parse_duration, parse_number, without_comment
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 _TRUE: Final = ("1", "on", "true", "yes")
 _FALSE: Final = ("0", "off", "false", "no")
@@ -23,18 +24,24 @@ _SHOWN: Final = 60
 """Characters of a wrong value that an error message quotes."""
 
 
+def _nothing(_text: str) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class OptionType(Generic[T]):
     """One kind of value.
 
     `description` says what is allowed, as it stands in documentation: `a whole number from 1 to 10`. `parse` takes the
     text without surrounding blanks and raises `ConfigError` for what is not allowed. `render` is its inverse:
-    `parse(render(value)) == value`.
+    `parse(render(value)) == value`. `remark` tells what a text that `parse` accepts means where that is not what stands
+    there: it is out of range, and the nearest value is used. It is empty where there is nothing to say.
     """
 
     description: str
     parse: Callable[[str], T]
     render: Callable[[T], str] = str
+    remark: Callable[[str], str] = _nothing
 
 
 def _refuse(text: str, expected: str) -> ConfigError:
@@ -86,55 +93,94 @@ def _positive_duration(text: str) -> float:
     return seconds
 
 
-DURATION: Final = OptionType("a time greater than 0", _positive_duration, render_duration)
+def taken_as(text: str, meaning: str) -> str:
+    """The remark about a value that is used otherwise than it is written."""
+    return f"{text[:_SHOWN]!r} is taken as {meaning}"
+
+
+def comment_remark(text: str) -> str:
+    """The remark about a comment behind a number or a time; empty if there is none."""
+    if "#" not in text:
+        return ""
+    return f"{taken_as(text, without_comment(text))}; write comments on lines of their own"
+
+
+DURATION: Final = OptionType("a time greater than 0", _positive_duration, render_duration, comment_remark)
 """Seconds."""
 
 
-def integer(low: int, high: int) -> OptionType[int]:
-    """Whole numbers from `low` to `high`."""
+def _in_range(
+    description: str,
+    read: Callable[[str], N],
+    limits: tuple[N, N],
+    render: Callable[[N], str],
+    *,
+    nearest: bool,
+    below: N | None = None,
+) -> OptionType[N]:
+    """Numbers between two limits; `nearest` takes the limit for what is beyond it, and says so in a remark."""
+    low, high = limits
+    least = low if below is None else below
+
+    def parse(text: str) -> N:
+        value = read(text)
+        if low <= value <= high:
+            return value
+        if not nearest:
+            raise _refuse(text, description)
+        return least if value < low else high
+
+    def remark(text: str) -> str:
+        if low <= read(text) <= high:
+            return comment_remark(text)
+        return f"{taken_as(text, render(parse(text)))}: only {description} is possible"
+
+    return OptionType(description, parse, render, remark)
+
+
+def integer(low: int, high: int, *, nearest: bool = True, below: int | None = None) -> OptionType[int]:
+    """Whole numbers from `low` to `high`.
+
+    :param nearest: whether a number out of that range means the nearest in it; else it is refused.
+    :param below: what a number below `low` means in place of `low`.
+    """
     description = f"a whole number from {low} to {high}"
 
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,15}", text) or not low <= int(text) <= high:
+    def read(text: str) -> int:
+        digits = without_comment(text)
+        if not re.fullmatch(r"[+-]?[0-9]{1,15}", digits):
             raise _refuse(text, description)
-        return int(text)
+        return int(digits)
 
-    return OptionType(description, parse)
+    return _in_range(description, read, (low, high), str, nearest=nearest, below=below)
 
 
 def number(low: float = -math.inf, high: float = math.inf) -> OptionType[float]:
-    """Numbers from `low` to `high`; arithmetic such as `24*60` is understood."""
+    """Numbers from `low` to `high`, the nearest for what is beyond; arithmetic such as `24*60` is understood."""
     limits = f" from {low:g} to {high:g}" if math.isfinite(low) and math.isfinite(high) else ""
     description = f"a number{limits}"
 
-    def parse(text: str) -> float:
+    def read(text: str) -> float:
         try:
-            value = parse_number(text)
+            return parse_number(text)
         except ConfigError:
             if limits:
                 raise _refuse(text, description) from None
             raise
-        if not low <= value <= high:
-            raise _refuse(text, description)
-        return value
 
-    return OptionType(description, parse, render_number)
+    return _in_range(description, read, (low, high), render_number, nearest=True)
 
 
-def duration(low: float = 0.0, high: float = math.inf) -> OptionType[float]:
-    """Times from `low` to `high` seconds: `90`, `10m`, `1h 30m`."""
+def duration(low: float = 0.0, high: float = math.inf, *, below: float | None = None) -> OptionType[float]:
+    """Times from `low` to `high` seconds, the nearest for what is beyond: `90`, `10m`, `1h 30m`.
+
+    :param below: what a time below `low` means in place of `low`.
+    """
     if math.isfinite(high):
         description = f"a time from {render_duration(low)} to {render_duration(high)}"
     else:
         description = f"a time of {render_duration(low)} or more"
-
-    def parse(text: str) -> float:
-        seconds = parse_duration(text)
-        if not low <= seconds <= high:
-            raise _refuse(text, description)
-        return seconds
-
-    return OptionType(description, parse, render_duration)
+    return _in_range(description, parse_duration, (low, high), render_duration, nearest=True, below=below)
 
 
 def choice(*allowed: str) -> OptionType[str]:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from difflib import get_close_matches
-from functools import lru_cache
 
 from guardhooks.errors import ConfigError
 from guardhooks.model import Problem
 from guardhooks.settings.ini import Value
+from guardhooks.text import did_you_mean, nearest, nearest_or_all
+
+__all__ = [
+    "SettingError",
+    "as_problem",
+    "did_you_mean",
+    "error_at",
+    "nearest",
+    "nearest_or_all",
+    "problem_at",
+    "remark_at",
+    "sorted_out",
+]
 
 
 class SettingError(ConfigError):
@@ -25,6 +36,17 @@ def problem_at(value: Value, message: str, *, fatal: bool = False) -> Problem:
     return Problem(message, value.file, value.line, value.section, value.key, fatal)
 
 
+def remark_at(value: Value, message: str) -> Problem:
+    """A remark about this value."""
+    return Problem(message, value.file, value.line, value.section, value.key, remark=True)
+
+
+def sorted_out(found: Iterable[Problem]) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """The problems and the remarks among them, each once."""
+    once = tuple(dict.fromkeys(found))
+    return tuple(each for each in once if not each.remark), tuple(each for each in once if each.remark)
+
+
 def error_at(value: Value | None, message: str) -> SettingError:
     """The same as an exception; without a value only the message is known."""
     return SettingError(problem_at(value, message, fatal=True) if value else Problem(message, fatal=True))
@@ -36,21 +58,3 @@ def as_problem(error: ConfigError, value: Value | None = None, *, fatal: bool) -
         return replace(error.problem, fatal=fatal)
     message = error.problem.message if isinstance(error, SettingError) else str(error)
     return problem_at(value, message, fatal=fatal) if value else Problem(message, fatal=fatal)
-
-
-def did_you_mean(word: str, allowed: Iterable[str], likeness: float = 0.7) -> str:
-    """`; did you mean 'enabled'?`, or nothing where no allowed name is near."""
-    near = _nearest(word.lower(), tuple(allowed), likeness)
-    return f"; did you mean {near!r}?" if near else ""
-
-
-def nearest_or_all(word: str, allowed: Iterable[str]) -> str:
-    """`; did you mean 'port'?`, or all that is allowed where nothing is near."""
-    names = sorted(set(allowed))
-    return did_you_mean(word, names) or f"; allowed: {', '.join(names) or 'none'}"
-
-
-@lru_cache(maxsize=256)
-def _nearest(word: str, allowed: tuple[str, ...], likeness: float) -> str:
-    """Remembered, as a hundred jails ask about the same words."""
-    return next(iter(get_close_matches(word, allowed, n=1, cutoff=likeness)), "")

@@ -9,13 +9,16 @@ from guardhooks.errors import ConfigError
 from guardhooks.model import Problem
 from guardhooks.settings.interpolation import Scope
 from guardhooks.settings.option import Option, Setting
-from guardhooks.settings.problems import as_problem
+from guardhooks.settings.problems import as_problem, remark_at
 
 T = TypeVar("T")
 
 
 class OptionReader:
-    """The options of one section. `problems` collects each wrong value for which a default was taken."""
+    """The options of one section.
+
+    `problems` collects each wrong value for which a default was taken, and remarks about values out of range.
+    """
 
     def __init__(self, scope: Scope, problems: list[Problem]) -> None:
         self.scope = scope
@@ -48,7 +51,8 @@ class OptionReader:
         if place is None:
             return Setting(option, default)
         try:
-            return Setting(option, option.parse(self.scope.text(place)), place)
+            text = self.scope.text(place)
+            value, remark = option.parse(text), option.remark(text)
         except ConfigError as error:
             problem = as_problem(error, place, fatal=False)
             instead = option.render(default) if not option.default_text else ""
@@ -56,6 +60,9 @@ class OptionReader:
                 replace(problem, message=f"{problem.message}; {instead or 'the default'} is used instead")
             )
             return Setting(option, default)
+        if remark:
+            self.problems.append(remark_at(place, remark))
+        return Setting(option, value, place)
 
     def value(self, option: Option[T], default: T | None = None) -> T:
         """The value alone; see `setting`."""

@@ -22,6 +22,7 @@ known name, by `guardhooks run`, a reload and `guardhooks status`.
 
 _PLACES: Final[dict[Place, str]] = {
     "guardhooks": "The daemon",
+    "log": "",
     "plugins": "",
     "fail2ban": "",
     "jail": "Jails: a section of its own, or `[DEFAULT]` for all, in `jail.local`",

@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from guardhooks.errors import ConfigError
+from guardhooks.text import did_you_mean
 
 _YEAR: Final = 31557600.0
 _UNITS: Final = (
@@ -27,19 +28,25 @@ _MAX_DEPTH: Final = 20
 def parse_duration(text: str) -> float:
     """Seconds of a time expression: numbers with units, `+ - * / ( )`; numbers side by side add up.
 
-    `1h30m` is 5400, `1year-6mo` 15778800, `1M` one minute. Raises ConfigError for anything else.
+    `1h30m` is 5400, `1year-6mo` 15778800, `1M` one minute. A `#` begins a comment, as in fail2ban, where the text is an
+    expression of Python: `1w # seven days` is 604800. Raises ConfigError for anything else.
     """
     return _evaluate(text, _SECONDS, "time")
 
 
 def parse_number(text: str) -> float:
-    """The value of an arithmetic expression without units, as in `bantime.factor`. Raises ConfigError."""
+    """The value of an arithmetic expression without units, as in `bantime.factor`; `#` as above. Raises ConfigError."""
     return _evaluate(text, {}, "number")
+
+
+def without_comment(text: str) -> str:
+    """The text before the first `#`, without the blanks around it."""
+    return text.partition("#")[0].strip()
 
 
 def _evaluate(text: str, units: dict[str, float], kind: str) -> float:
     try:
-        return _Expression(_tokens(text.strip().lower(), units)).value()
+        return _Expression(_tokens(without_comment(text).lower(), units)).value()
     except (ValueError, ArithmeticError) as error:
         allowed = "a number of seconds or units such as 10m, 1h30m, 1d, 2w" if units else "a number such as 1 or 24*60"
         raise ConfigError(f"{text[:60]!r} is not a {kind} ({error}); use {allowed}") from None
@@ -72,7 +79,8 @@ def _tokens(text: str, units: dict[str, float]) -> list[str | float]:
 
 def _check_unit(match: re.Match[str], units: dict[str, float], *, after_number: bool) -> None:
     if match["unit"] not in units:
-        raise ValueError(f"unknown unit {match['unit']!r}" if units else f"unknown word {match['unit']!r}")
+        kind = "unit" if units else "word"
+        raise ValueError(f"unknown {kind} {match['unit']!r}{did_you_mean(match['unit'], units)}")
     if not after_number:
         raise ValueError(f"no number before {match['unit']!r}")
 

@@ -16,6 +16,8 @@ from guardhooks.system.lock_files import locked
 SOCKET_NAME: Final = "guardhooks.sock"
 LOCK_NAME: Final = "lock"
 LEDGER_FILE: Final = "ledger.sqlite3"
+SYSTEM_RUNTIME: Final = Path("/run/guardhooks")
+"""Where root's daemon has its socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def folders(state: Path | None = None, *, socket: Path | None = None) -> Folders
         base = Path(os.path.abspath(state))  # noqa: PTH100 -- resolve() would follow links, which may still change
         found = Folders(base, base, base / SOCKET_NAME)
     elif os.geteuid() == 0:
-        found = Folders(Path("/var/lib/guardhooks"), Path("/run/guardhooks"), Path("/run/guardhooks") / SOCKET_NAME)
+        found = Folders(Path("/var/lib/guardhooks"), SYSTEM_RUNTIME, SYSTEM_RUNTIME / SOCKET_NAME)
     else:
         runtime = _user_runtime()
         found = Folders(_user_state(), runtime, runtime / SOCKET_NAME)

@@ -32,7 +32,7 @@ def test_one_cause_for_every_jail_is_told_of_all_of_them(site: Site) -> None:
     site.log.unlink()
     assert "no log file" in (done := site.guardhooks("check")).stdout
     assert done.stdout.count("no log file") == 1
-    assert "all 2 jails" in done.stdout
+    assert "both jails" in done.stdout
 
 
 def test_no_enabled_jail_exits_with_3(site: Site) -> None:
@@ -87,7 +87,7 @@ def test_config_show_prints_each_value_and_where_it_was_written(site: Site) -> N
 def test_config_show_prints_the_daemon_and_all_jails(site: Site) -> None:
     (site.config / "guardhooks.conf").write_text("[Guardhooks]\nreconcile = 1m\n")
     data = json.loads(site.guardhooks("config", "show", "--json").stdout)
-    assert list(data) == ["Guardhooks", "Fail2ban", "Plugins", "app", "other"]
+    assert list(data) == ["Guardhooks", "Log", "Fail2ban", "Plugins", "app", "other"]
     assert data["Guardhooks"]["reconcile"] == {"value": "1m", "file": f"{site.config}/guardhooks.conf", "line": 2}
     assert data["app"]["findtime"]["file"] == f"{site.config}/jail.conf"
     assert site.guardhooks("config", "show", "appp").returncode == 3

@@ -32,6 +32,24 @@ def test_ping(live: Site) -> None:
     assert json.loads(live.guardhooks("ping", "--json").stdout)["pid"] == int(run.stdout.split()[-1])
 
 
+def test_ping_waits_as_long_as_it_is_told(live: Site) -> None:
+    assert live.guardhooks("ping", "--timeout", "30").returncode == 0
+    refused = live.guardhooks("ping", "--timeout", "0")
+    assert refused.returncode == 2
+    assert "0" in refused.stderr
+
+
+def test_a_stopped_daemon_is_told_with_the_remedy(site: Site) -> None:
+    with site.running() as daemon:
+        daemon.send_signal(signal.SIGSTOP)
+        told = site.guardhooks("status")
+        pinged = site.guardhooks("ping", "--timeout", "1")
+        daemon.send_signal(signal.SIGCONT)
+    assert (told.returncode, pinged.returncode) == (5, 5)
+    assert f"`kill -CONT {daemon.pid}` lets it continue" in told.stderr
+    assert "did not answer within 1 second;" in pinged.stderr
+
+
 def test_status_lists_the_jails_and_says_that_it_observes(live: Site) -> None:
     run = live.guardhooks("status")
 

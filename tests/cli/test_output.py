@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from guardhooks.cli import output
+from guardhooks.text import duration
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ from guardhooks.cli import output
     ],
 )  # fmt: skip
 def test_durations_name_their_two_largest_units(seconds: float | None, text: str) -> None:
-    assert output.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 def test_columns_are_aligned() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from guardhooks.settings import jail_names
+from guardhooks.settings.times import parse_duration
 from tests.compat.upstream import MISSING, STOCK, check
 
 pytestmark = pytest.mark.skipif(MISSING and "CI" not in os.environ, reason="Debian's fail2ban is not installed")
@@ -21,6 +23,16 @@ def directory_with(jails: list[str], folder: Path) -> Path:
     shutil.rmtree(folder / "jail.d")
     (folder / "jail.local").write_text("".join(f"[{name}]\nenabled = true\n" for name in jails))
     return folder
+
+
+@pytest.mark.parametrize(
+    "text", ["1w # seven days", "10080m # (seven days)", "2628000 # one month", "1h 30m #", "90s# x"]
+)
+def test_a_time_with_a_comment_is_what_upstream_takes_it_for(text: str) -> None:
+    told = subprocess.run(
+        ["fail2ban-client", "--str2sec", text], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert parse_duration(text) == float(told.stdout)
 
 
 def test_all_stock_jails_together_mean_what_upstream_says(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_a_plugin_answers_requests_of_its_own() -> None:
     async def scene() -> None:
         protocol = served(lambda: plugins)
         assert (await answered(protocol, "hello", name="you"))["result"] == {"hello": "you"}
-        assert "known are hello, ping" in (await answered(protocol, "helo"))["error"]
+        assert "did you mean 'hello'?" in (await answered(protocol, "helo"))["error"]
 
     plugins = loaded(adding(HELLO))
     asyncio.run(scene())

@@ -314,6 +314,12 @@ class Apart(Here):
             "unserved",
             "jail.conf:8: [plain] action: no plugin serves action 'teleport'; nor is there a file",
         ),
+        ("nftabels", "unserved", "nor is there a file of that name in action.d; did you mean 'nftables'?"),
+        (
+            "nftables[port=htps]",
+            "failing",
+            "port 'htps' is no number and no service of /etc/services for tcp, udp; did you",
+        ),
         ("nftables[port=nosuch]", "failing", "port 'nosuch' is no number and no service of /etc/services"),
         ("ipset[chain=a;b]", "failing", "chain 'a;b' is not a chain name"),
     ],

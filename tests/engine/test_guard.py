@@ -332,8 +332,8 @@ def test_a_banned_address_that_goes_on_failing_is_told_once_with_the_cause(
                 await until(lambda: f"is connected to port {port}, and the ban closes port 22" in caplog.text)
         (jail,) = guard.status().jails
         assert jail.state == "degraded"
-        assert any("is banned and goes on failing" in problem for problem in jail.problems)
-        assert caplog.text.count("goes on failing") == 1
+        assert any("is banned, but not kept out" in problem for problem in jail.problems)
+        assert caplog.text.count("but not kept out") == 1
         world.now += 700.0
         await guard.ban("sshd", "127.0.0.2", force=True)
         assert guard.status().jails[0].state == "running"

@@ -62,7 +62,7 @@ def test_layers_of_a_filter_refer_to_the_ones_below(write: Write) -> None:
     [
         ("failregex = %(nope)s", "x.conf:2: [Definition] failregex: %(nope)s is not set"),
         ("failregex = <a>\na = <b>\nb = <a>", "x.conf:2: [Definition] failregex: <a> refers to itself"),
-        ("maxlines = 0", "x.conf:2: [Definition] maxlines: '0' is not a whole number from 1 to 10000"),
+        ("maxlines = all", "x.conf:2: [Definition] maxlines: 'all' is not a whole number from 1 to 10000"),
     ],
 )
 def test_an_error_names_its_place_in_the_filter(write: Write, text: str, says: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from guardhooks import PERMANENT, ConfigError, Escalation, Jail, SourceSpec
+from guardhooks.plugins import Plugins
 from guardhooks.settings import Settings, load, load_filter, load_jail
 from tests.settings.conftest import Write
 
@@ -73,9 +74,9 @@ def test_option(write: Write, line: str, name: str, value: object) -> None:
     [
         ("maxretry = five", "maxretry", "'five' is not a whole number", "maxretry", 3),
         ("maxretry = 5m", "maxretry", "not a whole number", "maxretry", 3),
-        ("maxretry = 0", "maxretry", "from 1 to", "maxretry", 3),
-        ("findtime = 5mins", "findtime", "unknown unit 'mins'", "findtime", 600),
-        ("bantime = -5", "bantime", "-1 (permanent)", "bantime", 600),
+        ("findtime = 5mins", "findtime", "unknown unit 'mins'; did you mean 'min'?", "findtime", 600),
+        ("findtime = 0", "findtime", "a time greater than 0; 10m is used instead", "findtime", 600),
+        ("bantime = 0", "bantime", "bans of no length keep nobody out", "bantime", 0),
         ("bantime = %(nope)s", "bantime", "not set anywhere", "bantime", 600),
         ("usedns = wran", "usedns", "did you mean 'warn'", "usedns", "warn"),
         ("ignoreself = y", "ignoreself", "neither true nor false", "ignoreself", True),
@@ -102,6 +103,60 @@ def test_a_wrong_value_degrades_its_jail(  # noqa: PLR0917 -- the table's column
     assert not problem.fatal
     assert says in problem.message
     assert getattr(found, name) == value
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value", "says"),
+    [
+        ("bantime = 1w # seven days", "bantime", 604800, "'1w # seven days' is taken as 1w"),
+        ("findtime = 2628000 # one month", "findtime", 2628000, "is taken as 2628000; write comments"),
+        ("maxretry = 0", "maxretry", 1, "'0' is taken as 1"),
+        ("maxretry = -3", "maxretry", 1, "'-3' is taken as 1"),
+        ("maxretry = 5 # five", "maxretry", 5, "write comments on lines of their own"),
+        ("maxretry = 99999999", "maxretry", 1_000_000, "is taken as 1000000"),
+        ("maxmatches = -1", "maxmatches", 1, "'-1' is taken as 1"),
+        ("bantime = -5", "bantime", PERMANENT, "'-5' is taken as -1 (permanent)"),
+        ("bantime = 0.5", "bantime", 1, "is taken as 1s, the shortest ban"),
+        ("maxlines = 0", "filter.maxlines", 1, "'0' is taken as 1"),
+        ("bantime.increment = 1\nbantime.maxtime = 0", "escalation.maxtime", PERMANENT, "is taken as no limit"),
+        ("bantime.increment = 1\nbantime.maxtime = -1", "escalation.maxtime", PERMANENT, "is taken as no limit"),
+        ("bantime.increment = 1\nbantime.maxtime = 5w # x", "escalation.maxtime", 3024000, "is taken as 5w"),
+        ("bantime.increment = 1\nbantime.rndtime = -5", "escalation.rndtime", 0, "'-5' is taken as 0"),
+        ("bantime.increment = 1\nbantime.factor = 0", "escalation.factor", 0, "bans do not grow by a factor of 0"),
+        ("bantime.increment = 1\nbantime.factor = 2 # x", "escalation.factor", 2, "'2 # x' is taken as 2"),
+        ("bantime.increment = 1\nbantime.multipliers = 1 5 # x", "escalation.multipliers", (1, 5), "is taken as 1 5"),
+        (
+            'ignorecache = key="<ip>", max-count=0, max-time=5m # x',
+            "name",
+            "j",
+            "max-count: '0' is taken as 1; max-time:",
+        ),
+    ],
+)
+def test_a_value_out_of_range_or_with_a_comment_does_what_was_meant_with_a_remark(
+    write: Write, line: str, name: str, value: object, says: str
+) -> None:
+    found = jail(load(write(local(f"filter = sshd\nlogpath = /x\n{line}"))))
+    assert found.problems == ()
+    [remark] = found.remarks
+    assert says in remark.message.replace(": only a whole number from 1 to 1000000 is possible", "")
+    assert (remark.remark, remark.line > 1) == (True, True)
+    owner, _, field = name.rpartition(".")
+    assert getattr(getattr(found, owner) if owner else found, field) == value
+
+
+def test_a_remark_names_its_place_in_a_filter_and_in_the_brackets_of_an_action(write: Write) -> None:
+    files = local(
+        "filter = x\nlogpath = /x\naction = nftables[port=ssh, aggregateipv4=40]\n mail[digest=2d # two days]"
+    )
+    directory = write({**files, "filter.d/x.conf": "[Definition]\nfailregex = ^<HOST>\nmaxlines = 0\n"})
+    found = jail(load(directory, Plugins.load().declared_options()))
+    assert found.problems == ()
+    assert sorted(str(remark).partition(": only a")[0] for remark in found.remarks) == [
+        f"{directory}/filter.d/x.conf:3: [Definition] maxlines: '0' is taken as 1",
+        f"{directory}/jail.local:4: [j] action: action mail: digest: '2d # two days' is taken as 1d",
+        f"{directory}/jail.local:4: [j] action: action nftables: aggregateipv4: '40' is taken as 32",
+    ]
 
 
 @pytest.mark.parametrize(

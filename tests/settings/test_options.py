@@ -55,12 +55,13 @@ def test_times_are_shown_in_the_largest_unit(seconds: float, text: str) -> None:
     ("type_", "text", "says"),
     [
         (option_types.BOOLEAN, "y", "neither true nor false"),
-        (option_types.integer(1, 5), "6", "'6' is not a whole number from 1 to 5"),
+        (option_types.integer(1, 5), "six", "'six' is not a whole number from 1 to 5"),
+        (option_types.integer(1, 5, nearest=False), "6", "'6' is not a whole number from 1 to 5"),
         (option_types.integer(1, 5), "9" * 5000, "is not a whole number"),
         (option_types.number(1, 5), "1e9", "'1e9' is not a number from 1 to 5"),
         (option_types.number(), "x", "is not a number"),
         (option_types.DURATION, "0", "a time greater than 0"),
-        (option_types.duration(60, 3600), "2h", "'2h' is not a time from 1m to 1h"),
+        (option_types.duration(60, 3600), "2 hrs", "'2 hrs' is not a time"),
         (option_types.choice("dmz", "lan"), "dmzz", "did you mean 'dmz'"),
         (option_types.PATH, "etc/x", "not an absolute path"),
     ],
@@ -72,6 +73,30 @@ def test_what_is_not_allowed_is_refused_in_one_short_line(
         Option("o", type_, None, "help").parse(text)
     assert says in str(refusal.value)
     assert len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "value", "remark"),
+    [
+        (option_types.integer(1, 5), "6", 5, "'6' is taken as 5: only a whole number from 1 to 5 is possible"),
+        (option_types.integer(1, 5), "-3", 1, "'-3' is taken as 1"),
+        (option_types.integer(0, 5, below=1), "-3", 1, "'-3' is taken as 1"),
+        (option_types.integer(1, 5), "3 # three", 3, "'3 # three' is taken as 3; write comments on lines of their own"),
+        (option_types.integer(1, 5), "3", 3, ""),
+        (option_types.number(1, 120), "0", 1, "'0' is taken as 1: only a number from 1 to 120 is possible"),
+        (option_types.duration(60, 3600), "2h", 3600, "'2h' is taken as 1h: only a time from 1m to 1h is possible"),
+        (option_types.duration(1, below=60), "0", 60, "'0' is taken as 1m"),
+        (option_types.DURATION, "1w # a week", 604800, "'1w # a week' is taken as 1w"),
+        (option_types.TEXT, "a # b", "a # b", ""),
+    ],
+)
+def test_what_is_out_of_range_means_the_nearest_and_that_is_said(
+    type_: option_types.OptionType[Any], text: str, value: object, remark: str
+) -> None:
+    option = Option("o", type_, None, "help")
+    assert option.parse(f" {text} ") == value
+    assert option.remark(f" {text} ").startswith(remark)
+    assert bool(option.remark(text)) is bool(remark)
 
 
 def test_a_setting_says_where_it_comes_from_and_hides_secrets(write: Write) -> None:

@@ -20,6 +20,7 @@ from guardhooks.settings.times import parse_number
         ("1h*2", 7200), ("-1", -1), ("1M", 60), ("90s 90", 180), ("1 h", 3600), ("1/2h", 1800), ("(1 + 2) * 1m", 180),
         ("2w", 1209600), ("1 month", 2629800), ("3 Days", 259200), ("1mi", 60), ("1y", 31557600), (" 5 ", 5),
         ("- -5", 5), ("2*-3", -6), (".5m", 30),
+        ("1w # seven days", 604800), ("2628000 # one month", 2628000), ("10080m # (seven days)", 604800), ("1h#", 3600),
     ],
 )  # fmt: skip
 def test_duration(text: str, seconds: float) -> None:
@@ -28,7 +29,8 @@ def test_duration(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["5mins", "1x", "h", "", "1h_", "2**9", "__import__('os')", "1e3", "(" * 100 + "1", "1/0",
+    ["5mins", "1x", "h", "", "# one week", "1w; seven days", "1h_", "2**9",
+     "__import__('os')", "1e3", "(" * 100 + "1", "1/0",
      "1 +", "()", "1)", "0x10", "1,5h", "9" * 500, "9999y" + "*9999y" * 30],
 )  # fmt: skip
 def test_anything_else_is_refused_in_words(text: str) -> None:

@@ -94,7 +94,7 @@ def test_keys_of_the_daemon_in_the_defaults_of_jails_are_reported(write: Write) 
         ("[Guardhooks]\ndisable = mail\n", "it belongs in section [Plugins]"),
         ("[Guardhooks]\nbantime = 1h\n", "it belongs in jail.local"),
         ("[Guardhook]\nreconcile = 5\n", "no such section; did you mean 'Guardhooks'?"),
-        ("[Guardhooks]\nreconcile = 0\n", "'0' is not a time of 1s or more; 30s is used instead"),
+        ("[Guardhooks]\nreconcile = no\n", "or units such as 10m, 1h30m, 1d, 2w; 30s is used instead"),
     ],
 )
 def test_what_is_wrong_in_the_file_of_the_daemon_is_reported(write: Write, text: str, says: str) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 from guardhooks.check.site import Site
 from guardhooks.model import ConfigFinding, Severity
-from guardhooks.settings.definitions import PACKAGED
-from guardhooks.settings.problems import did_you_mean
 
 
 def unserved_actions(site: Site) -> Iterator[ConfigFinding]:
@@ -22,7 +20,7 @@ def unserved_actions(site: Site) -> Iterator[ConfigFinding]:
             if action.file or action.name in declared:
                 continue
             file, line = _place(action.place)
-            near = did_you_mean(action.name, sorted(declared | _files(site))).partition("'")[2].partition("'")[0]
+            near = action.nearest
             yield ConfigFinding(
                 f"there is no action {action.name!r} in action.d, and no plugin says that it serves it",
                 Severity.NOTE if foreign and not near else Severity.ERROR,
@@ -40,8 +38,3 @@ def _place(text: str) -> tuple[str, int]:
     """File and line out of `file:line: [section] key`."""
     file, _, line = text.partition(": [")[0].rpartition(":")
     return (file, int(line)) if line.isdigit() else ("", 0)
-
-
-def _files(site: Site) -> set[str]:
-    folders = (site.settings.directory / "action.d", PACKAGED / "action.d")
-    return {path.stem for folder in folders if folder.is_dir() for path in folder.glob("*.conf")}

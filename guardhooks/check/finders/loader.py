@@ -14,7 +14,7 @@ _NEAREST: Final = re.compile(r"; did you mean '([^']+)'\?")
 
 def loader_problems(site: Site) -> Iterator[ConfigFinding]:
     """Everything that the daemon would log when it reads the configuration."""
-    for problem in [*site.settings.problems, *site.plugins.problems]:
+    for problem in [*site.settings.problems, *site.settings.remarks, *site.plugins.problems]:
         yield from_problem(problem, why="it is used without this" if problem.fatal else "")
     for name, problems in site.settings.broken.items():
         for problem in problems:
@@ -22,6 +22,8 @@ def loader_problems(site: Site) -> Iterator[ConfigFinding]:
     for jail in site.jails.values():
         for problem in [*jail.problems, *site.plugins.unknown_switches(jail)]:
             yield from_problem(problem, jail.name, why="the jail runs without this")
+        for remark in jail.remarks:
+            yield from_problem(remark, jail.name)
     if site.settings.base is not None:
         yield ConfigFinding(
             "there is no jail.conf under this jail.local, so the packaged one is its base", Severity.NOTE,
@@ -41,7 +43,7 @@ def from_problem(problem: Problem, jail: str = "", *, why: str = "") -> ConfigFi
     message = _NEAREST.sub("", problem.message)
     return ConfigFinding(
         what=f"{problem.key}: {message}" if problem.key else message,
-        severity=Severity.ERROR if problem.fatal else Severity.WARNING,
+        severity=_severity(problem),
         why=why,
         remedy=f"write {nearest[1]!r}" if nearest else "",
         nearest=nearest[1] if nearest else "",
@@ -50,3 +52,9 @@ def from_problem(problem: Problem, jail: str = "", *, why: str = "") -> ConfigFi
         line=problem.line,
         jails=(jail,) if jail else (),
     )
+
+
+def _severity(problem: Problem) -> Severity:
+    if problem.remark:
+        return Severity.NOTE
+    return Severity.ERROR if problem.fatal else Severity.WARNING

@@ -57,7 +57,7 @@ def _never_fires(recidive: Jail, others: Sequence[Jail]) -> Iterator[ConfigFindi
     best = min(others, key=lambda jail: jail.bantime)
     if best.bantime == PERMANENT:
         yield ConfigFinding(
-            "it can never fire: every jail bans for ever", Severity.NOTE,
+            "it can never fire: every other jail bans permanently", Severity.NOTE,
             remedy="remove the jail", key="enabled", jails=(recidive.name,),
         )  # fmt: skip
         return

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from guardhooks.cli.exits import Exit
+from guardhooks.cli.layout import wide_option
 from guardhooks.cli.options import Duration, config_option, state_option
 from guardhooks.cli.test.contradictions import refuse_contradictions
 from guardhooks.cli.test.overrides import Overrides
@@ -40,6 +41,7 @@ _USEDNS = click.Choice(["yes", "warn", "no", "raw"])
 @click.argument("words", metavar="LOG... FILTER [IGNOREREGEX]", nargs=-1)
 @config_option
 @state_option
+@wide_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each line; all regexes are tried.")
 @click.option("--explain", is_flag=True, help="For each line, what happened to it at each step and why.")
 @click.option("--bans", is_flag=True, help="Whom the jail would have banned, when, for how long and how often.")

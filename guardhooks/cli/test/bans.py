@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from guardhooks.cli.output import columns, duration, moment, paint
+from guardhooks.cli.layout import say
+from guardhooks.cli.output import columns, moment, paint
 from guardhooks.cli.test.replay import Replay, ReplayedBan
 from guardhooks.cli.test.trial import Trial
 from guardhooks.model import Jail
-from guardhooks.text import safe_text
+from guardhooks.text import duration, safe_text
 from guardhooks.workers import MissedLines
 
 _SHOWN: Final = 1000
@@ -34,8 +35,10 @@ def print_bans(trial: Trial, *, as_json: bool) -> None:
                     replay.add(outcome.failures)
     finally:
         replay.close()
-        write = _json if as_json else _report
-        sys.stdout.write("".join(f"{line}\n" for line in write(trial, replay)))
+        if as_json:
+            sys.stdout.write("".join(f"{line}\n" for line in _json(trial, replay)))
+        else:
+            say(*_report(trial, replay))
 
 
 def _json(_trial: Trial, replay: Replay) -> Iterator[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 from guardhooks.cli.exits import warn
+from guardhooks.cli.layout import say
 from guardhooks.cli.output import moment, paint
 from guardhooks.cli.test.trial import Trial
 from guardhooks.model import Failure
@@ -18,7 +18,7 @@ def print_explanation(trial: Trial, *, every: bool) -> None:
     for problem in trial.problems:
         warn(str(problem))
     for number, trace in trial.traces(every=every):
-        sys.stdout.write("\n".join(_paragraph(number, trace, trial)) + "\n\n")
+        say(*_paragraph(number, trace, trial), "")
 
 
 def _paragraph(number: int, trace: LineTrace, trial: Trial) -> Iterator[str]:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from guardhooks.cli.output import duration
 from guardhooks.cli.test.log import Extent
+from guardhooks.text import duration
 
 _PATIENCE: Final = 2.0
 """Seconds that a run may take without any word."""

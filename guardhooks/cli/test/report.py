@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+from guardhooks.cli.layout import say
 from guardhooks.cli.output import columns, paint
 from guardhooks.cli.test.trial import Trial
 from guardhooks.text import safe_text
@@ -93,7 +93,7 @@ def print_report(trial: Trial, *, every: bool, listed: Listed) -> None:
         raise
     finally:
         took = time.perf_counter() - began
-        sys.stdout.write("\n".join(_report(trial, tally, took, listed)) + "\n")
+        say(*_report(trial, tally, took, listed))
 
 
 def _run(trial: Trial, tally: Tally, *, every: bool, listed: Listed) -> None:
@@ -109,7 +109,7 @@ def _add(tally: Tally, trace: LineTrace, listed: Listed) -> None:
     number = sum(tally.verdicts.values()) + 1
     verdict = tally.add(number, trace)
     if _is_listed(verdict, listed):
-        sys.stdout.write(_listed_line(number, trace, verdict) + "\n")
+        say(_listed_line(number, trace, verdict))
 
 
 def _is_listed(verdict: Verdict, listed: Listed) -> bool:

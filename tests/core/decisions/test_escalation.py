@@ -21,6 +21,7 @@ def test_lengths_as_upstream() -> None:
     assert [length(Escalation(), count) for count in range(5)] == [60, 120, 240, 480, 960]
     assert [length(Escalation(multipliers=(1, 5, 30)), count) for count in range(5)] == [60, 300, 1800, 1800, 1800]
     assert length(Escalation(factor=2.5, multipliers=(1, 5)), 1) == 750
+    assert length(Escalation(factor=-1, multipliers=(1, 5)), 1) == 60
     assert (
         length(Escalation(formula="ban.Time * math.exp(float(ban.Count+1)*banFactor)/math.exp(1*banFactor)"), 2) == 443
     )

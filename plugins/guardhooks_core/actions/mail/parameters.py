@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from guardhooks import ActionSpec, ConfigError, Jail, Option, OptionTable, option_types, parse_duration, safe_text
+from guardhooks import ActionSpec, ConfigError, Jail, Option, OptionTable, option_types, safe_text
 from guardhooks_core.actions.common.options import fault, unknown_options, value
 from guardhooks_core.actions.mail.addresses import parse_mailbox, parse_mailboxes
 from guardhooks_core.actions.mail.builtin_actions import CONTENTS, Content
@@ -23,6 +23,9 @@ _YES_OR_NO: Final = option_types.BOOLEAN
 _AS_NAMED: Final = "as the name says"
 _GREPMAX: Final = Option("grepmax", option_types.integer(0, 100_000), 1000, "lines of the log that are quoted at most")
 _LINES: Final = Option("lines", option_types.integer(1, 1000), 5, "of the `-buffered` ones: bans that make a message")
+_DIGEST: Final = Option(
+    "digest", option_types.duration(0, 86400), 30.0, "bans within this time after a message make one message"
+)
 _LIMIT: Final = Option("limit", option_types.integer(0, 1000), 60, "messages in an hour; 0 for any number")
 _NORESTORED: Final = Option("norestored", _YES_OR_NO, True, "whether bans put back after a restart are left out")
 _START_STOP: Final = Option("start-stop", _YES_OR_NO, False, "whether the start and end of the jail are reported")
@@ -40,7 +43,7 @@ _OPTIONS: Final = (
     Option("user", _TEXT, "", "the user at the server"),
     Option("password-file", _TEXT, "", "a file that holds the password and nothing else"),
     Option("sendmail", _TEXT, "", "a program with the options of sendmail", default_text="`/usr/sbin/sendmail`"),
-    Option("digest", _TEXT, "30s", "bans within this time after a message make one message"),
+    _DIGEST,
     _LIMIT,
     _LINES,
     _WHOIS,
@@ -77,8 +80,6 @@ _SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(\d{1,5}))
 _TLS: Final = {"no": "no", "starttls": "starttls", "yes": "yes", "tls": "yes", "ssl": "yes"}
 _TLS_OF_PORT: Final = {465: "yes", 587: "starttls"}
 _LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_LONGEST_INTERVAL: Final = 86400.0
-"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def parse_parameters(jail: Jail, action: ActionSpec, hostnames: Mapping[str, str
         logpath=text("logpath"),
         grepmax=value(spec, _GREPMAX),
         at_least=value(spec, _LINES) if CONTENTS[action.name].buffered else 1,
-        digest=_seconds(spec, "digest", 30.0),
+        digest=value(spec, _DIGEST),
         limit=value(spec, _LIMIT),
         whois_server=_server(spec, "whois-server", 43) if text("whois-server") else None,
         norestored=value(spec, _NORESTORED),
@@ -210,19 +211,6 @@ def _server(spec: ActionSpec, key: str, port: int) -> tuple[str, int]:
             spec, f"{key} = {safe_text(text, 60)!r} is not a server such as mail.example.org or [2001:db8::1]:{port}"
         )
     return match[1].strip("[]"), int(match[2] or port)
-
-
-def _seconds(spec: ActionSpec, key: str, default: float) -> float:
-    text = spec.get(key).strip().lower()
-    if not text:
-        return default
-    try:
-        seconds = parse_duration(text)
-    except ConfigError as error:
-        raise fault(spec, f"{key}: {error}") from None
-    if not 0 <= seconds <= _LONGEST_INTERVAL:
-        raise fault(spec, f"{key} = {safe_text(text, 40)!r} is out of range; use 0 to 1 day, such as 30, 5m or 1h")
-    return seconds
 
 
 def _remarks(jail: Jail, action: ActionSpec) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from guardhooks import ActionError, ActionSpec, ConfigError, Option, OptionTable, option_types, parse_duration
+from guardhooks import ActionError, ActionSpec, ConfigError, Option, OptionTable, option_types
 from guardhooks_core.actions.common.options import COMMANDS
 
 FAMILIES: Final = ("inet4", "inet6")
@@ -20,11 +20,17 @@ DEFAULT_TIMEOUT: Final = 60.0
 
 _TAG: Final = re.compile(r"<([^ <>]+)>")
 _CONDITIONAL: Final = re.compile(r"\w+\?family=.*")
+_TIMEOUT: Final = Option(
+    "timeout",
+    option_types.duration(0.1, below=DEFAULT_TIMEOUT),
+    DEFAULT_TIMEOUT,
+    "the time that a command may take",
+)
 OPTIONS: Final = OptionTable(
     "action",
     (
         Option("native", option_types.TEXT, "yes", "`no` runs the commands of the file in place of a native plugin"),
-        Option("timeout", option_types.TEXT, "60s", "the time that a command may take"),
+        _TIMEOUT,
         Option("families", option_types.TEXT, "", "`inet4`, `inet6` or both", default_text="as the commands differ"),
     ),
     title="Brackets of every action: how its commands are run",
@@ -121,18 +127,13 @@ class Commands:
     def timeout(self) -> float:
         """Seconds that a command may take.
 
-        :raises ActionError: if the option is not a positive duration.
+        :raises ActionError: if the option is not a duration.
         """
-        text = self.action.get("timeout").strip().lower()
-        if not text:
-            return DEFAULT_TIMEOUT
+        text = self.action.get("timeout").strip()
         try:
-            seconds = parse_duration(text)
+            return _TIMEOUT.parse(text) if text else _TIMEOUT.default
         except ConfigError as error:
             raise ActionError(f"action {self.action.actname}: timeout: {error}") from None
-        if seconds <= 0:
-            raise ActionError(f"action {self.action.actname}: timeout {text!r} is not positive; use 60, 30s or 2m")
-        return seconds
 
     def family_of(self, address: str) -> str:
         """The family of a ban of this address (empty: of a text id)."""

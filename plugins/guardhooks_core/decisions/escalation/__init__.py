@@ -94,6 +94,8 @@ def _earlier(jail: Jail, rules: Escalation, record: Record, before: float) -> li
 
 
 def _escalated(jail: Jail, rules: Escalation, bantime: float, count: int) -> float:
+    if rules.factor <= 0:  # fail2ban bans for the plain time, too
+        return bantime
     if rules.multipliers:
         return bantime * rules.factor * rules.multipliers[min(count, len(rules.multipliers) - 1)]
     for formula in (rules.formula, DEFAULT):

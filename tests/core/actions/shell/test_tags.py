@@ -48,13 +48,14 @@ def test_a_tag_that_refers_to_itself_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("", 60), ("5", 5), ("1.5", 1.5), ("2m", 120), ("30 s", 30), ("1h", 3600)]
+    ("text", "seconds"),
+    [("", 60), ("5", 5), ("1.5", 1.5), ("2m", 120), ("30 s", 30), ("1h", 3600), ("0", 60), ("2m # long", 120)],
 )
 def test_timeouts(text: str, seconds: float):
     assert commands({"timeout": text}).timeout == seconds
 
 
-@pytest.mark.parametrize("text", ["soon", "0", "-1", "5 parsec"])
+@pytest.mark.parametrize("text", ["soon", "5 parsec"])
 def test_an_invalid_timeout_is_refused(text: str):
     with pytest.raises(ActionError, match="timeout"):
         _ = commands({"timeout": text}).timeout

@@ -67,7 +67,11 @@ def test_a_jail_may_set_how_much_of_a_line_is_matched() -> None:
     assert longer is not None
     assert usual.key != longer.key
     assert usual.key == log_source(Jail("sshd"), SourceSpec("/x")).key  # type: ignore[union-attr]
-    for wrong in ("1", "64k", "", "10000000"):
+    nearest = source("1"), source("1024")
+    assert nearest[0] is not None
+    assert nearest[1] is not None
+    assert nearest[0].key == nearest[1].key
+    for wrong in ("many", "64k", ""):
         with pytest.raises(ConfigError, match=r"\[sshd\] tail.linelimit: .* from 1024 to 1048576 \(bytes\)"):
             source(wrong)
 
