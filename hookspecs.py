@@ -98,6 +98,23 @@ def line_matcher(source: LogSource, jails: Sequence[Jail]) -> LineMatcher | None
 
 
 @hookspec
+def screen_failures(jail: Jail, ids: Sequence[str], addresses: Sequence[str]) -> Sequence[int] | None:
+    """Called before `on_failure` with all failures that were found in a block of lines. Only for speed; optional.
+
+    Return the places of those failures for which your own `on_failure` must be called; of the others you say that it
+    would return None and do nothing. None says that it must be called for every one. Must not block.
+
+    Every plugin that has an `on_failure` is asked. If each says of a failure that it need not be called, then no
+    `on_failure` is, and mostly no `Failure` object is made. One plugin with an `on_failure` but without this hook has
+    all of them called for every failure.
+
+    :param jail: the jail whose filter matched.
+    :param ids: `Failure.id` of each failure, in order.
+    :param addresses: `Failure.address` of each.
+    """
+
+
+@hookspec
 def on_failure(jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
     """Called for each failure found, before it counts. May be async.
 

@@ -160,7 +160,7 @@ class Premade:
 async def counted(guard: Guard, source: Premade, number: int, what: str) -> None:
     """Have the failures counted, and written."""
     began, loop_began = time.process_time(), time.thread_time()
-    await guard.pipeline.follow(source, list(guard.jails.values()), source.as_matcher)
+    await guard.pipeline.follow(source, list(guard.jails.values()), source.as_matcher, lambda *_: None)
     loop_time = time.thread_time() - loop_began
     await guard.ledger.flush()
     say(f"{what}: until counted", loop_time / number * 1e6, "µs")
@@ -171,7 +171,7 @@ async def banned(guard: Guard, jail: Jail, number: int) -> None:
     """Bans at the first failure, until the last one is in force and reported."""
     source = Premade(jail, number, 9)
     began = time.process_time()
-    await guard.pipeline.follow(source, list(guard.jails.values()), source.as_matcher)
+    await guard.pipeline.follow(source, list(guard.jails.values()), source.as_matcher, lambda *_: None)
     last = offender(number - 1, 9)
     while guard.enforcer.state(jail.name, last) != "active":  # noqa: ASYNC110 -- nothing tells
         await asyncio.sleep(0.01)
@@ -185,7 +185,7 @@ async def stages(guard: Guard, jail: Jail, number: int) -> None:
     every = [failure for chunk in failures(jail, min(number, 50_000), 2) for failure in chunk]
     gc.collect()
     each("step: asked whether it is ignored", every, lambda failure: guard.plugins.on_failure(jail, failure))
-    each("step: counted", every, lambda f: guard.ledger.record_failure(jail, f.id, f.time, f.matches))
+    each("step: counted", every, lambda f: counted_alone(guard, jail, f))
     records = [guard.ledger.count(jail, failure) for failure in every]
     pairs = list(zip(every, records, strict=True))
     each("step: decided, where somebody must be asked", pairs, lambda pair: guard.plugins.decide_ban(jail, *pair))
@@ -194,6 +194,11 @@ async def stages(guard: Guard, jail: Jail, number: int) -> None:
     say("step: written to disk", (time.process_time() - start) / len(every) * 1e6, "µs")
     guard.ledger.drop_jail(jail.name)
     await guard.ledger.flush()
+
+
+def counted_alone(guard: Guard, jail: Jail, failure: Failure) -> list[object]:
+    """As the pipeline does it for the failures of a block together."""
+    return list(guard.ledger.record_failures(jail, (failure.id,), (failure.time,), lambda _: failure.matches))
 
 
 def each(what: str, items: Sequence[object], call: Callable[[object], object]) -> None:

@@ -13,7 +13,9 @@ from guardhooks.model import Failure, Fields
 class Findings(Sequence[Failure]):
     """The failures of one chunk as columns, for matchers that find many at a time. Only if you like: a list does too.
 
-    The columns stand beside the failures. They must not change any more.
+    The columns stand beside the failures, without helper lines (`nofail`). They must not change any more.
+    A `Failure` is made only of those that somebody must look at: a plugin that has no `screen_failures`, or one that
+    decides about a ban.
     """
 
     __slots__ = ()
@@ -27,6 +29,11 @@ class Findings(Sequence[Failure]):
     @abstractmethod
     def ids(self) -> Sequence[str]:
         """Whom each failure counts against; empty where `unresolved` has it."""
+
+    @property
+    @abstractmethod
+    def addresses(self) -> Sequence[str]:
+        """The offender's single address of each failure; empty where only a text id is known."""
 
     @property
     @abstractmethod

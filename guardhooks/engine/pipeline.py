@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from time import localtime, strftime
 from typing import Final, TypeAlias
 
 from guardhooks.engine.configuration import LiveConfiguration
+from guardhooks.engine.kept import Kept, keep, log_found
 from guardhooks.engine.resolver import Resolver
 from guardhooks.errors import StateError
 from guardhooks.ledger import Ledger
-from guardhooks.model import Ban, Chunk, Failure, Ignore, Jail, Position
+from guardhooks.model import Ban, Chunk, Failure, Jail, Position
 from guardhooks.net.addresses import widen
 from guardhooks.plugins.calls import Provided
-from guardhooks.text import safe_text
+from guardhooks.plugins.found import Found
 from guardhooks.workers import LineMatcher, LogSource, StartAt
 
-_LOGGED_ONE_BY_ONE: Final = 10
-"""Up to this number, each failure of a chunk is logged; more are summed up, for logging costs more than a ban."""
 _LOOKUPS_UNDER_WAY: Final = 1000
 _BACKLOG: Final = 10_000
 """Changes of the ledger beyond which reading waits for the disk, so that a storm does not fill the memory."""
 
-Delivered: TypeAlias = Callable[[Chunk, Sequence[Failure]], None]
+Delivered: TypeAlias = Callable[[Chunk, Sequence[str]], None]
 Matchers: TypeAlias = Callable[[], Sequence[Provided[LineMatcher]]]
-
-logger = logging.getLogger("guardhooks.filter")
 
 
 @dataclass(slots=True)
@@ -54,7 +48,7 @@ class Pipeline:
     async def follow(self, source: LogSource, jails: Sequence[Jail], matchers: Matchers, delivered: Delivered) -> None:
         """Read a source to its end, for the given jails; `matchers` gives those to use for the next chunk.
 
-        `delivered` is told of each chunk and what was found in it.
+        `delivered` is told of each chunk and the jail of each failure found in it.
         """
         lookups: set[asyncio.Task[None]] = set()
         async for chunk in source.chunks(self._start_at(source, jails, matchers)):
@@ -72,15 +66,13 @@ class Pipeline:
         delivered: Delivered,
     ) -> None:
         loop = asyncio.get_running_loop()
-        failures: list[Failure] = []
-        for matcher in matchers:
-            failures += await loop.run_in_executor(self.executor, self.configuration.plugins.feed, matcher, chunk)
-        delivered(chunk, failures)
-        named = [failure for failure in failures if failure.resolve]
-        for failure in named if len(lookups) < _LOOKUPS_UNDER_WAY else ():
+        feed = self.configuration.plugins.feed
+        found = [await loop.run_in_executor(self.executor, feed, matcher, chunk) for matcher in matchers]
+        delivered(chunk, [jail for each in found for jail in each.jails])
+        for failure in _to_look_up(found) if len(lookups) < _LOOKUPS_UNDER_WAY else ():
             lookups.add(task := loop.create_task(self._look_up(failure)))
             task.add_done_callback(lookups.discard)
-        await self.process([failure for failure in failures if not failure.resolve], chunk.position)
+        await self._process(found, chunk.position)
 
     def _start_at(self, source: LogSource, jails: Sequence[Jail], matchers: Matchers) -> StartAt:
         def time_of(line: bytes) -> float | None:
@@ -95,70 +87,68 @@ class Pipeline:
         found = await self.resolver.addresses(failure.resolve)
         await self.process([replace(failure, id=address, address=address, resolve="") for address in found])
 
-    async def process(self, failures: Sequence[Failure], position: Position | None = None) -> list[Ban]:
-        """Ignore or count these failures and enforce what is decided; the lines up to `position` are then done."""
-        kept = await self._kept(failures)
-        if kept:
-            self._log_found(kept)
+    async def process(self, failures: Sequence[Failure]) -> list[Ban]:
+        """Ignore or count these failures and enforce what is decided."""
+        return await self._process([Found(failures)])
+
+    async def _process(self, batches: Sequence[Found], position: Position | None = None) -> list[Ban]:
+        """The same with what matchers found; the lines up to `position` are then done."""
+        kept = [await keep(self.configuration, found) for found in batches]
+        log_found(kept)
         # Nothing is awaited from here on: whenever the ledger is written, it holds all of a chunk or nothing of it.
         now, jails = self.clock(), self.configuration.jails
         bans: list[Ban] = []
-        for failure in kept:
-            if (jail := jails.get(failure.jail)) is not None:
-                bans += self._count(jail, failure, now)
+        for each in kept:
+            for name, rows in each.runs():
+                if (jail := jails.get(name)) is not None:
+                    bans += self._count(jail, each, rows, now)
         if position is not None:
             self.ledger.advance(position)
         return bans
 
-    async def _kept(self, failures: Sequence[Failure]) -> list[Failure]:
-        """The failures that no plugin ignores, without helper lines and those of jails that a reload removed."""
-        kept = []
-        configuration = self.configuration.now
-        for failure in failures:
-            jail = configuration.jails.get(failure.jail)
-            if failure.nofail or jail is None:
+    def _count(self, jail: Jail, kept: Kept, rows: Sequence[int], now: float) -> list[Ban]:
+        """Count these rows of one jail, in order; only of those that somebody must look at a `Failure` is made."""
+        plugins, found = self.configuration.plugins, kept.found
+        ids = self._counted_ids(jail, found, rows)
+        times = [time if (time := found.times[row]) < now else now for row in rows]
+        records = self.ledger.record_failures(
+            jail,
+            ids,
+            times,
+            lambda place: found.matches(rows[place]),
+            first_time_offenders=plugins.wants_first_time_offenders(jail),
+        )
+        bans: list[Ban] = []
+        for place, record in records:
+            failure = kept.failure(rows[place])
+            if failure is None:
                 continue
-            answer = configuration.plugins.on_failure(jail, failure)
-            if answer is not None and not isinstance(answer, Ignore):
-                answer = await answer
-                configuration = self.configuration.now
-            if answer is None:
-                kept.append(failure)
-            else:
-                logger.info("[%s] Ignore %s by %s", jail.name, safe_text(failure.id), safe_text(answer.reason))
-        return kept
+            if record.active is not None:
+                self.seen_again(jail, record.active, failure)
+            if ids[place] != failure.id or times[place] != failure.time:
+                failure = replace(failure, id=ids[place], time=times[place])
+            decided = plugins.decide_ban(jail, failure, record)
+            bans += [ban for each in decided if (ban := self.apply(each)) is not None]
+        return bans
 
-    def _count(self, jail: Jail, failure: Failure, now: float) -> Sequence[Ban]:
-        id = self._counted_id(jail, failure)
-        time = min(failure.time, now)
-        plugins = self.configuration.plugins
-        first_time_offenders = plugins.wants_first_time_offenders(jail)
-        record = self.ledger.record_failure(jail, id, time, failure.matches, first_time_offenders=first_time_offenders)
-        if record is None:
-            return ()
-        if record.active is not None:
-            self.seen_again(jail, record.active, failure)
-        if id != failure.id or time != failure.time:
-            failure = replace(failure, id=id, time=time)
-        decided = plugins.decide_ban(jail, failure, record)
-        return [ban for each in decided if (ban := self.apply(each)) is not None]
+    def _counted_ids(self, jail: Jail, found: Found, rows: Sequence[int]) -> Sequence[str]:
+        """The ids under which failures count: an address may stand for its prefix."""
+        ids = found.ids if len(rows) == len(found) else [found.ids[row] for row in rows]
+        if jail.ipv4prefix >= 32 and not any(":" in id for id in ids):
+            return ids
+        return [self._counted_id(jail, found.ids[row], found.addresses[row]) for row in rows]
 
-    def _counted_id(self, jail: Jail, failure: Failure) -> str:
+    def _counted_id(self, jail: Jail, id: str, address: str) -> str:
         """The id under which a failure counts: an address may stand for its prefix, unless that would hit ourselves."""
-        address = failure.address
-        if not address or address != failure.id:
-            return failure.id
+        if not address or address != id:
+            return id
         prefix = widen(address, jail.ipv4prefix, jail.ipv6prefix)
         return address if prefix == address else self.narrow_to_address(jail, prefix, address)
 
-    def _log_found(self, failures: Sequence[Failure]) -> None:
-        if not logger.isEnabledFor(logging.INFO):
-            return
-        if len(failures) <= _LOGGED_ONE_BY_ONE:
-            for failure in failures:
-                when = strftime("%Y-%m-%d %H:%M:%S", localtime(failure.time))
-                logger.info("[%s] Found %s - %s", failure.jail, safe_text(failure.id), when)
-            return
-        for jail, number in Counter(failure.jail for failure in failures).items():
-            ids = len({failure.id for failure in failures if failure.jail == jail})
-            logger.info("[%s] Found %d failures of %d ids", jail, number, ids)
+
+def _to_look_up(batches: Sequence[Found]) -> Iterator[Failure]:
+    """The failures with a host name."""
+    for found in batches:
+        for row in found.unresolved:
+            if (failure := found.failure(row)) is not None:
+                yield failure

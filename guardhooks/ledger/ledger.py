@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -91,35 +91,47 @@ class Ledger:
 
         Exact for failures that come up to `jail.findtime` later than newer ones. `active` comes without its matches.
         """
-        record = self.record_failure(jail, failure.id, failure.time, failure.matches, first_time_offenders=True)
-        assert record is not None
-        return record
+        matches = failure.matches
+        records = self.record_failures(
+            jail, (failure.id,), (failure.time,), lambda _: matches, first_time_offenders=True
+        )
+        return next(record for _, record in records)
 
-    def record_failure(
-        self, jail: Jail, id: str, time: float, matches: Sequence[str], *, first_time_offenders: bool = False
-    ) -> Record | None:
-        """Count a failure as `count` does; None for a first-time offender, unless `first_time_offenders`.
+    def record_failures(
+        self,
+        jail: Jail,
+        ids: Sequence[str],
+        times: Sequence[float],
+        matches: Callable[[int], Sequence[str]],
+        *,
+        first_time_offenders: bool = False,
+    ) -> Iterator[tuple[int, Record]]:
+        """Count failures in order, each as `count` does; gives the places and records of those to be looked at.
 
-        A first-time offender has failed fewer than `jail.maxretry` times within findtime, is not banned in this jail,
-        and no ban of it that is over is remembered in any.
+        What is decided about one may be put in force before the next is asked for. First-time offenders are counted and
+        left out, unless `first_time_offenders`: they have failed fewer than `jail.maxretry` times within findtime, are
+        not banned in this jail, and no ban of theirs that is over is remembered in any.
+
+        :param matches: gives the log lines of the failure at a place.
         """
-        name = jail.name
-        state = self._state.jail(name)
-        state.failures += 1
-        self._state.dirty_jails.add(name)
-        self._changes += 1
-        times = state.windows.count(jail, id, time, matches, self._clock)
-        entry = self._bans.entry(name, id)
-        if (
-            not first_time_offenders
-            and entry is None
-            and len(times) < jail.maxretry
-            and not self._bans.is_remembered(id)
-        ):
-            return None
-        active = entry.ban() if entry is not None and entry.end > self._clock() else None
+        state, bans, clock = self._state.jail(jail.name), self._bans, self._clock
         windows = state.windows
-        return Record(id, times, windows.failures(id), windows.matches(id), active, partial(self.history, id))
+        place, end = 0, len(ids)
+        while place < end:
+            self._state.dirty_jails.add(jail.name)
+            known = () if first_time_offenders else bans.known(jail.name)
+            limit = 0 if first_time_offenders else jail.maxretry
+            stop, found = windows.count(jail, ids, times, matches, clock, known, start=place, limit=limit)
+            state.failures += stop - place
+            self._changes += stop - place
+            place = stop
+            if found is None:
+                return
+            id = ids[stop - 1]
+            entry = bans.entry(jail.name, id)
+            active = entry.ban() if entry is not None and entry.end > clock() else None
+            record = Record(id, found, windows.failures(id), windows.matches(id), active, partial(self.history, id))
+            yield stop - 1, record
 
     def failure_times(self, jail: str, id: str) -> tuple[float, ...]:
         """When the latest failures of an id in a jail were, oldest first; some of them may be out of the window."""

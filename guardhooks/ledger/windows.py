@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -107,14 +107,41 @@ class Windows:
 
     # --- counting ----------------------------------------------------------------------------------------------------
 
-    def count(
-        self, jail: Jail, id: str, time: float, lines: Sequence[str], clock: Callable[[], float]
-    ) -> tuple[float, ...]:
-        """Count one failure; returns the `times` of a `Record`."""
+    def count(  # noqa: PLR0917 -- the columns and what they are counted against
+        self,
+        jail: Jail,
+        ids: Sequence[str],
+        times: Sequence[float],
+        matches: Callable[[int], Sequence[str]],
+        clock: Callable[[], float],
+        known: Sequence[Container[str]] = (),
+        *,
+        start: int = 0,
+        limit: int = 0,
+    ) -> tuple[int, tuple[float, ...] | None]:
+        """Count failures from place `start` on, up to the first of an id that is `known` or has failed `limit` times.
+
+        :param matches: gives the log lines of the failure at a place.
+        :return: the place behind it and the `times` of its `Record`; the number of failures and None if there is none.
+        """
         self.findtime = jail.findtime
-        packed = self._by_id.pop(id, None)
-        if packed is None:
-            return self._begin(id, time, self._with_lines(b"", lines, jail.maxmatches) if lines else b"")
+        maxmatches = jail.maxmatches
+        for place in range(start, len(ids)):
+            id = ids[place]
+            lines = matches(place)
+            packed = self._by_id.pop(id, None)
+            if packed is None:
+                found = self._begin(id, times[place], self._with_lines(b"", lines, maxmatches) if lines else b"")
+            else:
+                found = self._again(jail, id, packed, times[place], lines, clock)
+            if len(found) >= limit or any(id in each for each in known):
+                return place + 1, found
+        return len(ids), None
+
+    def _again(  # noqa: PLR0917 -- one failure
+        self, jail: Jail, id: str, packed: bytes, time: float, lines: Sequence[str], clock: Callable[[], float]
+    ) -> tuple[float, ...]:
+        """One more failure of an id, whose window has been taken out."""
         maxretry = max(1, jail.maxretry)
         failures, size = _HEAD.unpack_from(packed)
         behind = _HEAD.size + size

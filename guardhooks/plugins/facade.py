@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ import pluggy
 from guardhooks import hookspecs
 from guardhooks.control.requests import Request, Requests
 from guardhooks.errors import ConfigError, GuardhooksError, PluginError
+from guardhooks.findings import Findings
 from guardhooks.model import (
     ActionSpec,
     Ban,
@@ -40,6 +42,7 @@ from guardhooks.plugins.calls import Asked, Call, Implementation, Provided, trac
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.failure_calls import FailureCalls
 from guardhooks.plugins.faults import Faults, resource_exhaustion
+from guardhooks.plugins.found import Found
 from guardhooks.plugins.matching import Matching
 from guardhooks.settings.option import OptionTable
 from guardhooks.text import safe_text
@@ -51,8 +54,8 @@ if TYPE_CHECKING:
     from guardhooks.views import GuardView
 
 _HOOKS: Final = (
-    "on_start", "log_source", "line_matcher", "on_failure", "decide_ban", "refuse_ban", "execute_action", "on_ban",
-    "on_unban", "diagnose", "check_jail", "on_stop", "add_commands", "add_requests",
+    "on_start", "log_source", "line_matcher", "screen_failures", "on_failure", "decide_ban", "refuse_ban",
+    "execute_action", "on_ban", "on_unban", "diagnose", "check_jail", "on_stop", "add_commands", "add_requests",
 )  # fmt: skip
 
 logger = logging.getLogger("guardhooks.plugins")
@@ -166,7 +169,7 @@ class Plugins:
                 left = [jail for jail in left if jail.name not in matcher.jails]
         return matchers
 
-    def feed(self, matcher: Provided[LineMatcher], chunk: Chunk) -> list[Failure]:
+    def feed(self, matcher: Provided[LineMatcher], chunk: Chunk) -> Found:
         """What a matcher finds in these lines; a fault in the middle costs the rest of them. For a worker thread.
 
         :raises PluginError: when the matcher's plugin was switched off by it, or resources are exhausted for now, and
@@ -174,16 +177,27 @@ class Plugins:
         """
         failures: list[Failure] = []
         try:
-            failures.extend(matcher.worker.feed(chunk))
+            fed = matcher.worker.feed(chunk)
+            if isinstance(fed, Findings):
+                return Found(fed, partial(self._matcher_fault, matcher))
+            failures.extend(fed)
         except Exception as error:  # the plugin boundary
             if cause := resource_exhaustion(error):
                 raise PluginError(f"plugin {matcher.plugin}: {cause}") from error
-            jails = matcher.worker.jails
-            for jail in jails:
-                self._fault(matcher.plugin, Call("line_matcher", jail, ()), error)
-            if any((matcher.plugin, jail) in self.faults.off for jail in jails):
+            self._matcher_fault(matcher, error)
+            if any((matcher.plugin, jail) in self.faults.off for jail in matcher.worker.jails):
                 raise PluginError(f"the line matcher of plugin {matcher.plugin} is switched off") from error
-        return failures
+        return Found(failures)
+
+    def _matcher_fault(self, matcher: Provided[LineMatcher], error: Exception) -> None:
+        for jail in matcher.worker.jails:
+            self._fault(matcher.plugin, Call("line_matcher", jail, ()), error)
+
+    def screen_failures(self, jail: Jail, ids: Sequence[str], addresses: Sequence[str]) -> Sequence[int]:
+        """The places of those failures for which `on_failure` must be called; see the hook."""
+        return self._failure_calls.screen_failures(
+            self._chain("screen_failures", jail), self._chain("on_failure", jail), jail, ids, addresses
+        )
 
     def on_failure(self, jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
         """What the first plugin that ignores the failure says; awaitable only where a plugin's answer is."""

@@ -19,20 +19,24 @@ class NativeFindings(Findings):
         self._names = names
 
     @cached_property
-    def _columns(self) -> tuple[list[int], list[str], list[float]]:
-        return self._rows.columns()
+    def _columns(self) -> tuple[list[str], list[str], list[str], list[float]]:
+        return self._rows.columns(self._names)
 
     @property
     def jails(self) -> Sequence[str]:
-        return [self._names[number] for number in self._columns[0]]
+        return self._columns[0]
 
     @property
     def ids(self) -> Sequence[str]:
         return self._columns[1]
 
     @property
-    def times(self) -> Sequence[float]:
+    def addresses(self) -> Sequence[str]:
         return self._columns[2]
+
+    @property
+    def times(self) -> Sequence[float]:
+        return self._columns[3]
 
     @property
     def unresolved(self) -> Sequence[int]:

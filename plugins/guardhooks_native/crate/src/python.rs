@@ -346,7 +346,8 @@ mod _core {
         names: Py<PyList>,
     }
 
-    type Columns<'py> = (Vec<u32>, Vec<Bound<'py, PyString>>, Vec<f64>);
+    type Texts<'py> = Vec<Bound<'py, PyString>>;
+    type Columns<'py> = (Texts<'py>, Texts<'py>, Texts<'py>, Vec<f64>);
     type Whole<'py> = (
         u32,
         Bound<'py, PyString>,
@@ -385,14 +386,18 @@ mod _core {
             self.block.rows.len()
         }
 
-        /// Of all failures: number of the jail, id, time.
-        fn columns<'py>(&self, py: Python<'py>) -> Columns<'py> {
+        /// Of all failures: jail, id, address, time. `jails` are the names of the jails, by their numbers.
+        fn columns<'py>(&self, py: Python<'py>, jails: Texts<'py>) -> PyResult<Columns<'py>> {
             let rows = &self.block.rows;
-            (
-                rows.iter().map(|row| row.jail).collect(),
-                rows.iter().map(|row| self.span(py, row.id)).collect(),
-                rows.iter().map(|row| row.time).collect(),
-            )
+            let jail =
+                |row: &Row| jails.get(row.jail as usize).cloned().ok_or_else(|| PyIndexError::new_err("no such jail"));
+            let ids: Texts<'py> = rows.iter().map(|row| self.span(py, row.id)).collect();
+            let address = |(row, id): (&Row, &Bound<'py, PyString>)| {
+                if row.address == row.id { id.clone() } else { self.span(py, row.address) }
+            };
+            let addresses = rows.iter().zip(&ids).map(address).collect();
+            let times = rows.iter().map(|row| row.time).collect();
+            Ok((rows.iter().map(jail).collect::<PyResult<_>>()?, ids, addresses, times))
         }
 
         /// The failures with a host name that must be looked up.
