@@ -35,7 +35,7 @@ from guardhooks.model import (
     SourceSpec,
 )
 from guardhooks.settings.option import OptionTable
-from guardhooks.workers import LineMatcher, LogSource
+from guardhooks.workers import LineMatcher, LogSource, MakeWindows
 
 if TYPE_CHECKING:
     import click
@@ -65,6 +65,19 @@ def on_start(guard: GuardView) -> None:
     Every plugin is asked. Prepare what later calls need here: nothing slow may happen on the way of a ban.
 
     :param guard: the running guard; `guard.jails` holds all jails by name.
+    """
+
+
+@hookspec(firstresult=True)
+def failure_windows(budget: int) -> MakeWindows | None:
+    """Called once, before the ledger of a guard is opened: who keeps the failure windows of its jails in memory?
+
+    Return a function that makes the windows of one jail, see `FailureWindows`, or None: leave it to others. Where
+    nobody offers one, the ledger keeps them. A reload does not change who does.
+
+    Stops at the first result that is not None.
+
+    :param budget: bytes that the log lines of all windows may take together.
     """
 
 

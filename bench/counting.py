@@ -26,6 +26,7 @@ from guardhooks import (
     ActionSpec,
     Chunk,
     Failure,
+    FailureLines,
     FilterSpec,
     Guard,
     Jail,
@@ -198,7 +199,7 @@ async def stages(guard: Guard, jail: Jail, number: int) -> None:
 
 def counted_alone(guard: Guard, jail: Jail, failure: Failure) -> list[object]:
     """As the pipeline does it for the failures of a block together."""
-    return list(guard.ledger.record_failures(jail, (failure.id,), (failure.time,), lambda _: failure.matches))
+    return list(guard.ledger.record_failures(jail, [failure.id], [failure.time], FailureLines.of(failure)))
 
 
 def each(what: str, items: Sequence[object], call: Callable[[object], object]) -> None:

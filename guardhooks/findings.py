@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -48,6 +48,26 @@ class Findings(Sequence[Failure]):
     @abstractmethod
     def matches(self, index: int) -> tuple[str, ...]:
         """The log lines of one failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLines:
+    """The log lines of failures that are counted together: a call with the place of one of them gives its lines.
+
+    `findings` has them as columns, where there are some; `rows` says at which row the failure of a place stands.
+    """
+
+    read: Callable[[int], Sequence[str]]
+    rows: Sequence[int]
+    findings: Findings | None = None
+
+    def __call__(self, place: int) -> Sequence[str]:
+        return self.read(self.rows[place])
+
+    @classmethod
+    def of(cls, failure: Failure) -> FailureLines:
+        """Those of a single failure."""
+        return cls(lambda _: failure.matches, (0,))
 
 
 @dataclass(slots=True)

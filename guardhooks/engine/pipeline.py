@@ -115,7 +115,7 @@ class Pipeline:
             jail,
             ids,
             times,
-            lambda place: found.matches(rows[place]),
+            found.lines(rows),
             first_time_offenders=plugins.wants_first_time_offenders(jail),
         )
         bans: list[Ban] = []

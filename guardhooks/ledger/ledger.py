@@ -12,22 +12,39 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
+from guardhooks.findings import FailureLines
 from guardhooks.ledger.opening import reading
 from guardhooks.ledger.state import Changes, State
 from guardhooks.ledger.store import DamagedError, Store
+from guardhooks.ledger.windows import LINES_OF_ALL
 from guardhooks.model import Ban, Failure, Jail, Position, Record, Totals
 from guardhooks.system.threads import ready_pool
+from guardhooks.workers import MakeWindows
+
+AskForWindows: TypeAlias = Callable[[int], MakeWindows | None]
+"""Asks for what makes failure windows, with the bytes that all log lines in them may take together."""
+
+
+def _none(_budget: int) -> None:
+    """No other implementation of the failure windows than ours."""
 
 
 class Ledger:
     """See the module. All methods except `flush` and `close` belong to the event loop's thread."""
 
-    def __init__(self, store: Store | None, clock: Callable[[], float], history_age: float) -> None:
+    def __init__(
+        self,
+        store: Store | None,
+        clock: Callable[[], float],
+        history_age: float,
+        windows: AskForWindows = _none,
+    ) -> None:
         self.rebuilt = bool(store and store.rebuilt)
         self._store = store
         self._clock = clock
-        self._state = State(history_age, store.details if store else _nothing)
+        self._state = State(history_age, store.details if store else _nothing, windows(LINES_OF_ALL))
         self._bans = self._state.bans
         self._changes = 0
         self._flushed = 0
@@ -35,30 +52,46 @@ class Ledger:
         self._writer = ready_pool(1, "ledger")
 
     @classmethod
-    def open(cls, path: Path | None, *, clock: Callable[[], float], history_age: float = 86400.0) -> Ledger:
+    def open(
+        cls,
+        path: Path | None,
+        *,
+        clock: Callable[[], float],
+        history_age: float = 86400.0,
+        windows: AskForWindows = _none,
+    ) -> Ledger:
         """Open the ledger file, or a ledger in memory for `path=None`.
 
         `history_age` is how many seconds a ban is remembered after its end; a ban that was longer than that is
         remembered as long as it was. It must not be smaller than the longest findtime of a recidive jail. A file that
         is damaged or of another layout is moved aside and a new one started: `rebuilt`; `notes` say so.
 
+        :param windows: asked for another implementation of the failure windows than ours; None: ours.
         :raises StateError: the file cannot be used; the message says why and what to do.
         """
-        return cls(None, clock, history_age) if path is None else cls.load(Store.open(path), clock, history_age)
+        if path is None:
+            return cls(None, clock, history_age, windows)
+        return cls.load(Store.open(path), clock, history_age, windows)
 
     @classmethod
-    def load(cls, store: Store, clock: Callable[[], float], history_age: float = 86400.0) -> Ledger:
+    def load(
+        cls,
+        store: Store,
+        clock: Callable[[], float],
+        history_age: float = 86400.0,
+        windows: AskForWindows = _none,
+    ) -> Ledger:
         """A ledger over an open store, which it closes; see `open`.
 
         :raises StateError: as `open`.
         """
         try:
-            ledger = cls(store, clock, history_age)
+            ledger = cls(store, clock, history_age, windows)
             try:
                 ledger._state.load(store.tables, clock())
             except (sqlite3.Error, ValueError, TypeError, struct.error) as error:  # what no check of SQLite's had found
                 store.replace(error)
-                ledger = cls(store, clock, history_age)
+                ledger = cls(store, clock, history_age, windows)
         except BaseException:
             store.close()
             raise
@@ -91,10 +124,8 @@ class Ledger:
 
         Exact for failures that come up to `jail.findtime` later than newer ones. `active` comes without its matches.
         """
-        matches = failure.matches
-        records = self.record_failures(
-            jail, (failure.id,), (failure.time,), lambda _: matches, first_time_offenders=True
-        )
+        lines = FailureLines.of(failure)
+        records = self.record_failures(jail, [failure.id], [failure.time], lines, first_time_offenders=True)
         return next(record for _, record in records)
 
     def record_failures(
@@ -102,7 +133,7 @@ class Ledger:
         jail: Jail,
         ids: Sequence[str],
         times: Sequence[float],
-        matches: Callable[[int], Sequence[str]],
+        lines: FailureLines,
         *,
         first_time_offenders: bool = False,
     ) -> Iterator[tuple[int, Record]]:
@@ -111,8 +142,6 @@ class Ledger:
         What is decided about one may be put in force before the next is asked for. First-time offenders are counted and
         left out, unless `first_time_offenders`: they have failed fewer than `jail.maxretry` times within findtime, are
         not banned in this jail, and no ban of theirs that is over is remembered in any.
-
-        :param matches: gives the log lines of the failure at a place.
         """
         state, bans, clock = self._state.jail(jail.name), self._bans, self._clock
         windows = state.windows
@@ -121,7 +150,7 @@ class Ledger:
             self._state.dirty_jails.add(jail.name)
             known = () if first_time_offenders else bans.known(jail.name)
             limit = 0 if first_time_offenders else jail.maxretry
-            stop, found = windows.count(jail, ids, times, matches, clock, known, start=place, limit=limit)
+            stop, found = windows.count(jail, ids, times, lines, clock, known, start=place, limit=limit)
             state.failures += stop - place
             self._changes += stop - place
             place = stop

@@ -46,7 +46,7 @@ from guardhooks.plugins.found import Found
 from guardhooks.plugins.matching import Matching
 from guardhooks.settings.option import OptionTable
 from guardhooks.text import safe_text
-from guardhooks.workers import LineMatcher, LogSource
+from guardhooks.workers import LineMatcher, LogSource, MakeWindows
 
 if TYPE_CHECKING:
     import click
@@ -54,8 +54,9 @@ if TYPE_CHECKING:
     from guardhooks.views import GuardView
 
 _HOOKS: Final = (
-    "on_start", "log_source", "line_matcher", "screen_failures", "on_failure", "decide_ban", "refuse_ban",
-    "execute_action", "on_ban", "on_unban", "diagnose", "check_jail", "on_stop", "add_commands", "add_requests",
+    "on_start", "failure_windows", "log_source", "line_matcher", "screen_failures", "on_failure", "decide_ban",
+    "refuse_ban", "execute_action", "on_ban", "on_unban", "diagnose", "check_jail", "on_stop", "add_commands",
+    "add_requests",
 )  # fmt: skip
 
 logger = logging.getLogger("guardhooks.plugins")
@@ -138,6 +139,15 @@ class Plugins:
 
     def on_start(self, guard: GuardView) -> None:
         self._call_all("on_start", None, (guard,))
+
+    def failure_windows(self, budget: int) -> MakeWindows | None:
+        """What makes the failure windows of jails; None where no plugin offers it: the ledger has its own."""
+        call = Call("failure_windows", "", (budget,), Callable)  # type: ignore[arg-type]  # isinstance takes it
+        for implementation in self._chain("failure_windows", None):
+            make: MakeWindows | None = self._call(implementation, call)
+            if make is not None:
+                return make
+        return None
 
     def log_source(self, jail: Jail, spec: SourceSpec) -> Provided[LogSource]:
         """:raises ConfigError: when the spec cannot be right, or no plugin reads it."""

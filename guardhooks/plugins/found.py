@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from guardhooks.errors import PluginError
-from guardhooks.findings import Findings
+from guardhooks.findings import FailureLines, Findings
 from guardhooks.model import Failure
 
 OnFault: TypeAlias = Callable[[Exception], None]
@@ -59,6 +59,10 @@ class Found:
         except Exception as error:  # noqa: BLE001 -- the plugin boundary
             self._fault(error)
             return None
+
+    def lines(self, rows: Sequence[int]) -> FailureLines:
+        """The log lines of the failures in these rows."""
+        return FailureLines(self.matches, rows, self._failures if isinstance(self._failures, Findings) else None)
 
     def matches(self, row: int) -> Sequence[str]:
         """The log lines of a failure; none where the plugin cannot give them, which has been reported as its fault."""

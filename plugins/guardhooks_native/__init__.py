@@ -1,4 +1,4 @@
-"""Finds failures with a native core, for jails that it can serve exactly; others are left to the next matcher."""
+"""Finds and counts failures with a native core, for jails that it can serve exactly; others are left to the next."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from guardhooks import Jail, LineMatcher, hookimpl
+from guardhooks import Jail, LineMatcher, MakeWindows, hookimpl
 
 logger = logging.getLogger("guardhooks.native")
 
@@ -37,6 +37,15 @@ class Native:
         self._told = False
 
     @hookimpl
+    def failure_windows(self, budget: int) -> MakeWindows | None:
+        """Failure windows in the core's memory."""
+        if missing():
+            return None
+        from guardhooks_native.windows import make_windows
+
+        return make_windows(budget)
+
+    @hookimpl
     def line_matcher(self, jails: Sequence[Jail]) -> LineMatcher | None:
         """A matcher for the jails with a filter that the core can serve."""
         if not any(jail.filter for jail in jails):
@@ -52,4 +61,5 @@ class Native:
 
 
 _plugin = Native()
+failure_windows = _plugin.failure_windows
 line_matcher = _plugin.line_matcher

@@ -15,12 +15,12 @@ class NativeFindings(Findings):
 
     def __init__(self, rows: _core.Rows, names: Sequence[str]) -> None:
         """`names` are those of the jails, by their numbers."""
-        self._rows = rows
+        self.rows = rows
         self._names = names
 
     @cached_property
     def _columns(self) -> tuple[list[str], list[str], list[str], list[float]]:
-        return self._rows.columns(self._names)
+        return self.rows.columns(self._names)
 
     @property
     def jails(self) -> Sequence[str]:
@@ -40,13 +40,13 @@ class NativeFindings(Findings):
 
     @property
     def unresolved(self) -> Sequence[int]:
-        return self._rows.unresolved()
+        return self.rows.unresolved()
 
     def matches(self, index: int) -> tuple[str, ...]:
-        return self._rows.lines(index)
+        return self.rows.lines(index)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     @overload
     def __getitem__(self, place: int) -> Failure: ...
@@ -55,5 +55,5 @@ class NativeFindings(Findings):
     def __getitem__(self, place: int | slice) -> Failure | Sequence[Failure]:
         if isinstance(place, slice):
             return [self[number] for number in range(*place.indices(len(self)))]
-        jail, id, time, address, matches, fields, failregex, resolve = self._rows.row(range(len(self))[place])
+        jail, id, time, address, matches, fields, failregex, resolve = self.rows.row(range(len(self))[place])
         return new_failure(self._names[jail], id, time, address, matches, fields, failregex, resolve)
