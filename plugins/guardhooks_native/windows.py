@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 from guardhooks import FailureLines, Jail, MakeWindows, WindowChanges
@@ -18,13 +19,18 @@ _MOST_IDS = 250_000
 
 @dataclass(slots=True)
 class Segments:
-    """What is to be written."""
+    """What is to be written, once; `size` is known afterwards, in bytes."""
 
+    core: _core.Windows
     made: Sequence[bytes]
     whole: bool
+    size: int = 0
 
     def segments(self) -> Iterator[bytes]:
-        return iter(self.made)
+        self.size = 0
+        for segment in chain(self.made, iter(self.core.next_segment, None)):
+            self.size += len(segment)
+            yield segment
 
 
 class NativeWindows:
@@ -83,13 +89,14 @@ class NativeWindows:
 
     def take(self) -> WindowChanges | None:
         taken = self._core.take()
-        return None if taken is None else Segments(*taken)
+        return None if taken is None else Segments(self._core, *taken)
 
     def mark_all_changed(self) -> None:
         self._core.mark_all_changed()
 
     def mark_written(self, changes: WindowChanges) -> None:
-        self._core.mark_written(sum(map(len, changes.segments())))
+        assert isinstance(changes, Segments)
+        self._core.mark_written(changes.size)
 
     def put_back(self, changes: WindowChanges) -> None:  # noqa: ARG002 -- the core keeps the ids of the last ones
         self._core.put_back()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import struct
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -108,6 +110,19 @@ class BothTables(RuleBasedStateMachine):
             if changes is not None:
                 windows.put_back(changes)
 
+    @rule(id=ids)
+    def change_while_all_is_written(self, id: str) -> None:
+        """What is written is what was when it was taken."""
+        self.both(lambda windows: windows.mark_all_changed())
+        taken = [windows.take() for windows in self.tables]
+        self.count([(id, 0.0, ["late"]), ("a", -1.0, [])], 3, 5, 600.0, [], 0)
+        self.forget("b")
+        self.expire(650.0)
+        for windows, changes, disk in zip(self.tables, taken, self.disk, strict=True):
+            assert changes is not None
+            _write(windows, changes, disk)
+        assert self.disk[0] == self.disk[1]
+
     @precondition(lambda self: self.disk[0])
     @rule()
     def load(self) -> None:
@@ -161,6 +176,25 @@ def test_lines_are_taken_from_the_cores_own_memory_as_python_would_write_them() 
 
 def _matched() -> Jail:
     return Jail("j", FilterSpec("f", failregex=(r"^bad <HOST> .*$",)))
+
+
+def test_all_windows_can_be_written_by_one_thread_while_another_counts() -> None:
+    jail = Jail("j", maxretry=1000)
+    windows = NativeWindows(_core.Budget(10**6))
+    names, times = [f"id {number % 9000}" for number in range(18_000)], [1000.0] * 18_000
+    slow = FailureLines(lambda row: tuple(f"{row}" for _ in range(3)), range(18_000))
+    windows.count(jail, names, times, slow, lambda: 1000.0, limit=1000)
+    windows.mark_all_changed()
+    changes = windows.take()
+    assert changes is not None
+    written: list[bytes] = []
+    writer = threading.Thread(target=lambda: written.extend(changes.segments()))
+    writer.start()
+    windows.count(jail, names, [999.0] * 18_000, slow, lambda: 1000.0, limit=1000)
+    writer.join()
+    found = dict(pair for segment in written for pair in unpacked_segment(segment))
+    assert len(found) == 9000
+    assert {packed[:4] for packed in found.values() if packed} == {struct.pack("=I", 2)}
 
 
 def test_a_damaged_window_is_refused() -> None:

@@ -15,7 +15,7 @@ mod _core {
     use crate::scan::{Factor, Needle, Scan};
     use crate::text::Span;
     use crate::walk::{Found, NONE};
-    use crate::windows::{self, Rules};
+    use crate::windows::{self, Late, Rules};
     use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTimeoutError, PyValueError};
     use pyo3::prelude::*;
     use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
@@ -526,7 +526,7 @@ mod _core {
         #[pyo3(signature = (ids, times, lines, rules, clock, known, start, limit))]
         #[allow(clippy::too_many_arguments)] // the columns and what they are counted against
         fn count<'py>(
-            &mut self,
+            slf: &Bound<'py, Self>,
             py: Python<'py>,
             ids: &Bound<'py, PyList>,
             times: &Bound<'py, PyList>,
@@ -542,25 +542,27 @@ mod _core {
             for place in start..ids.len() {
                 let id = ids.get_item(place)?.cast_into::<PyString>()?;
                 let time: f64 = times.get_item(place)?.extract()?;
-                let is_known =
-                    known.iter().map(|each| each.contains(&id)).collect::<PyResult<Vec<_>>>()?.contains(&true);
-                let (of, text) = (lines.of(place)?, id_of(&id)?);
-                let mut fault = None;
-                let now = || match clock.call0().and_then(|now| now.extract::<f64>()) {
-                    Ok(now) => now,
-                    Err(error) => {
-                        fault = Some(error);
-                        time
-                    }
-                };
-                let windows = &mut self.windows;
-                let wanted = |number: usize| is_known || number as i64 >= limit;
-                let counting = || windows.count(&text, time, of.iter().map(|line| &**line), rules, now, wanted);
-                let found = catch_unwind(AssertUnwindSafe(counting))
-                    .map_err(|_| PyRuntimeError::new_err("the native core failed on this failure"))?;
-                if let Some(fault) = fault {
-                    return Err(fault);
+                let mut is_known = false;
+                for each in &known {
+                    is_known |= each.contains(&id)?;
                 }
+                let (of, text) = (lines.of(place)?, id_of(&id)?);
+                let wanted = |number: usize| is_known || number as i64 >= limit;
+                let mut now = None;
+                // Borrowed only while no Python code runs, for the ledger's thread may ask for a segment meanwhile.
+                let found = loop {
+                    let counted = {
+                        let mut own = slf.borrow_mut();
+                        let of = of.iter().map(|line| &**line);
+                        catch_unwind(AssertUnwindSafe(|| own.windows.count(&text, time, of, rules, now, wanted)))
+                    };
+                    match counted {
+                        Ok(Ok(found)) => break found,
+                        Ok(Err(Late)) => (),
+                        Err(_) => return Err(PyRuntimeError::new_err("the native core failed on this failure")),
+                    }
+                    now = Some(clock.call0()?.extract::<f64>()?);
+                };
                 if let Some(found) = found {
                     return Ok((place + 1, Some(PyTuple::new(py, found)?)));
                 }
@@ -595,10 +597,16 @@ mod _core {
             self.windows.is_dirty()
         }
 
-        /// Segments to be written, and whether they are all there is.
+        /// Segments to be written, and whether all windows are instead, which `next_segment` gives.
         fn take<'py>(&mut self, py: Python<'py>) -> Option<(Vec<Bound<'py, PyBytes>>, bool)> {
-            let changes = self.windows.take()?;
-            Some((changes.segments.iter().map(|segment| PyBytes::new(py, segment)).collect(), changes.whole))
+            let mut segments = Vec::new();
+            let whole = self.windows.take(|segment| segments.push(PyBytes::new(py, &segment)))?;
+            Some((segments, whole))
+        }
+
+        /// One more segment of all windows, where `take` said so; None after the last.
+        fn next_segment<'py>(&mut self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+            self.windows.next_segment().map(|segment| PyBytes::new(py, &segment))
         }
 
         fn mark_all_changed(&mut self) {

@@ -15,7 +15,7 @@ const HEAD: usize = 8;
 const TIME: usize = 8;
 const NIL: u32 = u32::MAX;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Window {
     failures: u32,
     text: Box<[u8]>,
@@ -33,6 +33,10 @@ struct Slot {
     change: u32,
 }
 
+/// A failure is older than another of its id: what time is it now?
+#[derive(Debug)]
+pub struct Late;
+
 /// How failures of one jail count.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
@@ -41,11 +45,13 @@ pub struct Rules {
     pub most_lines: i64,
 }
 
-/// What is to be written: segments as `segments.py` describes them.
+/// All windows as they were at one moment, packed segment by segment while the present ones go on changing.
 #[derive(Debug)]
-pub struct Changes {
-    pub segments: Vec<Vec<u8>>,
-    pub whole: bool,
+struct Snapshot {
+    order: Vec<u32>,
+    done: usize,
+    /// What has changed since, as it was.
+    saved: HashMap<u32, (Arc<[u8]>, Option<Window>)>,
 }
 
 #[derive(Debug)]
@@ -61,6 +67,7 @@ pub struct Windows {
     /// Ids that are being written, and whether they are gone.
     taken: Vec<(Arc<[u8]>, bool)>,
     taken_whole: bool,
+    snapshot: Option<Snapshot>,
     whole_due: bool,
     size: i64,
     stored: i64,
@@ -82,6 +89,7 @@ impl Windows {
             changes: Vec::new(),
             taken: Vec::new(),
             taken_whole: false,
+            snapshot: None,
             whole_due: false,
             size: 0,
             stored: 0,
@@ -108,18 +116,27 @@ impl Windows {
 
     /// Count one failure; the times of the latest within the window where `wanted` says so of their number.
     ///
-    /// `now` is only called for one that is late. `lines` are encoded and cut, with no NUL in them.
+    /// `now` is only needed for one that is late: without it nothing is counted then. `lines` are encoded and cut, with no NUL in them.
     pub fn count<'a>(
         &mut self,
         id: &[u8],
         time: f64,
         lines: impl ExactSizeIterator<Item = &'a [u8]>,
         rules: Rules,
-        now: impl FnOnce() -> f64,
+        now: Option<f64>,
         wanted: impl FnOnce(usize) -> bool,
-    ) -> Option<Vec<f64>> {
+    ) -> Result<Option<Vec<f64>>, Late> {
         self.findtime = rules.findtime;
-        let known = self.by_id.get(id).copied().filter(|&slot| self.slots[slot as usize].window.is_some());
+        let window_of = |&slot: &u32| self.slots[slot as usize].window.as_ref();
+        let known = self.by_id.get(id).copied().filter(|slot| window_of(slot).is_some());
+        let newest = known.as_ref().and_then(window_of).and_then(|window| window.times.last());
+        if now.is_none() && newest.is_some_and(|&newest| time < newest) {
+            return Err(Late);
+        }
+        let now = now.unwrap_or(time);
+        if let Some(slot) = known {
+            self.save(slot);
+        }
         // Lines take their share of the budget before older windows make room.
         let former = known.and_then(|slot| self.slots[slot as usize].window.as_mut());
         let text = former.map(|window| std::mem::take(&mut window.text)).unwrap_or_default();
@@ -147,7 +164,7 @@ impl Windows {
         self.size +=
             (window.text.len() as i64 - former.0 as i64) + TIME as i64 * (window.times.len() as i64 - former.1 as i64);
         self.mark(slot);
-        found
+        Ok(found)
     }
 
     fn begin(&mut self, id: &[u8]) -> u32 {
@@ -225,7 +242,9 @@ impl Windows {
         for slot in self.in_order() {
             self.drop_window(slot);
         }
-        (self.slots, self.free, self.changes, self.by_id) = Default::default();
+        (self.free, self.changes, self.by_id) = Default::default();
+        self.free.extend((0..self.slots.len() as u32).rev());
+        self.slots.iter_mut().for_each(|slot| slot.change = 0);
         self.whole_due = self.stored > 0;
     }
 
@@ -249,6 +268,7 @@ impl Windows {
 
     /// Whether there was one.
     fn drop_window(&mut self, slot: u32) -> bool {
+        self.save(slot);
         let Some(window) = self.slots[slot as usize].window.take() else { return false };
         self.unlink(slot);
         self.number -= 1;
@@ -261,6 +281,14 @@ impl Windows {
         let id = std::mem::replace(&mut self.slots[slot as usize].id, Arc::from([]));
         self.by_id.remove(&id);
         self.free.push(slot);
+    }
+
+    /// Keep what a slot holds for the snapshot that is being written, before it changes.
+    fn save(&mut self, slot: u32) {
+        if let Some(snapshot) = &mut self.snapshot {
+            let Slot { id, window, .. } = &self.slots[slot as usize];
+            snapshot.saved.entry(slot).or_insert_with(|| (id.clone(), window.clone()));
+        }
     }
 
     // --- disk -------------------------------------------------------------------------------------------------------
@@ -288,8 +316,10 @@ impl Windows {
         self.whole_due || self.wastes() || self.has_changes()
     }
 
-    /// What is to be written; from now on it counts as written.
-    pub fn take(&mut self) -> Option<Changes> {
+    /// What is to be written, in segments as `segments.py` describes them; from now on it counts as written.
+    ///
+    /// Returns whether all windows are to be written, which `next_segment` gives; None where nothing is to be written.
+    pub fn take(&mut self, emit: impl FnMut(Vec<u8>)) -> Option<bool> {
         if !self.is_dirty() {
             return None;
         }
@@ -299,7 +329,11 @@ impl Windows {
         let whole = self.whole_due || self.wastes();
         self.whole_due = false;
         self.taken_whole = whole;
-        let segments = if whole { self.segments(&self.in_order()) } else { self.segments(&changed) };
+        self.snapshot = whole.then(|| Snapshot { order: self.in_order(), done: 0, saved: HashMap::new() });
+        if !whole {
+            let part = |&slot: &u32| (&self.slots[slot as usize].id, self.slots[slot as usize].window.as_ref());
+            changed.chunks(IN_SEGMENT).map(|slots| segment(slots.iter().map(part))).for_each(emit);
+        }
         self.taken = changed
             .iter()
             .map(|&slot| &self.slots[slot as usize])
@@ -311,7 +345,7 @@ impl Windows {
                 self.free_slot(slot);
             }
         }
-        Some(Changes { segments, whole })
+        Some(whole)
     }
 
     fn in_order(&self) -> Vec<u32> {
@@ -319,26 +353,18 @@ impl Windows {
         std::iter::successors(Some(self.first).filter(|&slot| slot != NIL), next).collect()
     }
 
-    fn segments(&self, slots: &[u32]) -> Vec<Vec<u8>> {
-        slots.chunks(IN_SEGMENT).map(|part| self.segment(part)).collect()
-    }
-
-    fn segment(&self, slots: &[u32]) -> Vec<u8> {
-        let parts = || slots.iter().map(|&slot| &self.slots[slot as usize]);
-        let size = |slot: &Slot| slot.window.as_ref().map_or(0, packed_size) as u32;
-        let total: usize = parts().map(|slot| slot.id.len() + size(slot) as usize + 8).sum();
-        let mut segment = Vec::with_capacity(4 + total);
-        segment.extend_from_slice(&(slots.len() as u32).to_ne_bytes());
-        parts().for_each(|slot| segment.extend_from_slice(&(slot.id.len() as u32).to_ne_bytes()));
-        parts().for_each(|slot| segment.extend_from_slice(&size(slot).to_ne_bytes()));
-        parts().for_each(|slot| segment.extend_from_slice(&slot.id));
-        for window in parts().filter_map(|slot| slot.window.as_ref()) {
-            segment.extend_from_slice(&window.failures.to_ne_bytes());
-            segment.extend_from_slice(&(window.text.len() as u32).to_ne_bytes());
-            segment.extend_from_slice(&window.text);
-            window.times.iter().for_each(|time| segment.extend_from_slice(&time.to_ne_bytes()));
-        }
-        segment
+    /// One more segment of all windows as they were when they were taken.
+    pub fn next_segment(&mut self) -> Option<Vec<u8>> {
+        let Snapshot { order, done, saved } = self.snapshot.as_mut()?;
+        let slots = &order[*done..order.len().min(*done + IN_SEGMENT)];
+        let (slots_of, saved_of) = (&self.slots, &*saved);
+        let part = |slot: &u32| match saved_of.get(slot) {
+            Some((id, window)) => (id, window.as_ref()),
+            None => (&slots_of[*slot as usize].id, slots_of[*slot as usize].window.as_ref()),
+        };
+        let next = (!slots.is_empty()).then(|| segment(slots.iter().map(part)));
+        *done += slots.len();
+        next
     }
 
     /// Nothing of it is on disk any more.
@@ -349,11 +375,12 @@ impl Windows {
     /// What was taken has been written.
     pub fn mark_written(&mut self, size: i64) {
         self.stored = if self.taken_whole { size } else { self.stored + size };
-        self.taken = Vec::new();
+        (self.taken, self.snapshot) = (Vec::new(), None);
     }
 
     /// What was taken was not written after all.
     pub fn put_back(&mut self) {
+        self.snapshot = None;
         let later = std::mem::take(&mut self.changes);
         let later: Vec<u32> =
             later.iter().enumerate().filter(|&(place, &slot)| self.is_change(place, slot)).map(|(_, &s)| s).collect();
@@ -396,6 +423,23 @@ impl Windows {
     }
 }
 
+fn segment<'a>(parts: impl Iterator<Item = (&'a Arc<[u8]>, Option<&'a Window>)> + Clone) -> Vec<u8> {
+    let size = |window: Option<&Window>| window.map_or(0, packed_size) as u32;
+    let total: usize = parts.clone().map(|(id, window)| id.len() + size(window) as usize + 8).sum();
+    let mut segment = Vec::with_capacity(4 + total);
+    segment.extend_from_slice(&(parts.clone().count() as u32).to_ne_bytes());
+    parts.clone().for_each(|(id, _)| segment.extend_from_slice(&(id.len() as u32).to_ne_bytes()));
+    parts.clone().for_each(|(_, window)| segment.extend_from_slice(&size(window).to_ne_bytes()));
+    parts.clone().for_each(|(id, _)| segment.extend_from_slice(id));
+    for window in parts.filter_map(|(_, window)| window) {
+        segment.extend_from_slice(&window.failures.to_ne_bytes());
+        segment.extend_from_slice(&(window.text.len() as u32).to_ne_bytes());
+        segment.extend_from_slice(&window.text);
+        window.times.iter().for_each(|time| segment.extend_from_slice(&time.to_ne_bytes()));
+    }
+    segment
+}
+
 fn packed_size(window: &Window) -> i64 {
     (HEAD + window.text.len() + TIME * window.times.len()) as i64
 }
@@ -418,11 +462,10 @@ fn unpacked(packed: &[u8]) -> Option<Window> {
 }
 
 /// Put a time in its place; where the fullest stretch that holds it begins and ends.
-fn put(times: &mut Vec<f64>, time: f64, rules: Rules, now: impl FnOnce() -> f64) -> (usize, usize) {
+fn put(times: &mut Vec<f64>, time: f64, rules: Rules, now: f64) -> (usize, usize) {
     let findtime = rules.findtime;
     match times.last() {
         Some(&newest) if time < newest => {
-            let now = now();
             if newest > now && now >= time {
                 times.truncate(right(times, now)); // the clock was set back: times in the future mean nothing
             }
