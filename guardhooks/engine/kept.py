@@ -102,17 +102,11 @@ def log_found(batches: Sequence[Kept]) -> None:
                 when = strftime("%Y-%m-%d %H:%M:%S", localtime(kept.found.times[row]))
                 logger.info("[%s] Found %s - %s", kept.found.jails[row], safe_text(kept.found.ids[row]), when)
         return
-    pairs = Counter(pair for kept in batches for pair in _jails_and_ids(kept))
-    numbers, ids = Counter[str](), Counter[str]()
-    for (jail, _), failures in pairs.items():
-        numbers[jail] += failures
-        ids[jail] += 1
+    numbers, ids = Counter[str](), defaultdict[str, set[str]](set)
+    for kept in batches:
+        for jail, rows in kept.runs():
+            numbers[jail] += len(rows)
+            of = kept.found.ids
+            ids[jail].update(of if len(rows) == len(of) else [of[row] for row in rows])
     for jail, failures in numbers.items():
-        logger.info("[%s] Found %d failures of %d ids", jail, failures, ids[jail])
-
-
-def _jails_and_ids(kept: Kept) -> Iterator[tuple[str, str]]:
-    jails, ids = kept.found.jails, kept.found.ids
-    if len(kept.rows) == len(jails):
-        return zip(jails, ids, strict=True)
-    return ((jails[row], ids[row]) for row in kept.rows)
+        logger.info("[%s] Found %d failures of %d ids", jail, failures, len(ids[jail]))
