@@ -190,7 +190,7 @@ failures = st.builds(
 blocks_of_failures = st.lists(st.lists(failures, max_size=30), max_size=4)
 
 
-@settings(max_examples=60)
+@settings(max_examples=15)
 @given(blocks_of_failures)
 def test_columns_lead_to_the_same_windows_and_bans_as_objects(blocks: list[list[Failure]]) -> None:
     third_party = PerEvent()
