@@ -38,7 +38,7 @@ from guardhooks.model import (
     SourceSpec,
 )
 from guardhooks.settings.option import OptionTable
-from guardhooks.workers import LineMatcher, LogSource
+from guardhooks.workers import LineMatcher, LogSource, MakeWindows
 
 if TYPE_CHECKING:
     import click
@@ -73,6 +73,19 @@ def on_start(guard: GuardView) -> None:
 
 
 @hookspec(firstresult=True)
+def failure_windows(budget: int) -> MakeWindows | None:
+    """Called once, before the ledger of a guard is opened: who keeps the failure windows of its jails in memory?
+
+    Return a function that makes the windows of one jail, see `FailureWindows`, or None: leave it to others. Where
+    nobody offers one, the ledger keeps them. A reload does not change who does.
+
+    Stops at the first result that is not None.
+
+    :param budget: bytes that the log lines of all windows may take together.
+    """
+
+
+@hookspec(firstresult=True)
 def log_source(jail: Jail, spec: SourceSpec) -> LogSource | None:
     """Called when a jail starts, once for each `logpath` line, journal match or other source that it names.
 
@@ -98,6 +111,23 @@ def line_matcher(source: LogSource, jails: Sequence[Jail]) -> LineMatcher | None
 
     :param source: the worker that reads the lines.
     :param jails: the jails that read this source and have no matcher yet.
+    """
+
+
+@hookspec
+def screen_failures(jail: Jail, ids: Sequence[str], addresses: Sequence[str]) -> Sequence[int] | None:
+    """Called before `on_failure` with all failures that were found in a block of lines. Only for speed; optional.
+
+    Return the places of those failures for which your own `on_failure` must be called; of the others you say that it
+    would return None and do nothing. None says that it must be called for every one. Must not block.
+
+    Every plugin that has an `on_failure` is asked. If each says of a failure that it need not be called, then no
+    `on_failure` is, and mostly no `Failure` object is made. One plugin with an `on_failure` but without this hook has
+    all of them called for every failure.
+
+    :param jail: the jail whose filter matched.
+    :param ids: `Failure.id` of each failure, in order.
+    :param addresses: `Failure.address` of each.
     """
 
 

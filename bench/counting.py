@@ -26,6 +26,7 @@ from guardhooks import (
     ActionSpec,
     Chunk,
     Failure,
+    FailureLines,
     FilterSpec,
     Guard,
     Jail,
@@ -193,7 +194,7 @@ async def stages(guard: Guard, jail: Jail, number: int) -> None:
     every = [failure for chunk in failures(jail, min(number, 50_000), 2) for failure in chunk]
     gc.collect()
     each("step: asked whether it is ignored", every, lambda failure: guard.plugins.on_failure(jail, failure))
-    each("step: counted", every, lambda f: guard.ledger.record_failure(jail, f.id, f.time, f.matches))
+    each("step: counted", every, lambda f: counted_alone(guard, jail, f))
     records = [guard.ledger.count(jail, failure) for failure in every]
     pairs = list(zip(every, records, strict=True))
     each("step: decided, where somebody must be asked", pairs, lambda pair: guard.plugins.decide_ban(jail, *pair))
@@ -202,6 +203,11 @@ async def stages(guard: Guard, jail: Jail, number: int) -> None:
     say("step: written to disk", (time.process_time() - start) / len(every) * 1e6, "µs")
     guard.ledger.drop_jail(jail.name)
     await guard.ledger.flush()
+
+
+def counted_alone(guard: Guard, jail: Jail, failure: Failure) -> list[object]:
+    """As the pipeline does it for the failures of a block together."""
+    return list(guard.ledger.record_failures(jail, [failure.id], [failure.time], FailureLines.of(failure)))
 
 
 def each(what: str, items: Sequence[object], call: Callable[[object], object]) -> None:

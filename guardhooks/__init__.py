@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from guardhooks.errors import GuardhooksError as GuardhooksError
     from guardhooks.errors import PluginError as PluginError
     from guardhooks.errors import StateError as StateError
+    from guardhooks.findings import FailureLines as FailureLines
     from guardhooks.findings import Findings as Findings
     from guardhooks.findings import new_failure as new_failure
     from guardhooks.marker import hookimpl as hookimpl
@@ -75,14 +76,17 @@ if TYPE_CHECKING:
     from guardhooks.text import safe_text as safe_text
     from guardhooks.views import GuardView as GuardView
     from guardhooks.views import LedgerView as LedgerView
+    from guardhooks.workers import FailureWindows as FailureWindows
     from guardhooks.workers import LineMatcher as LineMatcher
     from guardhooks.workers import LineTrace as LineTrace
     from guardhooks.workers import LogSource as LogSource
+    from guardhooks.workers import MakeWindows as MakeWindows
     from guardhooks.workers import MissedLines as MissedLines
     from guardhooks.workers import SelectiveMatcher as SelectiveMatcher
     from guardhooks.workers import SourceStatus as SourceStatus
     from guardhooks.workers import StartAt as StartAt
     from guardhooks.workers import SurveyingMatcher as SurveyingMatcher
+    from guardhooks.workers import WindowChanges as WindowChanges
 
 _HOME = {
     "guardhooks.cli.connection": ("ask_daemon",),
@@ -98,7 +102,7 @@ _HOME = {
     "guardhooks.system.interfaces": ("own_addresses",),
     "guardhooks.errors": ("ActionError", "ConfigError", "GuardhooksError", "PluginError", "StateError"),
     "guardhooks.engine.guard": ("Guard",),
-    "guardhooks.findings": ("Findings", "new_failure"),
+    "guardhooks.findings": ("FailureLines", "Findings", "new_failure"),
     "guardhooks.marker": ("hookimpl", "skip_first_time_offenders"),
     "guardhooks.model": (
         "NO_FIELDS", "NO_OPTIONS", "PERMANENT", "ActionSpec", "Ban", "Chunk", "ConfigFinding", "Escalation",
@@ -107,8 +111,8 @@ _HOME = {
     ),
     "guardhooks.views": ("GuardView", "LedgerView"),
     "guardhooks.workers": (
-        "LineMatcher", "LineTrace", "LogSource", "MissedLines", "SelectiveMatcher", "SourceStatus", "StartAt",
-        "SurveyingMatcher",
+        "FailureWindows", "LineMatcher", "LineTrace", "LogSource", "MakeWindows", "MissedLines", "SelectiveMatcher",
+        "SourceStatus", "StartAt", "SurveyingMatcher", "WindowChanges",
     ),
     "guardhooks.net.prefixes": ("PrefixList", "PrefixMap"),
     "guardhooks.settings": ("option_types", "parse_brackets"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,7 +13,9 @@ from guardhooks.model import Failure, Fields
 class Findings(Sequence[Failure]):
     """The failures of one chunk as columns, for matchers that find many at a time. Only if you like: a list does too.
 
-    The columns stand beside the failures. They must not change any more.
+    The columns stand beside the failures, without helper lines (`nofail`). They must not change any more.
+    A `Failure` is made only of those that somebody must look at: a plugin that has no `screen_failures`, or one that
+    decides about a ban.
     """
 
     __slots__ = ()
@@ -30,6 +32,11 @@ class Findings(Sequence[Failure]):
 
     @property
     @abstractmethod
+    def addresses(self) -> Sequence[str]:
+        """The offender's single address of each failure; empty where only a text id is known."""
+
+    @property
+    @abstractmethod
     def times(self) -> Sequence[float]:
         """When each failure happened, in epoch seconds."""
 
@@ -41,6 +48,26 @@ class Findings(Sequence[Failure]):
     @abstractmethod
     def matches(self, index: int) -> tuple[str, ...]:
         """The log lines of one failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLines:
+    """The log lines of failures that are counted together: a call with the place of one of them gives its lines.
+
+    `findings` has them as columns, where there are some; `rows` says at which row the failure of a place stands.
+    """
+
+    read: Callable[[int], Sequence[str]]
+    rows: Sequence[int]
+    findings: Findings | None = None
+
+    def __call__(self, place: int) -> Sequence[str]:
+        return self.read(self.rows[place])
+
+    @classmethod
+    def of(cls, failure: Failure) -> FailureLines:
+        """Those of a single failure."""
+        return cls(lambda _: failure.matches, (0,))
 
 
 @dataclass(slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
-from guardhooks.model import Chunk, Failure, Position, Problem
+from guardhooks.findings import FailureLines
+from guardhooks.model import Chunk, Failure, Jail, Position, Problem
 from guardhooks.status import SourceStatus as SourceStatus
 
 
@@ -120,3 +121,114 @@ class SurveyingMatcher(LineMatcher, Protocol):
     def survey(self, chunk: Chunk, *, every: bool = True) -> Iterable[LineTrace | MissedLines]:
         """As `trace`, and leading to the same, with any lines that nothing matches summed up. `steps` may be empty."""
         ...
+
+
+class WindowChanges(Protocol):
+    """What changed in the failure windows of one jail; does not change itself. `segments` may be called in any thread.
+
+    `whole`: these are all windows of the jail, and what is on disk is to be deleted first.
+    """
+
+    @property
+    def whole(self) -> bool: ...
+
+    def segments(self) -> Iterator[bytes]:
+        """What is to be appended on disk; see `guardhooks/ledger/segments.py`."""
+        ...
+
+
+class FailureWindows(Protocol):
+    """The failure windows of one jail, by id, in memory. `guardhooks/ledger/windows.py` says what they are, exactly.
+
+    Times are epoch seconds. Any other implementation must give the same answers and write the same bytes.
+    """
+
+    @property
+    def findtime(self) -> float:
+        """Seconds; that of the jail when a failure was last counted."""
+        ...
+
+    def __len__(self) -> int:
+        """How many ids have a window."""
+        ...
+
+    def count(  # noqa: PLR0917 -- the columns and what they are counted against
+        self,
+        jail: Jail,
+        ids: Sequence[str],
+        times: Sequence[float],
+        lines: FailureLines,
+        clock: Callable[[], float],
+        known: Sequence[Container[str]] = (),
+        *,
+        start: int = 0,
+        limit: int = 0,
+    ) -> tuple[int, tuple[float, ...] | None]:
+        """Count failures from place `start` on, up to the first of an id that is `known` or has failed `limit` times.
+
+        :return: the place behind it and the `times` of its `Record`; the number of failures and None if there is none.
+        """
+        ...
+
+    def failures(self, id: str) -> int:
+        """How many failures of an id have been counted."""
+        ...
+
+    def matches(self, id: str) -> tuple[str, ...]:
+        """The log lines kept of an id's failures."""
+        ...
+
+    def times(self, id: str) -> tuple[float, ...]:
+        """When the latest failures of an id were, oldest first."""
+        ...
+
+    def forget(self, id: str) -> None:
+        """Drop a window, if there is one."""
+        ...
+
+    def clear(self) -> None:
+        """Drop all windows."""
+        ...
+
+    def expire(self, now: float) -> None:
+        """Drop the windows that are over at `now`, or lie in the future since the clock was set back."""
+        ...
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether `take` would return anything."""
+        ...
+
+    def take(self) -> WindowChanges | None:
+        """What is to be written; from now on it counts as written.
+
+        Before the next call comes `mark_written` or `put_back` with the last answer, if anything is written at all.
+        """
+        ...
+
+    def mark_all_changed(self) -> None:
+        """Nothing of it is on disk any more."""
+        ...
+
+    def mark_written(self, changes: WindowChanges) -> None:
+        """They have been written."""
+        ...
+
+    def put_back(self, changes: WindowChanges) -> None:
+        """They were not written after all."""
+        ...
+
+    def restore(self, id: str, packed: bytes | None) -> None:
+        """Load a window from disk; called in the order in which they were written, with None for one that is gone.
+
+        :raises ValueError: it makes no sense.
+        """
+        ...
+
+    def restored(self, size: int) -> None:
+        """So many bytes on disk have been loaded."""
+        ...
+
+
+MakeWindows: TypeAlias = Callable[[float], FailureWindows]
+"""Makes the empty failure windows of one more jail with this findtime."""

@@ -20,9 +20,9 @@ HOOKS = {
 
 def test_the_contract_has_the_hooks_of_the_design() -> None:
     assert set(HOOKS) == {
-        "declare_options", "on_start", "log_source", "line_matcher", "on_failure", "decide_ban", "refuse_ban",
-        "execute_action", "on_ban", "on_unban", "diagnose", "check_jail", "on_stop", "add_commands", "add_requests",
-        "control_protocol",
+        "declare_options", "on_start", "failure_windows", "log_source", "line_matcher", "screen_failures", "on_failure",
+        "decide_ban", "refuse_ban", "execute_action", "on_ban", "on_unban", "diagnose", "check_jail", "on_stop",
+        "add_commands", "add_requests", "control_protocol",
     }  # fmt: skip
 
 

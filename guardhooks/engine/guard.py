@@ -85,7 +85,9 @@ class Guard:
         self.configured = 0.0
         self.clock = clock
         history_age = self.configuration.history_age
-        self.ledger = ledger or Ledger.open(ledger_file, clock=clock, history_age=history_age)
+        self.ledger = ledger or Ledger.open(
+            ledger_file, clock=clock, history_age=history_age, windows=plugins.failure_windows
+        )
         self.ledger.sync_bans(settings.sync_bans)
         self._pools = Pools()
         self._resolver = Resolver(clock=clock)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from time import localtime, strftime
 from typing import Final, TypeAlias
 
 from guardhooks.engine.configuration import LiveConfiguration
+from guardhooks.engine.kept import Kept, answers, log_found, log_ignored
 from guardhooks.engine.questions import Questions
 from guardhooks.engine.resolver import Resolver
 from guardhooks.errors import StateError
 from guardhooks.ledger import Ledger
-from guardhooks.logs import log_lines
 from guardhooks.model import Ban, Chunk, Failure, Ignore, Jail, Position
 from guardhooks.net.addresses import widen
 from guardhooks.plugins.calls import Provided
+from guardhooks.plugins.found import Found
 from guardhooks.text import safe_text
 from guardhooks.workers import LineMatcher, LogSource, StartAt
 
@@ -30,10 +29,8 @@ _BACKLOG: Final = 10_000
 _MATCHING_TIME: Final = 30.0
 """Seconds after which a matcher that has not finished a chunk is reported."""
 
-Delivered: TypeAlias = Callable[[Chunk, Sequence[Failure]], None]
+Delivered: TypeAlias = Callable[[Chunk, Sequence[str]], None]
 Matchers: TypeAlias = Callable[[], Sequence[Provided[LineMatcher]]]
-
-logger = logging.getLogger("guardhooks.filter")
 
 
 @dataclass(slots=True)
@@ -62,7 +59,7 @@ class Pipeline:
     ) -> None:
         """Read a source to its end, for the given jails; `matchers` gives those to use for the next chunk.
 
-        `delivered` is told of each chunk and what was found in it.
+        `delivered` is told of each chunk and the jail of each failure found in it.
         """
         lookups: set[asyncio.Task[None]] = set()
         start = self._start_at(source, jails, matchers)
@@ -83,17 +80,14 @@ class Pipeline:
         delivered: Delivered,
     ) -> None:
         loop = asyncio.get_running_loop()
-        failures: list[Failure] = []
-        for matcher in matchers:
-            failures += await self._feed(matcher, chunk)
-        delivered(chunk, failures)
-        named = [failure for failure in failures if failure.resolve]
-        for failure in named if len(lookups) < _LOOKUPS_UNDER_WAY else ():
+        found = [await self._feed(matcher, chunk) for matcher in matchers]
+        delivered(chunk, [jail for each in found for jail in each.jails])
+        for failure in _to_look_up(found) if len(lookups) < _LOOKUPS_UNDER_WAY else ():
             lookups.add(task := loop.create_task(self._look_up(failure)))
             task.add_done_callback(lookups.discard)
-        self._take([failure for failure in failures if not failure.resolve], chunk.position)
+        self._take(found, chunk.position)
 
-    async def _feed(self, matcher: Provided[LineMatcher], chunk: Chunk) -> list[Failure]:
+    async def _feed(self, matcher: Provided[LineMatcher], chunk: Chunk) -> Found:
         """What a matcher finds. One that takes very long is told, and waited for: it holds up its own source alone."""
         plugins = self.configuration.plugins
         found = asyncio.get_running_loop().run_in_executor(self.executor, plugins.feed, matcher, chunk)
@@ -118,25 +112,32 @@ class Pipeline:
 
     async def process(self, failures: Sequence[Failure]) -> list[Ban]:
         """Ignore or count these failures and enforce what is decided, when plugins have said what they have to say."""
-        kept = []
-        for jail, failure, answer in self._asked(failures):
+        found, dropped, seen = Found(failures), set[int](), dict[int, Failure]()
+        for row, jail, failure, answer in answers(self.configuration, found, dropped):
             said = answer if answer is None or isinstance(answer, Ignore) else await answer
             if said is None:
-                kept.append(failure)
+                seen[row] = failure
             else:
-                _log_ignored(jail, failure, said)
-        return self._decide(kept)
+                dropped.add(row)
+                log_ignored(jail, failure, said)
+        return self._decide([Kept.of(found, dropped, seen)])
 
-    def _take(self, failures: Sequence[Failure], position: Position | None) -> None:
+    def _take(self, batches: Sequence[Found], position: Position | None) -> None:
         """As `process`, but nothing waits for a slow plugin; the lines up to `position` are then done."""
         kept = []
-        for jail, failure, answer in self._asked(failures):
-            if answer is None:
-                kept.append(failure)
-            elif isinstance(answer, Ignore):
-                _log_ignored(jail, failure, answer)
-            elif not self.questions.ask(jail, failure, answer):
-                kept.append(failure)
+        for found in batches:
+            dropped, seen = set[int](), dict[int, Failure]()
+            for row, jail, failure, answer in answers(self.configuration, found, dropped):
+                if answer is None:
+                    seen[row] = failure
+                elif isinstance(answer, Ignore):
+                    dropped.add(row)
+                    log_ignored(jail, failure, answer)
+                elif self.questions.ask(jail, failure, answer):
+                    dropped.add(row)
+                else:
+                    seen[row] = failure
+            kept.append(Kept.of(found, dropped, seen))
         # Nothing is awaited here: whenever the ledger is written, it holds all of a chunk or nothing of it.
         self._decide(kept)
         if position is not None:
@@ -144,67 +145,63 @@ class Pipeline:
 
     def _answered(self, jail: Jail, failure: Failure, answer: Ignore | None) -> None:
         if answer is None:
-            self._decide([failure])
+            self._decide([Kept.of(Found([failure]), set(), {0: failure})])
         else:
-            _log_ignored(jail, failure, answer)
+            log_ignored(jail, failure, answer)
 
-    def _asked(
-        self, failures: Sequence[Failure]
-    ) -> Iterator[tuple[Jail, Failure, Ignore | Awaitable[Ignore | None] | None]]:
-        """What plugins say of each failure, without helper lines and those of jails that a reload removed."""
-        for failure in failures:
-            configuration = self.configuration.now
-            jail = configuration.jails.get(failure.jail)
-            if not failure.nofail and jail is not None:
-                yield jail, failure, configuration.plugins.on_failure(jail, failure)
-
-    def _decide(self, kept: Sequence[Failure]) -> list[Ban]:
-        if kept:
-            self._log_found(kept)
+    def _decide(self, kept: Sequence[Kept]) -> list[Ban]:
+        log_found(kept)
         now, jails = self.clock(), self.configuration.jails
         bans: list[Ban] = []
-        for failure in kept:
-            if (jail := jails.get(failure.jail)) is not None:
-                bans += self._count(jail, failure, now)
+        for each in kept:
+            for name, rows in each.runs():
+                if (jail := jails.get(name)) is not None:
+                    bans += self._count(jail, each, rows, now)
         return bans
 
-    def _count(self, jail: Jail, failure: Failure, now: float) -> Sequence[Ban]:
-        id = self._counted_id(jail, failure)
-        time = min(failure.time, now)
-        plugins = self.configuration.plugins
-        first_time_offenders = plugins.wants_first_time_offenders(jail)
-        record = self.ledger.record_failure(jail, id, time, failure.matches, first_time_offenders=first_time_offenders)
-        if record is None:
-            return ()
-        if record.active is not None:
-            self.seen_again(jail, record.active, failure)
-        if id != failure.id or time != failure.time:
-            failure = replace(failure, id=id, time=time)
-        decided = plugins.decide_ban(jail, failure, record)
-        return [ban for each in decided if (ban := self.apply(each)) is not None]
+    def _count(self, jail: Jail, kept: Kept, rows: Sequence[int], now: float) -> list[Ban]:
+        """Count these rows of one jail, in order; only of those that somebody must look at a `Failure` is made."""
+        plugins, found = self.configuration.plugins, kept.found
+        ids = self._counted_ids(jail, found, rows)
+        times = [time if (time := found.times[row]) < now else now for row in rows]
+        records = self.ledger.record_failures(
+            jail,
+            ids,
+            times,
+            found.lines(rows),
+            first_time_offenders=plugins.wants_first_time_offenders(jail),
+        )
+        bans: list[Ban] = []
+        for place, record in records:
+            failure = kept.failure(rows[place])
+            if failure is None:
+                continue
+            if record.active is not None:
+                self.seen_again(jail, record.active, failure)
+            if ids[place] != failure.id or times[place] != failure.time:
+                failure = replace(failure, id=ids[place], time=times[place])
+            decided = plugins.decide_ban(jail, failure, record)
+            bans += [ban for each in decided if (ban := self.apply(each)) is not None]
+        return bans
 
-    def _counted_id(self, jail: Jail, failure: Failure) -> str:
+    def _counted_ids(self, jail: Jail, found: Found, rows: Sequence[int]) -> Sequence[str]:
+        """The ids under which failures count: an address may stand for its prefix."""
+        ids = found.ids if len(rows) == len(found) else [found.ids[row] for row in rows]
+        if jail.ipv4prefix >= 32 and not any(":" in id for id in ids):
+            return ids
+        return [self._counted_id(jail, found.ids[row], found.addresses[row]) for row in rows]
+
+    def _counted_id(self, jail: Jail, id: str, address: str) -> str:
         """The id under which a failure counts: an address may stand for its prefix, unless that would hit ourselves."""
-        address = failure.address
-        if not address or address != failure.id:
-            return failure.id
+        if not address or address != id:
+            return id
         prefix = widen(address, jail.ipv4prefix, jail.ipv6prefix)
         return address if prefix == address else self.narrow_to_address(jail, prefix, address)
 
-    def _log_found(self, failures: Sequence[Failure]) -> None:
-        if logger.isEnabledFor(logging.INFO):
-            log_lines(logger, logging.INFO, _found_lines(failures))
 
-
-def _log_ignored(jail: Jail, failure: Failure, answer: Ignore) -> None:
-    logger.info("[%s] Ignore %s by %s", jail.name, safe_text(failure.id), safe_text(answer.reason))
-
-
-def _found_lines(failures: Sequence[Failure]) -> Iterator[str]:
-    """`[sshd] Found 192.0.2.1 - 2026-11-28 21:57:38` of each failure."""
-    second, when = -1, ""
-    for failure in failures:
-        if second != int(failure.time):
-            second = int(failure.time)
-            when = strftime("%Y-%m-%d %H:%M:%S", localtime(second))
-        yield f"[{failure.jail}] Found {safe_text(failure.id)} - {when}"
+def _to_look_up(batches: Sequence[Found]) -> Iterator[Failure]:
+    """The failures with a host name."""
+    for found in batches:
+        for row in found.unresolved:
+            if (failure := found.failure(row)) is not None:
+                yield failure

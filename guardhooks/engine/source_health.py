@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from guardhooks.model import Chunk, Failure
+from guardhooks.model import Chunk
 from guardhooks.status import SourceStatus
 
 _TAIL: Final = 4096
@@ -27,10 +27,10 @@ class SourceHealth:
         self._received = 0.0
         self._missing_since: float | None = None
 
-    def delivered(self, chunk: Chunk, failures: Sequence[Failure]) -> None:
-        """Count a chunk and the failures that were found in it."""
+    def delivered(self, chunk: Chunk, jails: Iterable[str]) -> None:
+        """Count a chunk and the failures that were found in it; `jails` is the jail of each."""
         self._lines += chunk.data.count(b"\n") + (not chunk.data.endswith(b"\n"))
-        self._matched.update(failure.jail for failure in failures if not failure.nofail)
+        self._matched.update(jails)
         self._received = chunk.received
         self._time = chunk.times[-1] if chunk.times else None
         self._tail = b"" if chunk.times else chunk.data[-_TAIL:]

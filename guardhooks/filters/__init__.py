@@ -4,6 +4,9 @@ Public for plugins that match lines in their own way, and right by definition: `
 other with every regex that is left. A matcher only decides which lines and regexes can be left out.
 """
 
+from guardhooks.filters.cache import Cache as Cache
+from guardhooks.filters.cache import digest as digest
+from guardhooks.filters.cache import filter_parts as filter_parts
 from guardhooks.filters.compiled import CompiledFilters as CompiledFilters
 from guardhooks.filters.dates import DateDetector as DateDetector
 from guardhooks.filters.dates import DateMatch as DateMatch

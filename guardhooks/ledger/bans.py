@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from itertools import chain
@@ -208,9 +208,10 @@ class BanList:
         bans = self._active.get(jail)
         return bans.get(id) if bans else None
 
-    def is_remembered(self, id: str) -> bool:
-        """Whether a ban of this id is over and remembered."""
-        return id in self._over
+    def known(self, jail: str) -> Sequence[Container[str]]:
+        """Ids with a ban in this jail, and those with one that is over and remembered; valid until a ban changes."""
+        active = self._active.get(jail)
+        return [ids for ids in (active, self._over) if ids]
 
     def next_end(self) -> float | None:
         first = self._first_end()

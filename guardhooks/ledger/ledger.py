@@ -7,26 +7,43 @@ so whatever moment the process dies at, windows, bans, positions and totals on d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
+from guardhooks.findings import FailureLines
 from guardhooks.ledger.damage import UNREADABLE, Damage
 from guardhooks.ledger.opening import reading
 from guardhooks.ledger.state import Changes, State
 from guardhooks.ledger.store import DamagedError, Store
+from guardhooks.ledger.windows import LINES_OF_ALL
 from guardhooks.model import Ban, Failure, Jail, Position, Record, Totals
 from guardhooks.system.worker_pool import WorkerPool
+from guardhooks.workers import MakeWindows
+
+AskForWindows: TypeAlias = Callable[[int], MakeWindows | None]
+"""Asks for what makes failure windows, with the bytes that all log lines in them may take together."""
+
+
+def _none(_budget: int) -> None:
+    """No other implementation of the failure windows than ours."""
 
 
 class Ledger:
     """See the module. All methods except `flush` and `close` belong to the event loop's thread."""
 
-    def __init__(self, store: Store | None, clock: Callable[[], float], history_age: float) -> None:
+    def __init__(
+        self,
+        store: Store | None,
+        clock: Callable[[], float],
+        history_age: float,
+        windows: AskForWindows = _none,
+    ) -> None:
         self.rebuilt = bool(store and store.rebuilt)
         self._store = store
         self._clock = clock
-        self._state = State(history_age, store.details if store else _nothing)
+        self._state = State(history_age, store.details if store else _nothing, windows(LINES_OF_ALL))
         self._bans = self._state.bans
         self._changes = 0
         self._flushed = 0
@@ -34,7 +51,14 @@ class Ledger:
         self._writer = WorkerPool("ledger", ready=1, most=1)
 
     @classmethod
-    def open(cls, path: Path | None, *, clock: Callable[[], float], history_age: float = 86400.0) -> Ledger:
+    def open(
+        cls,
+        path: Path | None,
+        *,
+        clock: Callable[[], float],
+        history_age: float = 86400.0,
+        windows: AskForWindows = _none,
+    ) -> Ledger:
         """Open the ledger file, or a ledger in memory for `path=None`.
 
         `history_age` is how many seconds a ban is remembered after its end; a ban that was longer than that is
@@ -42,37 +66,48 @@ class Ledger:
         is damaged or of another layout is moved aside and a new one started, damaged rows are kept in a file of their
         own: `rebuilt` says that bans may be lost, `notes` what happened.
 
+        :param windows: asked for another implementation of the failure windows than ours; None: ours.
         :raises StateError: the file cannot be used; the message says why and what to do.
         """
-        return cls(None, clock, history_age) if path is None else cls.load(Store.open(path), clock, history_age)
+        if path is None:
+            return cls(None, clock, history_age, windows)
+        return cls.load(Store.open(path), clock, history_age, windows)
 
     @classmethod
-    def load(cls, store: Store, clock: Callable[[], float], history_age: float = 86400.0) -> Ledger:
+    def load(
+        cls,
+        store: Store,
+        clock: Callable[[], float],
+        history_age: float = 86400.0,
+        windows: AskForWindows = _none,
+    ) -> Ledger:
         """A ledger over an open store, which it closes; see `open`.
 
         :raises StateError: as `open`.
         """
         try:
-            ledger = cls(store, clock, history_age)
+            ledger = cls(store, clock, history_age, windows)
             try:
                 ledger._state.load(store.tables, clock())
             except UNREADABLE:
-                ledger = cls._load_sound_rows(store, clock, history_age)
+                ledger = cls._load_sound_rows(store, clock, history_age, windows)
         except BaseException:
             store.close()
             raise
         return ledger
 
     @classmethod
-    def _load_sound_rows(cls, store: Store, clock: Callable[[], float], history_age: float) -> Ledger:
+    def _load_sound_rows(
+        cls, store: Store, clock: Callable[[], float], history_age: float, windows: AskForWindows
+    ) -> Ledger:
         """What no check of SQLite's had found: rows that make no sense are moved aside, else the whole file is."""
         store.tolerate_damage()
-        ledger, damage = cls(store, clock, history_age), Damage()
+        ledger, damage = cls(store, clock, history_age, windows), Damage()
         try:
             ledger._state.load(store.tables, clock(), damage)
         except UNREADABLE as error:
             store.replace(error)
-            return cls(store, clock, history_age)
+            return cls(store, clock, history_age, windows)
         store.set_aside(damage)
         ledger.rebuilt = store.rebuilt
         return ledger
@@ -104,35 +139,43 @@ class Ledger:
 
         Exact for failures that come up to `jail.findtime` later than newer ones. `active` comes without its matches.
         """
-        record = self.record_failure(jail, failure.id, failure.time, failure.matches, first_time_offenders=True)
-        assert record is not None
-        return record
+        lines = FailureLines.of(failure)
+        records = self.record_failures(jail, [failure.id], [failure.time], lines, first_time_offenders=True)
+        return next(record for _, record in records)
 
-    def record_failure(
-        self, jail: Jail, id: str, time: float, matches: Sequence[str], *, first_time_offenders: bool = False
-    ) -> Record | None:
-        """Count a failure as `count` does; None for a first-time offender, unless `first_time_offenders`.
+    def record_failures(
+        self,
+        jail: Jail,
+        ids: Sequence[str],
+        times: Sequence[float],
+        lines: FailureLines,
+        *,
+        first_time_offenders: bool = False,
+    ) -> Iterator[tuple[int, Record]]:
+        """Count failures in order, each as `count` does; gives the places and records of those to be looked at.
 
-        A first-time offender has failed fewer than `jail.maxretry` times within findtime, is not banned in this jail,
-        and no ban of it that is over is remembered in any.
+        What is decided about one may be put in force before the next is asked for. First-time offenders are counted and
+        left out, unless `first_time_offenders`: they have failed fewer than `jail.maxretry` times within findtime, are
+        not banned in this jail, and no ban of theirs that is over is remembered in any.
         """
-        name = jail.name
-        state = self._state.jail(name)
-        state.failures += 1
-        self._state.dirty_jails.add(name)
-        self._changes += 1
-        times = state.windows.count(jail, id, time, matches, self._clock)
-        entry = self._bans.entry(name, id)
-        if (
-            not first_time_offenders
-            and entry is None
-            and len(times) < jail.maxretry
-            and not self._bans.is_remembered(id)
-        ):
-            return None
-        active = entry.ban() if entry is not None and entry.end > self._clock() else None
+        state, bans, clock = self._state.jail(jail.name), self._bans, self._clock
         windows = state.windows
-        return Record(id, times, windows.failures(id), windows.matches(id), active, partial(self.history, id))
+        place, end = 0, len(ids)
+        while place < end:
+            self._state.dirty_jails.add(jail.name)
+            known = () if first_time_offenders else bans.known(jail.name)
+            limit = 0 if first_time_offenders else jail.maxretry
+            stop, found = windows.count(jail, ids, times, lines, clock, known, start=place, limit=limit)
+            state.failures += stop - place
+            self._changes += stop - place
+            place = stop
+            if found is None:
+                return
+            id = ids[stop - 1]
+            entry = bans.entry(jail.name, id)
+            active = entry.ban() if entry is not None and entry.end > clock() else None
+            record = Record(id, found, windows.failures(id), windows.matches(id), active, partial(self.history, id))
+            yield stop - 1, record
 
     def failure_times(self, jail: str, id: str) -> tuple[float, ...]:
         """When the latest failures of an id in a jail were, oldest first; some of them may be out of the window."""

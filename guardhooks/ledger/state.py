@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeAlias
 
 from guardhooks.ledger.bans import BanList, Entry
 from guardhooks.ledger.damage import UNREADABLE, Damage, checked_ban
 from guardhooks.ledger.segments import unpacked_segment
 from guardhooks.ledger.tables import BanRow, Batch, JailRow, PositionRow, SegmentRow, Tables, text_of
-from guardhooks.ledger.windows import Budget, WindowChanges, Windows
+from guardhooks.ledger.windows import Budget, Windows
 from guardhooks.model import Position
+from guardhooks.workers import FailureWindows, MakeWindows, WindowChanges
 
 _POSITION_AGE: Final = 90 * 86400.0
 """Seconds after which a position that was not advanced (a dated log, rotated out) is dropped when the ledger opens."""
+
+_FINDTIME: Final = 600.0
+"""Seconds, until the first failure of a jail is counted."""
 
 Place: TypeAlias = tuple[str, str]
 """Source and origin."""
@@ -25,7 +30,7 @@ class JailState:
 
     __slots__ = ("bans", "failures", "windows")
 
-    def __init__(self, windows: Windows, failures: int = 0, bans: int = 0) -> None:
+    def __init__(self, windows: FailureWindows, failures: int = 0, bans: int = 0) -> None:
         self.windows = windows
         self.failures = failures
         self.bans = bans
@@ -63,19 +68,25 @@ class Changes:
 class State:
     """Windows, bans, positions and totals in memory."""
 
-    def __init__(self, history_age: float, read_details: Callable[[Sequence[int]], Mapping[int, str]]) -> None:
+    def __init__(
+        self,
+        history_age: float,
+        read_details: Callable[[Sequence[int]], Mapping[int, str]],
+        make_windows: MakeWindows | None = None,
+    ) -> None:
+        """`make_windows`: None makes them in Python."""
         self.jails: dict[str, JailState] = {}
         self.bans = BanList(history_age, read_details)
         self.positions: dict[str, dict[str, Position]] = {}
         self.dirty_jails: set[str] = set()
         self._dirty_positions: dict[Place, PositionRow | None] = {}
-        self._budget = Budget()
+        self._make_windows = make_windows or partial(Windows, Budget())
 
     def jail(self, name: str) -> JailState:
         """The state of a jail, created where there is none."""
         state = self.jails.get(name)
         if state is None:
-            state = self.jails[name] = JailState(Windows(self._budget))
+            state = self.jails[name] = JailState(self._make_windows(_FINDTIME))
         return state
 
     def advance(self, position: Position, now: float) -> None:
@@ -140,7 +151,7 @@ class State:
         for jail_row in tables.jails():
             try:
                 name, findtime, failures, bans = jail_row
-                self.jails[name] = JailState(Windows(self._budget, float(findtime)), failures + 0, bans + 0)
+                self.jails[name] = JailState(self._make_windows(float(findtime)), failures + 0, bans + 0)
             except UNREADABLE as error:
                 _leave_out(damage, "jails", jail_row[:1], jail_row, error)
         for number, jail, segment in tables.segments():
@@ -160,7 +171,7 @@ class State:
             except UNREADABLE as error:
                 _leave_out(damage, "positions", position_row[:2], position_row, error)
 
-    def _load_windows(self, windows: Windows, segment: bytes) -> None:
+    def _load_windows(self, windows: FailureWindows, segment: bytes) -> None:
         for id_, packed in unpacked_segment(segment):
             windows.restore(id_, packed)
         windows.restored(len(segment))

@@ -9,13 +9,15 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from guardhooks.findings import FailureLines
 from guardhooks.ledger.segments import packed_segments
 from guardhooks.model import Jail
+from guardhooks.workers import WindowChanges
 
 _LINE_LIMIT: Final = 2048
 """Characters kept of one match line."""
@@ -25,6 +27,8 @@ _GRACE: Final = 60.0
 """Seconds that a window stays after its end, for lines that come late."""
 _LIMIT: Final = 250_000
 """Ids tracked in one jail; beyond it those that failed longest ago are dropped."""
+LINES_OF_ALL: Final = 16 * 1024 * 1024
+"""Bytes that the match lines of all windows may take together."""
 _WASTE: Final = 1 << 20
 """Bytes on disk that windows may take beyond twice what they need before they are all rewritten."""
 _SEPARATOR: Final = b"\0"
@@ -38,25 +42,28 @@ class Budget:
 
     __slots__ = ("left",)
 
-    def __init__(self, size: int = 16 * 1024 * 1024) -> None:
+    def __init__(self, size: int = LINES_OF_ALL) -> None:
         self.left = size
 
 
 @dataclass(slots=True)
-class WindowChanges:
-    """What changed in one jail's windows: None stands for "gone".
+class Changed:
+    """What changed in one jail's windows: None stands for "gone". `every`: all windows of the jail, ids and contents.
 
-    With `whole`, all windows of the jail, what is on disk is deleted first. `size`, the bytes on disk, is known after
-    they have been written.
+    `size`, the bytes on disk, is known after they have been written.
     """
 
     changed: dict[str, bytes | None]
-    whole: tuple[Sequence[str], Sequence[bytes | None]] | None = None
+    every: tuple[Sequence[str], Sequence[bytes | None]] | None = None
     size: int = 0
+
+    @property
+    def whole(self) -> bool:
+        return self.every is not None
 
     def segments(self) -> Iterator[bytes]:
         """What is to be appended on disk, made one by one."""
-        ids, windows = self.whole or (tuple(self.changed), tuple(self.changed.values()))
+        ids, windows = self.every or (tuple(self.changed), tuple(self.changed.values()))
         self.size = 0
         for segment in packed_segments(ids, windows):
             self.size += len(segment)
@@ -107,14 +114,36 @@ class Windows:
 
     # --- counting ----------------------------------------------------------------------------------------------------
 
-    def count(
-        self, jail: Jail, id: str, time: float, lines: Sequence[str], clock: Callable[[], float]
-    ) -> tuple[float, ...]:
-        """Count one failure; returns the `times` of a `Record`."""
+    def count(  # noqa: PLR0917 -- the columns and what they are counted against
+        self,
+        jail: Jail,
+        ids: Sequence[str],
+        times: Sequence[float],
+        lines: FailureLines,
+        clock: Callable[[], float],
+        known: Sequence[Container[str]] = (),
+        *,
+        start: int = 0,
+        limit: int = 0,
+    ) -> tuple[int, tuple[float, ...] | None]:
+        """See `FailureWindows.count`."""
         self.findtime = jail.findtime
-        packed = self._by_id.pop(id, None)
-        if packed is None:
-            return self._begin(id, time, self._with_lines(b"", lines, jail.maxmatches) if lines else b"")
+        maxmatches = jail.maxmatches
+        for place in range(start, len(ids)):
+            id, of = ids[place], lines(place)
+            packed = self._by_id.pop(id, None)
+            if packed is None:
+                found = self._begin(id, times[place], self._with_lines(b"", of, maxmatches) if of else b"")
+            else:
+                found = self._again(jail, id, packed, times[place], of, clock)
+            if len(found) >= limit or any(id in each for each in known):
+                return place + 1, found
+        return len(ids), None
+
+    def _again(  # noqa: PLR0917 -- one failure
+        self, jail: Jail, id: str, packed: bytes, time: float, lines: Sequence[str], clock: Callable[[], float]
+    ) -> tuple[float, ...]:
+        """One more failure of an id, whose window has been taken out."""
         maxretry = max(1, jail.maxretry)
         failures, size = _HEAD.unpack_from(packed)
         behind = _HEAD.size + size
@@ -222,13 +251,13 @@ class Windows:
         """Whether `take` would return anything."""
         return bool(self._changed or self._is_whole_due or self._stored > 2 * self._size + _WASTE)
 
-    def take(self) -> WindowChanges | None:
+    def take(self) -> Changed | None:
         """What is to be written; from now on it counts as written."""
         if not self.is_dirty:
             return None
-        changes = WindowChanges(self._changed)
+        changes = Changed(self._changed)
         if self._is_whole_due or self._stored > 2 * self._size + _WASTE:
-            changes.whole = list(self._by_id), list(self._by_id.values())
+            changes.every = list(self._by_id), list(self._by_id.values())
         self._changed, self._is_whole_due = {}, False
         return changes
 
@@ -238,12 +267,14 @@ class Windows:
 
     def mark_written(self, changes: WindowChanges) -> None:
         """They have been written."""
+        assert isinstance(changes, Changed)
         self._stored = changes.size if changes.whole else self._stored + changes.size
 
     def put_back(self, changes: WindowChanges) -> None:
         """They were not written after all."""
+        assert isinstance(changes, Changed)
         self._changed = changes.changed | self._changed
-        self._is_whole_due = changes.whole is not None
+        self._is_whole_due = self._is_whole_due or changes.whole
 
     def restore(self, id: str, packed: bytes | None) -> None:
         """Load a window from disk; to be called in the order in which they were written.

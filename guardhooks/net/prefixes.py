@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sys
+from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 Key: TypeAlias = tuple[bool, int, int]
@@ -69,6 +71,24 @@ class PrefixMap:
             if text is not None:
                 found.append(text)
         return found
+
+    def held(self, addresses: Sequence[str]) -> Sequence[int]:
+        """The places of those for which `holding` is not empty; much faster for many."""
+        if not self:
+            return ()
+        try:
+            packed = b"".join(map(socket.inet_aton, addresses))  # takes "1", too: see below
+        except OSError:
+            return [place for place, address in enumerate(addresses) if self.holding(address)]
+        numbers = array("I", packed)
+        if sys.byteorder == "little":
+            numbers.byteswap()
+        found: set[int] = set()
+        for shift, known in self._v4.items():
+            shifted = [number >> shift for number in numbers]
+            if not known.keys().isdisjoint(shifted):
+                found.update(place for place, number in enumerate(shifted) if number in known)
+        return [place for place in sorted(found) if self.holding(addresses[place])]
 
     @staticmethod
     def _wider(table: _Table, prefix: str) -> list[str]:

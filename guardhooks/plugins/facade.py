@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ from guardhooks import hookspecs
 from guardhooks.control.requests import Ask, Request, Requests
 from guardhooks.control.transport import WireProtocol
 from guardhooks.errors import ConfigError, GuardhooksError, PluginError
+from guardhooks.findings import Findings
 from guardhooks.model import (
     ActionSpec,
     Ban,
@@ -44,13 +46,14 @@ from guardhooks.plugins.calls import Asked, Call, Implementation, Provided, call
 from guardhooks.plugins.checks import check_plugin
 from guardhooks.plugins.failure_calls import FailureCalls
 from guardhooks.plugins.faults import Faults, resource_exhaustion
+from guardhooks.plugins.found import Found
 from guardhooks.plugins.matching import Matching
-from guardhooks.plugins.values import defect, sound, sound_failures
+from guardhooks.plugins.values import check_columns, defect, sound, sound_failures
 from guardhooks.plugins.worker_calls import WorkerCalls
 from guardhooks.settings.option import OptionTable
 from guardhooks.status import PluginReport
 from guardhooks.text import did_you_mean, safe_text
-from guardhooks.workers import LineMatcher, LogSource
+from guardhooks.workers import LineMatcher, LogSource, MakeWindows
 
 if TYPE_CHECKING:
     import click
@@ -58,9 +61,9 @@ if TYPE_CHECKING:
     from guardhooks.views import GuardView
 
 _HOOKS: Final = (
-    "on_start", "log_source", "line_matcher", "on_failure", "decide_ban", "refuse_ban", "execute_action", "on_ban",
-    "on_unban", "diagnose", "check_jail", "on_stop", "add_commands", "add_requests",
-    "control_protocol",
+    "on_start", "failure_windows", "log_source", "line_matcher", "screen_failures", "on_failure", "decide_ban",
+    "refuse_ban", "execute_action", "on_ban", "on_unban", "diagnose", "check_jail", "on_stop", "add_commands",
+    "add_requests", "control_protocol",
 )  # fmt: skip
 
 logger = logging.getLogger("guardhooks.plugins")
@@ -186,6 +189,15 @@ class Plugins:
     def on_start(self, guard: GuardView) -> None:
         self._call_all("on_start", None, (guard,))
 
+    def failure_windows(self, budget: int) -> MakeWindows | None:
+        """What makes the failure windows of jails; None where no plugin offers it: the ledger has its own."""
+        call = Call("failure_windows", "", (budget,), Callable)  # type: ignore[arg-type]  # isinstance takes it
+        for implementation in self._chain("failure_windows", None):
+            make: MakeWindows | None = self._call(implementation, call)
+            if make is not None:
+                return make
+        return None
+
     def log_source(self, jail: Jail, spec: SourceSpec) -> Provided[LogSource]:
         """:raises ConfigError: when the spec cannot be right, or no plugin reads it."""
         call = Call("log_source", jail.name, (jail, spec), LogSource)
@@ -225,7 +237,7 @@ class Plugins:
                 left = [jail for jail in left if jail.name not in provided.jails]
         return matchers
 
-    def feed(self, matcher: Provided[LineMatcher], chunk: Chunk) -> list[Failure]:
+    def feed(self, matcher: Provided[LineMatcher], chunk: Chunk) -> Found:
         """What a matcher finds in these lines; a fault in the middle costs the rest of them. For a worker thread.
 
         :raises PluginError: when the matcher's plugin was switched off by it, or resources are exhausted for now, and
@@ -234,7 +246,11 @@ class Plugins:
         failures: list[Failure] = []
         fault: Exception | None = None
         try:
-            failures.extend(matcher.worker.feed(chunk))
+            fed = matcher.worker.feed(chunk)
+            if isinstance(fed, Findings):
+                check_columns(fed, matcher.jails)
+                return Found(fed, partial(self._matcher_fault, matcher), matcher.jails)
+            failures.extend(fed)
         except BaseException as error:  # the plugin boundary
             if cause := resource_exhaustion(error):
                 raise PluginError(f"plugin {matcher.plugin}: {cause}") from error
@@ -243,11 +259,20 @@ class Plugins:
         if wrong and fault is None:
             fault = PluginError(f"it returned {wrong}")
         if fault is not None:
-            for jail in matcher.jails:
-                self._fault(matcher.plugin, Call("line_matcher", jail, ()), fault)
+            self._matcher_fault(matcher, fault)
             if any((matcher.plugin, jail) in self.faults.off for jail in matcher.jails):
                 raise PluginError(f"the line matcher of plugin {matcher.plugin} is switched off") from fault
-        return failures
+        return Found(failures)
+
+    def _matcher_fault(self, matcher: Provided[LineMatcher], error: Exception) -> None:
+        for jail in matcher.jails:
+            self._fault(matcher.plugin, Call("line_matcher", jail, ()), error)
+
+    def screen_failures(self, jail: Jail, ids: Sequence[str], addresses: Sequence[str]) -> Sequence[int]:
+        """The places of those failures for which `on_failure` must be called; see the hook."""
+        return self._failure_calls.screen_failures(
+            self._chain("screen_failures", jail), self._chain("on_failure", jail), jail, ids, addresses
+        )
 
     def on_failure(self, jail: Jail, failure: Failure) -> Ignore | Awaitable[Ignore | None] | None:
         """What the first plugin that ignores the failure says; awaitable only where a plugin's answer is."""

@@ -1,4 +1,4 @@
-"""The two hooks that are called for every failure: as `facade` calls the others, with few allocations."""
+"""The hooks that are called for failures: as `facade` calls the others, with few allocations."""
 
 from __future__ import annotations
 
@@ -34,6 +34,40 @@ class FailureCalls:
         trace: bool = False,
     ) -> None:
         self._checked, self._fault, self._trace = checked, fault, trace
+
+    # --- screen_failures ----------------------------------------------------------------------------------------------
+
+    def screen_failures(
+        self, screens: Chain, chain: Chain, jail: Jail, ids: Sequence[str], addresses: Sequence[str]
+    ) -> Sequence[int]:
+        """The places of those for which a plugin of `chain` must be called; all where one of them cannot screen."""
+        if not chain or not ids:
+            return ()
+        screened = {implementation.plugin: implementation for implementation in screens}
+        if self._trace or any(implementation.plugin not in screened for implementation in chain):
+            return range(len(ids))
+        asked: set[int] = set()
+        for plugin in {implementation.plugin: None for implementation in chain}:
+            places = self._places(screened[plugin], jail, ids, addresses)
+            if places is None:
+                return range(len(ids))
+            asked.update(places)
+        return sorted(asked)
+
+    def _places(
+        self, implementation: Implementation, jail: Jail, ids: Sequence[str], addresses: Sequence[str]
+    ) -> Sequence[int] | None:
+        call = Call("screen_failures", jail.name, (jail, ids, addresses), Sequence)
+        try:
+            answer = self._checked(implementation, call, implementation.call(jail, ids, addresses))
+        except Exception as error:  # noqa: BLE001 -- the plugin boundary
+            self._fault(implementation.plugin, call, error)
+            return None
+        places = answer if isinstance(answer, Sequence) else None
+        if places and not all(isinstance(place, int) and 0 <= place < len(ids) for place in places):
+            self._fault(implementation.plugin, call, PluginError("it returned places that are not those of failures"))
+            return None
+        return places
 
     # --- on_failure --------------------------------------------------------------------------------------------------
 

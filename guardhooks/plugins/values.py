@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from guardhooks.errors import GuardhooksError, PluginError
+from guardhooks.findings import Findings
 from guardhooks.model import (
     Ban,
     Chunk,
@@ -234,6 +235,24 @@ def sound_failures(found: Sequence[Failure], jails: Collection[str]) -> tuple[li
             if not wrong:
                 right.append(failure)
     return right, wrong
+
+
+def check_columns(found: Findings, jails: Collection[str]) -> None:
+    """The columns of what a matcher that serves `jails` has found; a `Failure` is checked when it is made.
+
+    :raises PluginError: saying what is wrong.
+    """
+    if not len(found):
+        return
+    if others := set(found.jails) - set(jails):
+        raise PluginError(f"it returned a failure of jail {shown(others.pop())}, which it does not serve")
+    if {*map(type, found.ids), *map(type, found.addresses)} != {str}:
+        raise PluginError("it returned ids or addresses that are not text")
+    times = found.times
+    if not all(map(is_time, (min(times), max(times), sum(times) / len(times)))):
+        raise PluginError("it returned times that are no epoch seconds")
+    if not all(found.ids) and {row for row, id in enumerate(found.ids) if not id} - set(found.unresolved):
+        raise PluginError("it returned a failure without an id")
 
 
 def _is_plain(failure: Failure) -> bool:

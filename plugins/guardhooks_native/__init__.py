@@ -1,4 +1,4 @@
-"""Finds failures with a native core, for jails that it can serve exactly; others are left to the next matcher."""
+"""Finds and counts failures with a native core, for jails that it can serve exactly; others are left to the next."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from guardhooks import Jail, LineMatcher, hookimpl
+from guardhooks import GuardView, Jail, LineMatcher, MakeWindows, hookimpl
+
+if TYPE_CHECKING:
+    from guardhooks_native.stored import NativeCache
 
 logger = logging.getLogger("guardhooks.native")
 
@@ -35,6 +39,38 @@ class Native:
 
     def __init__(self) -> None:
         self._told = False
+        self._caches: dict[int, NativeCache] = {}
+        self._jails: dict[int, list[Jail]] = {}
+
+    @hookimpl
+    def on_start(self, guard: GuardView) -> None:
+        """Keep translated regexes in the guard's state folder; each guard's apart from those of others."""
+        if guard.ledger_file is None or missing():
+            return
+        from guardhooks_native.stored import NativeCache
+
+        cache = self._forget(guard) or NativeCache.beside(guard.ledger_file)
+        self._jails[id(guard)] = jails = list(guard.jails.values())
+        self._caches.update((id(jail), cache) for jail in jails)
+
+    @hookimpl
+    def on_stop(self, guard: GuardView) -> None:
+        """Remove the entries that no source of this guard has used."""
+        if cache := self._forget(guard):
+            cache.sweep()
+
+    def _forget(self, guard: GuardView) -> NativeCache | None:
+        caches = [self._caches.pop(id(jail), None) for jail in self._jails.pop(id(guard), ())]
+        return next(iter(caches), None)
+
+    @hookimpl
+    def failure_windows(self, budget: int) -> MakeWindows | None:
+        """Failure windows in the core's memory."""
+        if missing():
+            return None
+        from guardhooks_native.windows import make_windows
+
+        return make_windows(budget)
 
     @hookimpl
     def line_matcher(self, jails: Sequence[Jail]) -> LineMatcher | None:
@@ -48,8 +84,11 @@ class Native:
             return None
         from guardhooks_native.matcher import NativeMatcher
 
-        return NativeMatcher(jails)
+        return NativeMatcher(jails, cache=self._caches.get(id(jails[0])))
 
 
 _plugin = Native()
+on_start = _plugin.on_start
+on_stop = _plugin.on_stop
+failure_windows = _plugin.failure_windows
 line_matcher = _plugin.line_matcher

@@ -15,34 +15,38 @@ class NativeFindings(Findings):
 
     def __init__(self, rows: _core.Rows, names: Sequence[str]) -> None:
         """`names` are those of the jails, by their numbers."""
-        self._rows = rows
+        self.rows = rows
         self._names = names
 
     @cached_property
-    def _columns(self) -> tuple[list[int], list[str], list[float]]:
-        return self._rows.columns()
+    def _columns(self) -> tuple[list[str], list[str], list[str], list[float]]:
+        return self.rows.columns(self._names)
 
     @property
     def jails(self) -> Sequence[str]:
-        return [self._names[number] for number in self._columns[0]]
+        return self._columns[0]
 
     @property
     def ids(self) -> Sequence[str]:
         return self._columns[1]
 
     @property
-    def times(self) -> Sequence[float]:
+    def addresses(self) -> Sequence[str]:
         return self._columns[2]
 
     @property
+    def times(self) -> Sequence[float]:
+        return self._columns[3]
+
+    @property
     def unresolved(self) -> Sequence[int]:
-        return self._rows.unresolved()
+        return self.rows.unresolved()
 
     def matches(self, index: int) -> tuple[str, ...]:
-        return self._rows.lines(index)
+        return self.rows.lines(index)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     @overload
     def __getitem__(self, place: int) -> Failure: ...
@@ -51,5 +55,5 @@ class NativeFindings(Findings):
     def __getitem__(self, place: int | slice) -> Failure | Sequence[Failure]:
         if isinstance(place, slice):
             return [self[number] for number in range(*place.indices(len(self)))]
-        jail, id, time, address, matches, fields, failregex, resolve = self._rows.row(range(len(self))[place])
+        jail, id, time, address, matches, fields, failregex, resolve = self.rows.row(range(len(self))[place])
         return new_failure(self._names[jail], id, time, address, matches, fields, failregex, resolve)

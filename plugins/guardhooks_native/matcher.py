@@ -8,9 +8,9 @@ from functools import cached_property
 
 from guardhooks import Chunk, Failure, Jail, LineTrace, MissedLines, Problem
 from guardhooks.filters import (
+    Cache,
     CompiledFilters,
     DateDetector,
-    Decoder,
     JailMatcher,
     RequiredLiteral,
     Survey,
@@ -21,8 +21,9 @@ from guardhooks_native import _core
 from guardhooks_native.characters import Characters
 from guardhooks_native.dates import Answer, CoreDates
 from guardhooks_native.findings import NativeFindings
-from guardhooks_native.needles import scan_spec
-from guardhooks_native.specs import NAMES, JailSpec, Regexes, UnservedError, characters_of, jail_spec
+from guardhooks_native.needles import ScanSpec, scan_spec
+from guardhooks_native.specs import NAMES, JailSpec, Regexes, UnservedError, characters_of, jail_rules, jail_spec
+from guardhooks_native.stored import Entry, Stored
 
 KINDS = ("old", "undated")
 """Kinds of warnings about the age of lines, by their number in the core."""
@@ -31,17 +32,25 @@ KINDS = ("old", "undated")
 class NativeMatcher:
     """Serves those of `jails` that it can; `unserved` tells why it leaves the others."""
 
-    def __init__(self, jails: Sequence[Jail], *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, jails: Sequence[Jail], *, cache: Cache | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`cache` spares a restart the translation of the regexes."""
         self.unserved: dict[str, str] = {}
+        entry = Entry(cache, jails)
         self._filters = CompiledFilters(jails, clock=clock)
         usable = self._filters.jail_matchers
         characters = characters_of(matcher for matcher, _ in usable)
         self._host = _Host(characters)
+        encodings = [decoder.name for _, decoder in usable]
+        stored = entry.restore([matcher.jail.name for matcher, _ in usable], encodings)
         regexes = Regexes(characters)
+        rules = stored.jails if stored else {each.jail.name: jail_rules(each, regexes) for each, _ in usable}
         served: list[tuple[JailMatcher, JailSpec]] = []
         for matcher, decoder in usable:
+            detector = self._host.detector(matcher.detector.detector)
             try:
-                spec = self._spec(matcher, decoder, regexes)
+                spec = jail_spec(matcher, decoder, detector, rules[matcher.jail.name])
             except UnservedError as why:
                 self.unserved[matcher.jail.name] = str(why)
             else:
@@ -51,21 +60,23 @@ class NativeMatcher:
         self.unserved.update(dict.fromkeys({jail.name for jail in jails if jail.filter} - known, "not usable"))
         self._served = [matcher for matcher, _ in served]
         self._host.jails = self._served
-        self._core = self._compiled(served, regexes) if served else None
+        if stored is None:
+            graphs = [translation.graph for translation in regexes.graphs]
+            stored = Stored(graphs, regexes.names, rules, encodings, self._scan())
+            entry.store(stored, [matcher for matcher, _ in usable])
+        self._core = self._compiled(stored, characters, [spec for _, spec in served]) if served else None
 
-    def _spec(self, matcher: JailMatcher, decoder: Decoder, regexes: Regexes) -> JailSpec:
-        return jail_spec(matcher, decoder, self._host.detector(matcher.detector.detector), regexes)
+    def _scan(self) -> ScanSpec:
+        rules = [(matcher, rule) for matcher in self._served for rule in matcher.rules.failregexes]
+        return scan_spec([required_literal(matcher, rule, "utf-8") for matcher, rule in rules])
 
-    def _compiled(self, served: Sequence[tuple[JailMatcher, JailSpec]], regexes: Regexes) -> _core.Matcher:
-        literals = [
-            required_literal(matcher, rule, "utf-8") for matcher, _ in served for rule in matcher.rules.failregexes
-        ]
+    def _compiled(self, stored: Stored, characters: Characters, specs: Sequence[JailSpec]) -> _core.Matcher:
         return _core.Matcher(
-            regexes.compiled,
-            [spec for _, spec in served],
+            [_core.Regex(graph, characters.words) for graph in stored.graphs],
+            specs,
             [(detector.finds_nothing, detector.none) for detector in self._host.detectors],
-            scan_spec(literals),
-            regexes.names,
+            stored.scan,
+            list(stored.names),
             self._host,
         )
 

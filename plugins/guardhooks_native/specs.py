@@ -36,6 +36,16 @@ class RuleSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class JailRules:
+    """The rules of a jail, or (`why`) the reason why the core cannot serve them."""
+
+    why: str = ""
+    prefix: RuleSpec | None = None
+    rules: Sequence[RuleSpec] = ()
+    ignores: Sequence[RuleSpec] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class JailSpec:
     """A jail's settings; `detector` is the number of its date detector."""
 
@@ -55,7 +65,6 @@ class Regexes:
 
     characters: Characters
     graphs: list[Translation] = field(default_factory=list)
-    compiled: list[_core.Regex] = field(default_factory=list)
     names: list[str] = field(default_factory=lambda: list(NAMES))
     _known: dict[tuple[str, int], int] = field(default_factory=dict)
 
@@ -64,7 +73,7 @@ class Regexes:
         key = (expression, flags)
         if key not in self._known:
             graph = translate(expression, self.characters, flags)
-            self.compiled.append(_core.Regex(graph.graph, self.characters.words))
+            _core.Regex(graph.graph, self.characters.words)  # it may be too large
             self.graphs.append(graph)
             self._known[key] = len(self.graphs) - 1
         return self._known[key]
@@ -86,28 +95,42 @@ def characters_of(matchers: Iterable[JailMatcher]) -> Characters:
         return Characters()
 
 
-def jail_spec(matcher: JailMatcher, decoder: Decoder, detector: int, regexes: Regexes) -> JailSpec:
-    """:raises UnservedError: if the core cannot serve the jail exactly."""
+def jail_rules(matcher: JailMatcher, regexes: Regexes) -> JailRules:
+    """The rules of a jail as the core reads them, or why it cannot serve them exactly."""
     rules = matcher.rules
     if rules.buffer is not None:
-        raise UnservedError("maxlines above 1")
+        return JailRules("maxlines above 1")
+    try:
+        found = JailRules(
+            prefix=_rule(rules.prefix, regexes) if rules.prefix else None,
+            rules=[_rule(rule, regexes) for rule in rules.failregexes],
+            ignores=[_rule(rule, regexes) for rule in rules.ignoreregexes],
+        )
+    except UnservedError as why:
+        return JailRules(str(why))
+    if found.prefix is not None and regexes.graphs[found.prefix.regex].newline_in("content"):
+        for rule in (*found.rules, *found.ignores):
+            if regexes.graphs[rule.regex].looks_ahead:
+                return JailRules("a content that may hold the end of the line")
+    return found
+
+
+def jail_spec(matcher: JailMatcher, decoder: Decoder, detector: int, rules: JailRules) -> JailSpec:
+    """:raises UnservedError: if the core cannot serve the jail exactly."""
     if decoder.name != "utf-8":
         raise UnservedError(f"the encoding {decoder.name}")
-    spec = JailSpec(
-        prefix=_rule(rules.prefix, regexes) if rules.prefix else None,
-        rules=[_rule(rule, regexes) for rule in rules.failregexes],
-        ignores=[_rule(rule, regexes) for rule in rules.ignoreregexes],
-        ignore_first=bool(rules.tried_on_every_line),
+    if rules.why:
+        raise UnservedError(rules.why)
+    return JailSpec(
+        prefix=rules.prefix,
+        rules=rules.rules,
+        ignores=rules.ignores,
+        ignore_first=bool(matcher.rules.tried_on_every_line),
         detector=detector,
-        has_sessions=rules.has_sessions,
+        has_sessions=matcher.rules.has_sessions,
         findtime=matcher.jail.findtime,
         most_lines=max(matcher.jail.maxmatches, 0),
     )
-    if spec.prefix is not None and regexes.graphs[spec.prefix.regex].newline_in("content"):
-        for rule in (*spec.rules, *spec.ignores):
-            if regexes.graphs[rule.regex].looks_ahead:
-                raise UnservedError("a content that may hold the end of the line")
-    return spec
 
 
 def _rule(rule: Rule, regexes: Regexes) -> RuleSpec:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardhooks import PERMANENT, Failure, Jail, Position, StateError
+from guardhooks import PERMANENT, Failure, FailureLines, Jail, Position, StateError
 from guardhooks.ledger import Ledger, Totals
 from guardhooks.ledger.store import Store
 from guardhooks.ledger.windows import Budget, Windows
@@ -134,7 +134,7 @@ def test_windows_from_before_the_clock_was_set_back_go(ledger: Ledger) -> None:
 
 
 def count(windows: Windows, jail: Jail, failure: Failure) -> None:
-    windows.count(jail, failure.id, failure.time, failure.matches, Clock(10_000.0))
+    windows.count(jail, [failure.id], [failure.time], FailureLines.of(failure), Clock(10_000.0))
 
 
 def test_a_flood_of_ids_drops_those_that_failed_longest_ago() -> None:

@@ -156,8 +156,8 @@ class Source:
     def status(self): ...
     async def close(self): ...
 (matcher,) = plugins.line_matcher(Source(), [jail])
-(failure,) = plugins.feed(matcher, Chunk(b"bad login from 192.0.2.7\\n", "probe", 1000.0))
-assert failure.id == "192.0.2.7"
+found = plugins.feed(matcher, Chunk(b"bad login from 192.0.2.7\\n", "probe", 1000.0))
+assert [found.failure(row).id for row in range(len(found))] == ["192.0.2.7"]
 print(next(row["served_by"] for row in plugins.report([jail]) if row["hook"] == "line_matcher"))
 """
 

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guardhooks import Failure, Ignore, Jail, shell_script
 from guardhooks_core.decisions import ignore
@@ -218,3 +220,36 @@ def test_a_list_in_a_file_says_which_of_its_words_spare_nobody(
     assert message.startswith(f"{listed}:3: '192.168.1.*' is not an address, network, host name or file:/path")
     assert message.endswith("write 192.168.1.0/24; it exempts nobody")
     assert plugin.ask("198.51.100.7") == f"ignoreip file:{listed}"
+
+
+WORDS = ("192.0.2.1", "10.0.0.0/8", "172.16.0.0/12", "2001:db8::/32", "raw id", "0.0.0.7")
+IDS = (
+    "192.0.2.1",
+    "192.0.2.2",
+    "10.9.8.7",
+    "10.0.0.0/16",
+    "2001:db8::5",
+    "2001:db9::5",
+    "raw id",
+    "7",
+    "127.0.0.1",
+    "user",
+)
+
+
+@given(st.lists(st.sampled_from(WORDS)), st.lists(st.sampled_from(IDS)), st.booleans())
+def test_screening_many_at_a_time_says_the_same_as_asking_about_each(
+    words: list[str], ids: list[str], ignoreself: bool
+) -> None:
+    plugin = Plugin()
+    plugin.start(ignoreip=tuple(words), ignoreself=ignoreself)
+    addresses = [id if "/" not in id and ("." in id or ":" in id) else "" for id in ids]
+    every = [Failure("j", id, 1.0, address) for id, address in zip(ids, addresses, strict=True)]
+    asked = [place for place, failure in enumerate(every) if ignore.on_failure(plugin.jail, failure) is not None]
+    assert ignore.screen_failures(plugin.jail, ids, addresses) == asked
+    ignore.on_stop(plugin.guard)
+
+
+def test_with_an_ignorecommand_each_failure_must_be_asked_about(plugin: Plugin) -> None:
+    plugin.start(ignorecommand="/bin/false")
+    assert ignore.screen_failures(plugin.jail, ["192.0.2.1"], ["192.0.2.1"]) is None

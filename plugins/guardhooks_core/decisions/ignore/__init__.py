@@ -9,7 +9,7 @@ import logging
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
@@ -80,6 +80,22 @@ class JailRules:
             return None
         return self._run_command(failure)
 
+    def screen(self, ids: Sequence[str], addresses: Sequence[str]) -> Sequence[int] | None:
+        """The places of those that `judge` may not keep at once; None: it must be asked about every one."""
+        if self.jail.ignorecommand:
+            return None
+        found = self.list.hits(ids)
+        if ids != addresses:
+            found |= self.list.hits(addresses)
+        if self._own is not None:
+            own = self._own.value
+            found.update(
+                place
+                for place, (id, address) in enumerate(zip(ids, addresses, strict=True))
+                if (address or id) in own or address.startswith("127.")
+            )
+        return sorted(found)
+
     async def _run_command(self, failure: Failure) -> Ignore | None:
         key = ""
         if self._cache is not None:
@@ -143,6 +159,13 @@ def _replace_rules(guard: GuardView, generations: list[list[JailRules]]) -> None
         _rules.pop(id(former.jail), None)
     _generations[id(guard)] = generations
     _rules.update((id(rules.jail), rules) for rules in chain.from_iterable(reversed(generations)))
+
+
+@hookimpl
+def screen_failures(jail: Jail, ids: Sequence[str], addresses: Sequence[str]) -> Sequence[int] | None:
+    """Most failures are of ids that nothing exempts: tell at once which are not."""
+    rules = _rules.get(id(jail))
+    return rules.screen(ids, addresses) if rules is not None else ()
 
 
 @hookimpl

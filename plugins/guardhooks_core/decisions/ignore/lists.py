@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -55,6 +55,15 @@ class Words:
         if holding := self._prefixes.holding(id):
             return holding[0]
         return next((name.what for name in self.names if id in name.value), "") if self.names else ""
+
+    def hits(self, ids: Sequence[str]) -> set[int]:
+        """The places of those that a word covers; for many at a time."""
+        found = set(self._prefixes.held(ids))
+        named = [name.value for name in self.names]
+        for words in (self._literal.keys(), *named):
+            if not words.isdisjoint(ids):
+                found.update(place for place, id in enumerate(ids) if id in words)
+        return found
 
     def inside(self, prefix: str) -> str:
         """A word for something inside `prefix`; empty if there is none. The first call sorts the words."""
@@ -143,6 +152,14 @@ class IgnoreList:
         if found or not self._files:
             return found
         return next(filter(None, (file.hit(id) for file in self._files)), "")
+
+    def hits(self, ids: Sequence[str]) -> set[int]:
+        """The places of those for which `hit` is not empty; for many at a time."""
+        found = self._words.hits(ids)
+        for file in self._files:
+            file.check()
+            found |= file.words.hits(ids)
+        return found
 
     def meets(self, id: str) -> str:
         """The configured word that covers `id` or, if that is a prefix, lies in it; empty if there is none."""

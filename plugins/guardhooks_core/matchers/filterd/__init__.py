@@ -23,10 +23,10 @@ class Filterd:
         """Use the cache of compiled regexes in the guard's state folder."""
         if guard.ledger_file is None:
             return
-        from guardhooks_core.matchers.filterd.cache import FOLDER, Cache
+        from guardhooks_core.matchers.filterd.cache import Cache
 
         known = self._forget(guard)
-        cache = known or Cache(guard.ledger_file.parent / FOLDER)
+        cache = known or Cache.beside(guard.ledger_file)
         self._jails[id(guard)] = jails = list(guard.jails.values())
         self._caches.update((id(jail), cache) for jail in jails)
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from guardhooks import Jail
-from guardhooks.filters import Decoder, JailMatcher, TimedRegex, shared
-from guardhooks_core.matchers.filterd.cache import Cache, digest
+from guardhooks.filters import Decoder, JailMatcher, TimedRegex, digest, filter_parts, shared
+from guardhooks_core.matchers.filterd.cache import Cache
 from guardhooks_core.matchers.filterd.layout import Layout
 from guardhooks_core.matchers.filterd.prefilter import (
     Compiled,
@@ -35,7 +35,7 @@ class CacheEntry:
 
     def __init__(self, cache: Cache, jails: Sequence[Jail]) -> None:
         self._cache = cache
-        self._key = digest(part for jail in jails for part in _parts(jail))
+        self._key = digest(part for jail in jails for part in filter_parts(jail))
         self._stored: Json = None
         self._database = b""
         self._regexes: list[TimedRegex] = []
@@ -96,13 +96,3 @@ def _text(data: bytes) -> str:
 
 def _bytes(text: str) -> bytes:
     return text.encode("latin-1")
-
-
-def _parts(jail: Jail) -> list[str]:
-    """Everything that the entry of a jail depends on."""
-    spec = jail.filter
-    if spec is None:
-        return [jail.name, "no filter"]
-    own = [jail.name, jail.usedns, jail.logencoding, jail.logtimezone, str(spec.maxlines), spec.prefregex]
-    lists = (spec.failregex, spec.ignoreregex, spec.datepattern)
-    return [*own, *(text for texts in lists for text in (str(len(texts)), *texts))]

@@ -19,6 +19,7 @@ pub mod scan;
 pub mod sessions;
 pub mod text;
 pub mod walk;
+pub mod windows;
 
 #[cfg(feature = "python")]
 mod python;

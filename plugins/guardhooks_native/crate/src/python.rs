@@ -15,10 +15,14 @@ mod _core {
     use crate::scan::{Factor, Needle, Scan};
     use crate::text::Span;
     use crate::walk::{Found, NONE};
+    use crate::windows::{self, Late, Rules};
     use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTimeoutError, PyValueError};
     use pyo3::prelude::*;
     use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+    use std::borrow::Cow;
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicI64;
 
     /// A regex as the translator writes it: nodes, start, slots.
     type Graph = (Vec<u32>, Vec<Vec<u8>>, u32, u32);
@@ -346,7 +350,8 @@ mod _core {
         names: Py<PyList>,
     }
 
-    type Columns<'py> = (Vec<u32>, Vec<Bound<'py, PyString>>, Vec<f64>);
+    type Texts<'py> = Vec<Bound<'py, PyString>>;
+    type Columns<'py> = (Texts<'py>, Texts<'py>, Texts<'py>, Vec<f64>);
     type Whole<'py> = (
         u32,
         Bound<'py, PyString>,
@@ -385,14 +390,18 @@ mod _core {
             self.block.rows.len()
         }
 
-        /// Of all failures: number of the jail, id, time.
-        fn columns<'py>(&self, py: Python<'py>) -> Columns<'py> {
+        /// Of all failures: jail, id, address, time. `jails` are the names of the jails, by their numbers.
+        fn columns<'py>(&self, py: Python<'py>, jails: Texts<'py>) -> PyResult<Columns<'py>> {
             let rows = &self.block.rows;
-            (
-                rows.iter().map(|row| row.jail).collect(),
-                rows.iter().map(|row| self.span(py, row.id)).collect(),
-                rows.iter().map(|row| row.time).collect(),
-            )
+            let jail =
+                |row: &Row| jails.get(row.jail as usize).cloned().ok_or_else(|| PyIndexError::new_err("no such jail"));
+            let ids: Texts<'py> = rows.iter().map(|row| self.span(py, row.id)).collect();
+            let address = |(row, id): (&Row, &Bound<'py, PyString>)| {
+                if row.address == row.id { id.clone() } else { self.span(py, row.address) }
+            };
+            let addresses = rows.iter().zip(&ids).map(address).collect();
+            let times = rows.iter().map(|row| row.time).collect();
+            Ok((rows.iter().map(jail).collect::<PyResult<_>>()?, ids, addresses, times))
         }
 
         /// The failures with a host name that must be looked up.
@@ -426,6 +435,198 @@ mod _core {
             let address = if row.address == row.id { id.clone() } else { self.span(py, row.address) };
             let lines = self.lines_of(py, row)?;
             Ok((row.jail, id, row.time, address, lines, fields, row.failregex, self.span(py, row.resolve)))
+        }
+    }
+
+    /// Bytes that the lines of all windows together may still take.
+    #[pyclass(frozen)]
+    struct Budget {
+        left: Arc<AtomicI64>,
+    }
+
+    #[pymethods]
+    impl Budget {
+        #[new]
+        fn new(size: i64) -> Budget {
+            Budget { left: Arc::new(AtomicI64::new(size)) }
+        }
+    }
+
+    /// The failure windows of one jail.
+    #[pyclass]
+    struct Windows {
+        windows: windows::Windows,
+    }
+
+    /// Where the lines of failures are: rows of a block (all, or these), or what a call with their place gives.
+    #[derive(FromPyObject)]
+    enum Lines<'py> {
+        Every(Bound<'py, Rows>),
+        Some(Bound<'py, Rows>, Bound<'py, PyAny>),
+        Called(Bound<'py, PyAny>),
+    }
+
+    /// As `_encoded` in `windows.py`.
+    const LINE_LIMIT: usize = 2048;
+
+    fn encoded(line: &[u8]) -> Cow<'_, [u8]> {
+        let mut text = String::from_utf8_lossy(line);
+        if text.len() > LINE_LIMIT && text.chars().nth(LINE_LIMIT).is_some() {
+            text = text.chars().take(LINE_LIMIT - 1).chain(['…']).collect();
+        }
+        if memchr::memchr(0, text.as_bytes()).is_some() {
+            text = text.replace('\0', "\u{FFFD}").into();
+        }
+        match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        }
+    }
+
+    impl Lines<'_> {
+        fn of(&self, place: usize) -> PyResult<Vec<Cow<'_, [u8]>>> {
+            let (rows, number) = match self {
+                Lines::Every(rows) => (rows, place),
+                Lines::Some(rows, numbers) => (rows, numbers.get_item(place)?.extract()?),
+                Lines::Called(called) => {
+                    let lines: Vec<Vec<u8>> = called.call1((place,))?.extract()?;
+                    return Ok(lines.into_iter().map(Cow::Owned).collect());
+                }
+            };
+            let rows = rows.get();
+            Ok(rows.block.lines(rows.at(number)?).map(encoded).collect())
+        }
+    }
+
+    fn id_of<'a>(id: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
+        match id.to_str() {
+            Ok(text) => Ok(Cow::Borrowed(text.as_bytes())),
+            Err(_) => Ok(Cow::Owned(id.call_method1("encode", ("utf-8", "surrogatepass"))?.extract()?)),
+        }
+    }
+
+    #[pymethods]
+    impl Windows {
+        #[new]
+        fn new(budget: &Budget, findtime: f64, limit: usize) -> Windows {
+            Windows { windows: windows::Windows::new(budget.left.clone(), findtime, limit) }
+        }
+
+        #[getter]
+        fn findtime(&self) -> f64 {
+            self.windows.findtime
+        }
+
+        fn __len__(&self) -> usize {
+            self.windows.len()
+        }
+
+        /// Count failures from place `start` on; the place behind the first that has failed `limit` times or is
+        /// `known`, and its times. `rules`: findtime, maxretry, maxmatches.
+        #[pyo3(signature = (ids, times, lines, rules, clock, known, start, limit))]
+        #[allow(clippy::too_many_arguments)] // the columns and what they are counted against
+        fn count<'py>(
+            slf: &Bound<'py, Self>,
+            py: Python<'py>,
+            ids: &Bound<'py, PyList>,
+            times: &Bound<'py, PyList>,
+            lines: Lines<'py>,
+            rules: (f64, i64, i64),
+            clock: &Bound<'py, PyAny>,
+            known: Vec<Bound<'py, PyAny>>,
+            start: usize,
+            limit: i64,
+        ) -> PyResult<(usize, Option<Bound<'py, PyTuple>>)> {
+            let rules =
+                Rules { findtime: rules.0, most_failures: rules.1.clamp(1, i64::MAX) as usize, most_lines: rules.2 };
+            for place in start..ids.len() {
+                let id = ids.get_item(place)?.cast_into::<PyString>()?;
+                let time: f64 = times.get_item(place)?.extract()?;
+                let mut is_known = false;
+                for each in &known {
+                    is_known |= each.contains(&id)?;
+                }
+                let (of, text) = (lines.of(place)?, id_of(&id)?);
+                let wanted = |number: usize| is_known || number as i64 >= limit;
+                let mut now = None;
+                // Borrowed only while no Python code runs, for the ledger's thread may ask for a segment meanwhile.
+                let found = loop {
+                    let counted = {
+                        let mut own = slf.borrow_mut();
+                        let of = of.iter().map(|line| &**line);
+                        catch_unwind(AssertUnwindSafe(|| own.windows.count(&text, time, of, rules, now, wanted)))
+                    };
+                    match counted {
+                        Ok(Ok(found)) => break found,
+                        Ok(Err(Late)) => (),
+                        Err(_) => return Err(PyRuntimeError::new_err("the native core failed on this failure")),
+                    }
+                    now = Some(clock.call0()?.extract::<f64>()?);
+                };
+                if let Some(found) = found {
+                    return Ok((place + 1, Some(PyTuple::new(py, found)?)));
+                }
+            }
+            Ok((ids.len(), None))
+        }
+
+        /// Failures, lines and times of an id.
+        fn get<'py>(
+            &self,
+            py: Python<'py>,
+            id: &Bound<'py, PyString>,
+        ) -> PyResult<(u32, Bound<'py, PyBytes>, Vec<f64>)> {
+            let (failures, text, times) = self.windows.of(&id_of(id)?).unwrap_or_default();
+            Ok((failures, PyBytes::new(py, text), times.to_vec()))
+        }
+
+        fn forget(&mut self, id: &Bound<'_, PyString>) -> PyResult<()> {
+            self.windows.forget(&id_of(id)?);
+            Ok(())
+        }
+
+        fn clear(&mut self) {
+            self.windows.clear();
+        }
+
+        fn expire(&mut self, now: f64) {
+            self.windows.expire(now);
+        }
+
+        fn is_dirty(&self) -> bool {
+            self.windows.is_dirty()
+        }
+
+        /// Segments to be written, and whether all windows are instead, which `next_segment` gives.
+        fn take<'py>(&mut self, py: Python<'py>) -> Option<(Vec<Bound<'py, PyBytes>>, bool)> {
+            let mut segments = Vec::new();
+            let whole = self.windows.take(|segment| segments.push(PyBytes::new(py, &segment)))?;
+            Some((segments, whole))
+        }
+
+        /// One more segment of all windows, where `take` said so; None after the last.
+        fn next_segment<'py>(&mut self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+            self.windows.next_segment().map(|segment| PyBytes::new(py, &segment))
+        }
+
+        fn mark_all_changed(&mut self) {
+            self.windows.mark_all_changed();
+        }
+
+        fn mark_written(&mut self, size: i64) {
+            self.windows.mark_written(size);
+        }
+
+        fn put_back(&mut self) {
+            self.windows.put_back();
+        }
+
+        fn restore(&mut self, id: &Bound<'_, PyString>, packed: &[u8]) -> PyResult<()> {
+            self.windows.restore(&id_of(id)?, packed).map_err(PyValueError::new_err)
+        }
+
+        fn restored(&mut self, size: i64) {
+            self.windows.restored(size);
         }
     }
 }

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from guardhooks import Chunk, Failure, FilterSpec, Jail
+from guardhooks.filters.cache import HEADER_LENGTH, sealed
 from guardhooks.filters.regex import parsing
 from guardhooks_core.matchers.filterd import Filterd, cache, cache_entry, layout
 from guardhooks_core.matchers.filterd.cache import Cache
@@ -116,9 +117,9 @@ def grow(entry: Path) -> None:
 
 def other_database(entry: Path) -> None:
     """A valid file whose content Hyperscan does not accept, as if another release had written it."""
-    content = entry.read_bytes()[cache.HEADER_LENGTH :]
+    content = entry.read_bytes()[HEADER_LENGTH:]
     length = 8 + int.from_bytes(content[:8], "big")
-    entry.write_bytes(cache.sealed(content[:length] + b"no database"))
+    entry.write_bytes(sealed(content[:length] + b"no database"))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_an_entry_that_cannot_be_trusted_is_recompiled_and_logged(
     expected = failures(FilterMatcher(JAILS, cache=Cache(tmp_path / "cache")))
     (entry,) = files(tmp_path / "cache")
     damage(entry)  # type: ignore[operator]
-    with caplog.at_level(logging.DEBUG, "guardhooks.filterd"):
+    with caplog.at_level(logging.DEBUG, "guardhooks.filters"):
         assert failures(FilterMatcher(JAILS, cache=Cache(tmp_path / "cache"))) == expected
     assert work == ["layout"] * 2
     logged = [record for record in caplog.records if "cache" in record.message]
