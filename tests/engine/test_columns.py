@@ -129,7 +129,7 @@ class Blocks:
     async def close(self) -> None: ...
 
     def matchers(self) -> list[Provided[Any]]:
-        return [Provided(self, "blocks", Blocks)]
+        return [Provided(self, "blocks", Blocks, jails=(*(jail.name for jail in JAILS), "gone"))]
 
 
 class PerEvent:
@@ -159,7 +159,9 @@ def run(blocks: Sequence[Sequence[Failure]], *plugins: object) -> tuple[Guard, l
         guard = make_guard(loaded, *JAILS, clock=clock)
         loaded.on_start(guard)
         source = Blocks(blocks, clock)
-        await guard.pipeline.follow(source, JAILS, source.matchers, lambda *_: None)
+        await guard.pipeline.follow(
+            Provided(source, "test", Blocks, key=source.key), JAILS, source.matchers, lambda *_: None
+        )
         seen = [guard.ledger.active(), *(guard.ledger.history(id) for id in IDS)]
         seen += [guard.ledger.totals(jail.name) for jail in JAILS]
         for jail in JAILS:

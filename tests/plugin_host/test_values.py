@@ -35,6 +35,7 @@ from guardhooks import (
 )
 from guardhooks.plugins import Plugins
 from tests.kit.bans import ban
+from tests.kit.found import failures_of
 
 JAIL = Jail("sshd")
 FAILURE = Failure("sshd", "192.0.2.1", 1000.0, address="192.0.2.1", matches=("line",))
@@ -460,14 +461,15 @@ WRONG_FAILURES: list[object] = [
 def test_a_wrong_failure_is_left_out_and_the_matcher_blamed(wrong: object) -> None:
     plugins = loaded(World(found=[FAILURE, wrong, FAILURE]))
     matcher = plugins.line_matcher(World(), [JAIL])[0]
-    assert plugins.feed(matcher, CHUNK) == [FAILURE, FAILURE]
+    assert failures_of(plugins.feed(matcher, CHUNK)) == [FAILURE, FAILURE]
     assert plugins.faults.total == {("world", "sshd"): 1}
 
 
-def test_helper_lines_and_names_that_must_be_looked_up_need_no_id() -> None:
+def test_helper_lines_do_not_count_and_names_that_must_be_looked_up_need_no_id() -> None:
     found = [replace(FAILURE, id="", nofail=True), replace(FAILURE, id="", address="", resolve="a.example")]
     plugins = loaded(World(found=found))
-    assert plugins.feed(plugins.line_matcher(World(), [JAIL])[0], CHUNK) == found
+    assert failures_of(plugins.feed(plugins.line_matcher(World(), [JAIL])[0], CHUNK)) == found[1:]
+    assert not plugins.faults.total
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_a_user_name_is_one_word_of_the_command_and_no_option_of_it(tmp_path: Pa
     (tmp_path / "alice").touch()
     command = f"cd {tmp_path}; set -- check <F-USER>; test $# != 2 || case $2 in -*|alice) true;; *) false;; esac"
     failure = Failure("j", "192.0.2.1", 1.0, "192.0.2.1", fields={"user": user})
-    assert asyncio.run(ignores("j", command, failure)) is False
+    assert asyncio.run(ignores(command, failure)) is False
 
 
 def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ configuration stands in `ignoreip`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import click
@@ -42,6 +43,13 @@ def on_stop(guard: GuardView) -> None:
 def _know_jails() -> None:
     _of_jail.clear()
     _of_jail.update((id(jail), found) for guard, found in _lists.values() for jail in guard.jails.values())
+
+
+@hookimpl
+def screen_failures(jail: Jail) -> Sequence[int] | None:
+    """Nobody needs to be asked about where the list has no entry for the jail."""
+    found = _of_jail.get(id(jail))
+    return None if found is not None and found.may_hit(jail.name) else ()
 
 
 @hookimpl(tryfirst=True)

@@ -67,6 +67,10 @@ class Allowlist:
                     return entry
         return None
 
+    def may_hit(self, jail: str) -> bool:
+        """Whether any entry applies to a jail."""
+        return jail in self._maps or "" in self._maps
+
     def meets(self, jail: str, id: str) -> Entry | None:
         """The entry that covers an id, or for a network one for something inside it."""
         if (found := self.hit(jail, id)) or "/" not in id:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from guardhooks import Jail, SourceSpec, StartAt
 from guardhooks.plugins import Plugins
 from guardhooks.settings import load_filter
+from tests.kit.found import failures_of
 
 if TYPE_CHECKING:
     from tests.core.sources.journal.conftest import START, entry, write
@@ -37,7 +38,7 @@ async def test_failed_logins_are_found_at_the_times_of_the_journal(folder: Path)
     (matcher,) = plugins.line_matcher(source, [jail])
     failures = []
     async for chunk in source.chunks(StartAt({}, 0.0, matcher.worker.time_of)):
-        failures += plugins.feed(matcher, chunk)
+        failures += failures_of(plugins.feed(matcher, chunk))
         if b"Accepted" in chunk.data:
             await source.close()
     assert [(failure.id, failure.time) for failure in failures] == [
