@@ -41,7 +41,7 @@ def check(jails: tuple[str, ...], *, as_json: bool, config: Path | None, state: 
     if as_json:
         output.print_json(report.to_dict())
     else:
-        click.echo("\n".join(_lines(report)))
+        click.echo("\n".join(report_lines(report)))
     if not report.running:
         return Exit.CONFIG
     return Exit.DONE if report.clean else Exit.DEGRADED
@@ -61,7 +61,8 @@ def _when_loaded(directory: Path, config: Path | None, state: Path | None) -> fl
     return float(status.get("configured") or 0.0) or None
 
 
-def _lines(report: Report) -> Iterator[str]:
+def report_lines(report: Report) -> Iterator[str]:
+    """All findings, and a last line with their number."""
     for finding in report.findings:
         yield from _finding(finding, report)
         yield ""
