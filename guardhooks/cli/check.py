@@ -43,7 +43,7 @@ def check(jails: tuple[str, ...], *, as_json: bool, config: Path | None, state: 
     if as_json:
         output.print_json(report.to_dict())
     else:
-        say(*_lines(report))
+        say(*report_lines(report))
     if not report.running:
         return Exit.CONFIG
     return Exit.DONE if report.clean else Exit.DEGRADED
@@ -63,7 +63,8 @@ def _when_loaded(directory: Path, config: Path | None, state: Path | None) -> fl
     return float(status.get("configured") or 0.0) or None
 
 
-def _lines(report: Report) -> Iterator[str]:
+def report_lines(report: Report) -> Iterator[str]:
+    """All findings, and a last line with their number."""
     for finding in report.findings:
         yield from _finding(finding, report)
         yield ""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import click
 
-from guardhooks.cli.exits import Exit, warn
+from guardhooks.cli.check import report_lines
+from guardhooks.cli.exits import Exit
 from guardhooks.cli.layout import say
 from guardhooks.cli.options import config_option
-from guardhooks.cli.output import columns, paint
-from guardhooks.settings import Settings, catalogue, load
+from guardhooks.cli.output import columns
+from guardhooks.cli.plugin_set import load_plugins
+from guardhooks.model import Severity
+from guardhooks.settings import catalogue
 from guardhooks.settings.definitions import PACKAGED
 from guardhooks.setup import Proposal, jail_local, look_around, propose, write_directory
 from guardhooks.system.config_directories import CONFIG_DIRECTORIES
@@ -49,7 +54,7 @@ def init(config: Path | None, *, dry_run: bool, yes: bool) -> Exit:
         click.confirm(f"Write {safe_text(str(directory / 'jail.local'))}?", abort=True)
     written, kept = write_directory(directory, text)
     say(f"\n{plural(len(written), 'file')} written to {safe_text(str(directory))}, {len(kept)} kept as they were.")
-    return _checked(directory, load(directory))
+    return _checked(directory)
 
 
 def _table(proposals: Sequence[Proposal]) -> str:
@@ -60,16 +65,18 @@ def _table(proposals: Sequence[Proposal]) -> str:
     return "\n".join(columns(("JAIL", "PORTS", "WHY", "LOG"), rows)) if rows else "Nothing to watch was found."
 
 
-def _checked(directory: Path, settings: Settings) -> Exit:
-    """Say what is wrong with what is there now, and what to do next."""
-    problems = [*settings.problems, *(each for jail in settings.jails for each in jail.problems)]
-    problems += [each for broken in settings.broken.values() for each in broken]
-    for problem in problems:
-        warn(str(problem))
-    state = (
-        paint("the configuration is fine", "good") if not problems else f"{plural(len(problems), 'problem')}, see above"
-    )
-    say(f"{plural(len(settings.jails), 'jail')}: {state}.\n")
-    place = "" if directory == CONFIG_DIRECTORIES[0] else f" -c {safe_text(str(directory))}"
-    click.echo(_NEXT.format(editor=f"$EDITOR {safe_text(str(directory / 'jail.local'))}", place=place))
-    return Exit.CONFIG if settings.broken else Exit.DONE
+def _checked(directory: Path) -> Exit:
+    """Say what `guardhooks check` finds in what is there now, without its notes, and what to do next."""
+    from guardhooks.check.checking import check
+    from guardhooks.check.site import read_site
+
+    report = check(read_site(directory, load_plugins(directory), now=time.time()))
+    worse = tuple(each for each in report.findings if each.severity is not Severity.NOTE)
+    say(f"\nguardhooks check{_place(directory)}:", *report_lines(replace(report, findings=worse)), "")
+    click.echo(_NEXT.format(editor=f"$EDITOR {safe_text(str(directory / 'jail.local'))}", place=_place(directory)))
+    return Exit.DONE if report.running else Exit.CONFIG
+
+
+def _place(directory: Path) -> str:
+    """The option that names the directory, empty where it is the one that every command takes."""
+    return "" if directory == CONFIG_DIRECTORIES[0] else f" -c {safe_text(str(directory))}"

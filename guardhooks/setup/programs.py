@@ -63,10 +63,12 @@ AT_CHOICE: Final = frozenset(
     {
         "charon",
         "named-refused",
+        "nginx-mail",
         "nsd",
         "pam-generic",
         "portscan",
         "recidive",
+        "routeros-auth",
         "scanlogd",
         "selinux-ssh",
         "sendmail-reject",
@@ -74,4 +76,5 @@ AT_CHOICE: Final = frozenset(
         "xinetd-fail",
     }
 )
-"""Jails that `init` never proposes: they count what others count already, or an address that can be forged."""
+"""Jails that `init` never proposes: they count what others count already, or an address that can be forged, or
+rarely what their log is kept for."""

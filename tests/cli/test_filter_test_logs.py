@@ -56,6 +56,16 @@ def test_a_log_is_read_however_it_is_packed_and_called(
     assert "3 lines: 3 matched" in result.stdout, result.stderr
 
 
+def test_a_container_s_log_is_read_as_the_container_wrote_it(site: Site, tmp_path: Path) -> None:
+    entry = {"log": HIT.format(1), "stream": "stdout", "time": "2026-11-22T16:05:00.123456789Z"}
+    log = tmp_path / "0123-json.log"
+    log.write_text((json.dumps(entry, separators=(",", ":")) + "\n") * 3)
+
+    result = site.guardhooks("test", str(log), "app")
+
+    assert "3 lines: 3 matched" in result.stdout, result.stderr
+
+
 def test_several_logs_are_read_as_one_the_oldest_first(site: Site, tmp_path: Path) -> None:
     logs = [tmp_path / name for name in ("app.log", "app.log.1", "app.log.2.gz")]
     for number, log in enumerate(logs):

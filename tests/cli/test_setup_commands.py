@@ -23,6 +23,14 @@ def test_init_writes_a_directory_and_says_what_to_do_next(tmp_path: Path) -> Non
     assert "[DEFAULT]" in (target / "jail.local").read_text()
 
 
+def test_init_says_what_check_finds_in_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "jail.d").mkdir()
+    (tmp_path / "jail.d" / "mine.local").write_text("[sshd]\nmaxretyr = 3\n")
+    done = guardhooks("init", "-c", tmp_path, "--yes")
+    assert "maxretyr: no such option" in done.stdout
+    assert "note: " not in done.stdout
+
+
 def test_init_leaves_a_jail_local_alone(tmp_path: Path) -> None:
     (tmp_path / "jail.local").write_text("# mine\n")
     done = guardhooks("init", "-c", tmp_path, "--yes")

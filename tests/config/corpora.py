@@ -94,7 +94,7 @@ def in_new_process(name: str, lines: Iterable[str], number: int) -> list[str]:
     """The lines as if another process had written them, so that cases share a matcher but no session."""
     if "<F-MLFID>" not in _filter_text(name):
         return list(lines)
-    return [re.sub(r"(?<=[\w)])\[\d+\](?=:)", f"[{number}]", line) for line in lines]
+    return [re.sub(r"((?<=[\w)])\[|\[conn)\d+(\](?=:|\s))", rf"\g<1>{number}\2", line) for line in lines]
 
 
 def failures(matcher: LineMatcher, lines: Iterable[str | bytes]) -> list[Failure]:

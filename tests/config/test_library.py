@@ -103,3 +103,32 @@ def test_a_jail_local_written_for_fail2ban_loads_without_a_finding(tmp_path: Pat
 def test_nobody_is_taken_for_google_who_is_not(address: str) -> None:
     script = CONFIG / "filter.d" / "ignorecommands" / "apache-fakegooglebot"
     assert subprocess.run(["sh", script, address], capture_output=True, check=False).returncode == 1
+
+
+def test_a_journal_match_is_a_field_and_its_exact_value(jails: list[Jail]) -> None:
+    words = {word for jail in jails if jail.filter for match in jail.filter.journalmatch for word in match.split()}
+    assert not {word for word in words if word != "+" and not re.fullmatch(r"[A-Z_]+=[\w.@\-]+", word)}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("mikrotik", "routeros-auth"), ("haproxy[mode=auth]", "haproxy-http-auth")]
+)
+def test_two_names_of_a_filter_count_the_same(ours: str, theirs: str) -> None:
+    first, second = load_filter(CONFIG, ours), load_filter(CONFIG, theirs)
+    assert first.failregex == second.failregex != ()
+    assert first.datepattern == second.datepattern
+
+
+@pytest.mark.parametrize(
+    ("name", "log"),
+    [
+        ("sshd", "/var/log/messages"),
+        ("postfix", "/var/log/messages"),
+        ("dovecot", "/var/log/messages"),
+        ("web-scanner", "/var/log/lighttpd/access.log"),
+        ("routeros-auth", "/var/log/mikrotik.log"),
+        ("haproxy-http-auth", "/var/log/haproxy/haproxy.log"),
+    ],
+)
+def test_logs_of_other_distributions_are_read(jails: list[Jail], name: str, log: str) -> None:
+    assert log in {source.text for jail in jails if jail.name == name for source in jail.sources}

@@ -17,6 +17,7 @@ from guardhooks import (
     safe_text,
 )
 from guardhooks_core.sources.tail.collector import Options
+from guardhooks_core.sources.tail.containers import ContainerSource, is_container_log
 from guardhooks_core.sources.tail.paths import is_path, normalised
 from guardhooks_core.sources.tail.reader import LINE_LIMIT
 from guardhooks_core.sources.tail.source import FileSource
@@ -65,7 +66,8 @@ def log_source(jail: Jail, spec: SourceSpec) -> LogSource | None:
         )
     backend = spec.backend.partition("[")[0].strip().lower()
     options = Options(tail=start == "tail", polling=backend == "polling", line_limit=_line_limit(jail))
-    return FileSource(normalised(text), options=options)
+    files = FileSource(normalised(text), options=options)
+    return ContainerSource(files) if is_container_log(text) else files
 
 
 def _line_limit(jail: Jail) -> int:
