@@ -29,9 +29,10 @@ _COMMANDS: Final = {
     "plugins": "status",
     "test": "test",
     "services": "services",
+    "systemd-unit": "systemd_unit",
     "version": "status",
 }
-"""Command → module of `guardhooks.cli` that holds it under the same name, in the order of `--help`."""
+"""Command → module of `guardhooks.cli` that holds it under its name, with `_` for `-`, in the order of `--help`."""
 
 
 class GuardhooksGroup(click.Group):
@@ -52,7 +53,7 @@ class GuardhooksGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         module = _COMMANDS.get(cmd_name)
         if module is not None:
-            command: click.Command = getattr(import_module(f"guardhooks.cli.{module}"), cmd_name)
+            command: click.Command = getattr(import_module(f"guardhooks.cli.{module}"), cmd_name.replace("-", "_"))
             return command
         self._ask_plugins(ctx)
         return self.commands.get(cmd_name)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from guardhooks.control.transport import SocketServer
 from guardhooks.daemon import memory
 from guardhooks.daemon.loop_reports import LoopReports, thread_died
 from guardhooks.daemon.options import RunOptions
+from guardhooks.daemon.service_manager import ServiceManager
 from guardhooks.daemon.signals import Signals
 from guardhooks.daemon.watchdog import Watchdog
 from guardhooks.engine.guard import Guard
@@ -31,11 +31,11 @@ from guardhooks.plugins.values import described
 from guardhooks.settings import find_directory, load, read_daemon
 from guardhooks.settings.daemon import needing_restart
 from guardhooks.settings.model import Settings
-from guardhooks.status import to_dict
+from guardhooks.status import ReloadReport, to_dict
 from guardhooks.system import open_files, state_folders
 from guardhooks.system.privileges import may_change_firewall
 from guardhooks.system.worker_pool import WorkerPool
-from guardhooks.text import safe_text
+from guardhooks.text import plural, safe_text
 
 _SOCKET_LOOK: Final = 2.0
 """Seconds between two checks that the control socket exists."""
@@ -104,6 +104,7 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._reload_asked = asyncio.Event()
         self._guard: Guard | None = None
+        self._manager = ServiceManager()
         self._signals: Signals | None = None
 
     async def serve(self) -> None:
@@ -140,9 +141,10 @@ class Daemon:
             self._say_ready(guard)
             guard.supervisor.spawn(self._reload_by_signals(), "reload")
             guard.supervisor.spawn(_keep_open(control), "control socket")
+            guard.supervisor.spawn(self._manager.keep_alive(self._summary), "keep-alives")
             await self._until_stopped(guard)
         finally:
-            _notify("STOPPING=1")
+            self._manager.stopping()
             await control.close()
             await guard.stop(flush=self._flush)
             watchdog.stop()
@@ -169,7 +171,7 @@ class Daemon:
     def _say_ready(self, guard: Guard) -> None:
         names = ", ".join(guard.jails) or "none"
         logger.info("ready: pid %d, configuration %s, jails: %s", os.getpid(), guard.settings.directory, names)
-        _notify("READY=1")
+        self._manager.ready(self._summary())
 
     async def stop(self, *, flush: bool) -> None:
         """The `stop` command: end soon; with `flush` every ban is lifted."""
@@ -192,17 +194,28 @@ class Daemon:
         """
         assert self._guard is not None  # the control socket opens after the guard is made
         async with self._reloading:
-            settings, plugins = await asyncio.to_thread(self._read_again)
-            for problem in needing_restart(self._settings, settings):
-                logger.warning("%s", safe_text(str(problem)))
-            report = await self._guard.reload(settings, plugins)
-            memory.freeze_gc()
-            if self._options.loglevel is None:
-                logs.set_up(settings.loglevel)
+            with self._manager.reloading():
+                report = await self._read_and_use(self._guard)
         for line in report.lines():
             logger.log(logging.INFO if report.is_whole else logging.WARNING, "reload: %s", line)
         logger.info("reloaded: jails: %s", ", ".join(self._guard.jails))
         return {**cast("dict[str, object]", to_dict(self._guard.status())), "reload": to_dict(report)}
+
+    async def _read_and_use(self, guard: Guard) -> ReloadReport:
+        settings, plugins = await asyncio.to_thread(self._read_again)
+        for problem in needing_restart(self._settings, settings):
+            logger.warning("%s", safe_text(str(problem)))
+        report = await guard.reload(settings, plugins)
+        memory.freeze_gc()
+        if self._options.loglevel is None:
+            logs.set_up(settings.loglevel)
+        return report
+
+    def _summary(self) -> str:
+        """One line for those who ask the service manager."""
+        assert self._guard is not None  # asked for when the guard runs
+        observing = "observing, nobody is kept out; " if self._guard.observing else ""
+        return f"{observing}{plural(len(self._guard.jails), 'jail')}: {', '.join(self._guard.jails) or 'none'}"
 
     def _read_again(self) -> tuple[Settings, Plugins]:
         directory = find_directory(self._options.config)
@@ -256,15 +269,3 @@ def _watch_children_without_threads() -> None:
             watcher = asyncio.PidfdChildWatcher()
             watcher.attach_loop(asyncio.get_running_loop())  # without a loop it refuses every child
             asyncio.set_child_watcher(watcher)
-
-
-def _notify(message: str) -> None:
-    """Notify a service manager that asked for it (sd_notify(3): a datagram to $NOTIFY_SOCKET)."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
-        try:
-            notifier.sendto(message.encode(), "\0" + address[1:] if address.startswith("@") else address)
-        except OSError as error:
-            logger.warning("cannot notify the service manager of %s: %s", message, error)
