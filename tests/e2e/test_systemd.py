@@ -128,6 +128,27 @@ def test_it_bans_reloads_and_restarts_in_its_sandbox(machine: Systemd, attacker:
     assert "Traceback" not in machine.log()
 
 
+SESSION = "LEADER=1\nUID=0\nACTIVE=1\nSTATE=active\nREMOTE=1\nREMOTE_HOST=192.0.2.66\n"
+SERVER = """
+import pathlib, subprocess, sys
+pathlib.Path("/proc/self/comm").write_text("sshd")
+sys.exit(subprocess.run(sys.argv[1:]).returncode)
+"""
+
+
+def test_the_peer_of_an_ssh_session_that_only_logind_tells_is_not_banned(machine: Systemd) -> None:
+    machine.run("systemctl", "start", "guardhooks")
+    machine.write("/run/systemd/sessions/c1", SESSION)
+    scope = ("systemd-run", "--scope", "--unit=session-c1", "--slice=user-0.slice", "--quiet")
+    ban = machine.run(
+        *scope, PYTHON, "-c", SERVER, *PYTHON_WITH_PATH, "ban", "plain", "192.0.2.66", "192.0.2.77", check=False
+    )
+
+    assert "192.0.2.66" in ban.stderr
+    assert "ssh" in ban.stderr
+    assert banned(machine) == ["192.0.2.77"]
+
+
 BLOCKING = """\
 import time
 import guardhooks
