@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from guardhooks.cli import output
+from guardhooks.cli import completion, output
 from guardhooks.cli.options import daemon_options, json_option
-from guardhooks.settings.effective import EffectiveSection
 from guardhooks.text import safe_text
+
+if TYPE_CHECKING:
+    from guardhooks.settings.effective import EffectiveSection
 
 
 @click.group()
@@ -19,7 +22,7 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("jail", required=False)
+@click.argument("jail", required=False, shell_complete=completion.jails)
 @click.option("--origin", is_flag=True, help="Say behind each value where it was written.")
 @json_option
 @daemon_options

@@ -75,10 +75,13 @@ class GuardhooksGroup(click.Group):
         if self._asked_plugins:
             return
         self._asked_plugins = True
-        from guardhooks.cli.plugin_set import add_plugin_commands
+        from guardhooks.cli.other_plugins import may_add_commands
 
         directory: Path | None = ctx.params.get("config")
-        add_plugin_commands(self, directory)
+        if may_add_commands(directory):
+            from guardhooks.cli.plugin_set import add_plugin_commands
+
+            add_plugin_commands(self, directory)
 
 
 @click.group(

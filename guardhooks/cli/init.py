@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from guardhooks.cli.exits import Exit, warn
 from guardhooks.cli.options import config_option
 from guardhooks.cli.output import columns, paint
-from guardhooks.settings import Settings, catalogue, load
-from guardhooks.settings.definitions import PACKAGED
-from guardhooks.setup import Proposal, jail_local, look_around, propose, write_directory
 from guardhooks.system.config_directories import CONFIG_DIRECTORIES
 from guardhooks.text import safe_text
+
+if TYPE_CHECKING:
+    from guardhooks.settings import Settings
+    from guardhooks.setup import Proposal
 
 _NEXT: Final = """\
 Next:
@@ -36,6 +37,10 @@ def init(config: Path | None, *, dry_run: bool, yes: bool) -> Exit:
     them as a jail.local that explains itself, to /etc/guardhooks or the directory of -c. The peer of your ssh session
     and the machine's private networks are never banned. No file that is there is changed.
     """
+    from guardhooks.settings import catalogue, load
+    from guardhooks.settings.definitions import PACKAGED
+    from guardhooks.setup import jail_local, look_around, propose, write_directory
+
     directory = config or CONFIG_DIRECTORIES[0]
     evidence = look_around()
     proposals = propose(catalogue(PACKAGED), evidence)

@@ -47,4 +47,4 @@ def _libsystemd() -> ctypes.CDLL | None:
 def _free() -> Callable[[ctypes.c_void_p], None]:
     free = ctypes.CDLL(None).free
     free.argtypes, free.restype = (ctypes.c_void_p,), None
-    return free  # type: ignore[no-any-return]
+    return free

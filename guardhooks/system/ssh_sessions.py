@@ -1,8 +1,9 @@
 """From where the people behind a process are logged in by ssh.
 
 Two sources, of different worth. A *session* is a fact: an ancestor of the process is an sshd that belongs to root and
-holds a connection to the peer, or of which logind knows the peer. A *claim* is what `SSH_CONNECTION` says in the environment of the process or of an
-ancestor, which its user may have written himself: good enough to refuse that user's own command, and no more.
+holds a connection to the peer, or of which logind knows the peer. A *claim* is what `SSH_CONNECTION` says in the
+environment of the process or of an ancestor, which its user may have written himself: good enough to refuse that user's
+own command, and no more.
 """
 
 from __future__ import annotations

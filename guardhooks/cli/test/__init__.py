@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from guardhooks.cli import completion
 from guardhooks.cli.exits import Exit
 from guardhooks.cli.options import Duration, config_option, state_option
 from guardhooks.cli.test.contradictions import refuse_contradictions
@@ -37,7 +38,7 @@ _USEDNS = click.Choice(["yes", "warn", "no", "raw"])
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
-@click.argument("words", metavar="LOG... FILTER [IGNOREREGEX]", nargs=-1)
+@click.argument("words", metavar="LOG... FILTER [IGNOREREGEX]", nargs=-1, shell_complete=completion.log_or_filter)
 @config_option
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each line; all regexes are tried.")
