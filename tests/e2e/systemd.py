@@ -29,10 +29,11 @@ venv=$1 keep=$2
 mount -t tmpfs mnt /mnt
 mkdir -p /mnt/venv /mnt/keep /mnt/units
 mount --bind "$keep" /mnt/keep
-for layer in venv etc var; do mkdir -p "/mnt/layers/$layer/upper" "/mnt/layers/$layer/work"; done
+for layer in venv etc usr var; do mkdir -p "/mnt/layers/$layer/upper" "/mnt/layers/$layer/work"; done
 layered() { mount -t overlay "$3" -o "lowerdir=$1,upperdir=/mnt/layers/$3/upper,workdir=/mnt/layers/$3/work" "$2"; }
 layered "$venv" /mnt/venv venv
 layered /etc /etc etc
+layered /usr /usr usr
 layered /var /var var
 mount -t tmpfs tmp /tmp
 mount -t tmpfs run /run
