@@ -15,12 +15,12 @@ import click
 
 from guardhooks.cli import completion
 from guardhooks.cli.exits import Exit
-from guardhooks.cli.options import Duration, config_option, state_option
+from guardhooks.cli.options import Duration, Seconds, config_option, state_option
 from guardhooks.cli.test.contradictions import refuse_contradictions
 from guardhooks.cli.test.overrides import Overrides
 
 
-class Moment(click.ParamType[float]):
+class Moment(Seconds):
     """An ISO 8601 date and time as epoch seconds; local time where it names no zone."""
 
     name = "iso8601"
