@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import click
 
-from guardhooks.cli import output
+from guardhooks.cli import completion, output
 from guardhooks.cli.connection import control_socket
 from guardhooks.cli.exits import Exit, complain
 from guardhooks.cli.layout import say
@@ -24,7 +24,7 @@ _text_option = click.option("--text", is_flag=True, help="Let ids be any text, n
 
 
 @click.command()
-@click.argument("jail")
+@click.argument("jail", shell_complete=completion.jails)
 @click.argument("ids", metavar="IP...", nargs=-1, required=True)
 @click.option("--for", "length", type=Duration(), metavar="DURATION", help="How long: 600, 10m, '1h 30m', 2d, forever.")
 @click.option("--replace", is_flag=True, help="A ban that lasts longer is made shorter.")
@@ -109,9 +109,9 @@ def _batches(ids: Sequence[str]) -> Iterator[list[str]]:
 
 
 @click.command()
-@click.argument("ids", metavar="IP...", nargs=-1)
+@click.argument("ids", metavar="IP...", nargs=-1, shell_complete=completion.banned)
 @click.option("--all", "everybody", is_flag=True, help="Lift every ban.")
-@click.option("--jail", metavar="JAIL", help="In this jail only. [default: in all]")
+@click.option("--jail", metavar="JAIL", shell_complete=completion.jails, help="In this jail only. [default: in all]")
 @_text_option
 @json_option
 @daemon_options

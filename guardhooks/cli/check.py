@@ -5,22 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from guardhooks.check.report import Report
-from guardhooks.cli import output
+from guardhooks.cli import completion, output
 from guardhooks.cli.exits import Exit
 from guardhooks.cli.layout import say, wide_option
 from guardhooks.cli.options import daemon_options, json_option
-from guardhooks.model import ConfigFinding, Severity
 from guardhooks.text import plural, safe_text
 
-_ROLES = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "dim"}
+if TYPE_CHECKING:
+    from guardhooks.check.report import Report
+    from guardhooks.model import ConfigFinding
+
+_ROLES: Final = {"error": "bad", "warning": "warn", "note": "dim"}
 
 
 @click.command()
-@click.argument("jails", nargs=-1, metavar="[JAIL]...")
+@click.argument("jails", nargs=-1, metavar="[JAIL]...", shell_complete=completion.jails)
 @json_option
 @wide_option
 @daemon_options
@@ -65,6 +68,8 @@ def _when_loaded(directory: Path, config: Path | None, state: Path | None) -> fl
 
 def report_lines(report: Report) -> Iterator[str]:
     """All findings, and a last line with their number."""
+    from guardhooks.model import Severity
+
     for finding in report.findings:
         yield from _finding(finding, report)
         yield ""
@@ -82,7 +87,7 @@ def _role(report: Report) -> str:
 def _finding(finding: ConfigFinding, report: Report) -> Iterator[str]:
     about = _about(finding.jails, report)
     head = ": ".join(filter(None, [finding.place, about]))
-    word = output.paint(finding.severity.value, _ROLES[finding.severity])
+    word = output.paint(finding.severity.value, _ROLES[finding.severity.value])
     yield f"{word}: {safe_text(head)}" if head else word
     yield f"  {safe_text(finding.what)}"
     if finding.why:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from guardhooks.cli import output
+from guardhooks.cli import completion, output
 from guardhooks.cli.connection import ask_daemon
 from guardhooks.cli.layout import say, wide_option
 from guardhooks.cli.options import daemon_options, json_option
 from guardhooks.errors import StateError
-from guardhooks.settings.effective import EffectiveSection
 from guardhooks.text import safe_text
+
+if TYPE_CHECKING:
+    from guardhooks.settings.effective import EffectiveSection
 
 
 @click.group()
@@ -23,7 +25,7 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("jail", required=False)
+@click.argument("jail", required=False, shell_complete=completion.jails)
 @click.option("--origin", is_flag=True, help="Say behind each value where it was written.")
 @json_option
 @wide_option

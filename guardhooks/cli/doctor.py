@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 import click
 
-from guardhooks.cli import output
+from guardhooks.cli import completion, output
 from guardhooks.cli.connection import ask_daemon
 from guardhooks.cli.exits import Exit
 from guardhooks.cli.layout import say, wide_option
@@ -21,7 +21,7 @@ _WORDS: Final = {"good": ("ok  ", "good"), "note": ("note", "dim"), "bad": ("BAD
 
 
 @click.command()
-@click.argument("address", metavar="[IP]", required=False)
+@click.argument("address", metavar="[IP]", required=False, shell_complete=completion.banned)
 @json_option
 @wide_option
 @daemon_options

@@ -37,9 +37,10 @@ _COMMANDS: Final = {
     "plugins": "status",
     "test": "test",
     "services": "services",
+    "systemd-unit": "systemd_unit",
     "version": "status",
 }
-"""Command → module of `guardhooks.cli` that holds it under the same name, in the order of `--help`."""
+"""Command → module of `guardhooks.cli` that holds it under its name, with `_` for `-`, in the order of `--help`."""
 
 
 class GuardhooksGroup(click.Group):
@@ -55,17 +56,36 @@ class GuardhooksGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         self._ask_plugins(ctx)
-        return [*_COMMANDS, *sorted(set(self.commands) - set(_COMMANDS))]
+        from guardhooks.cli.other_plugins import declared_commands
+
+        return [*_COMMANDS, *sorted({*self.commands, *declared_commands()} - _COMMANDS.keys())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         module = _COMMANDS.get(cmd_name)
         if module is not None:
-            command: click.Command = getattr(
-                import_module(f"guardhooks.cli.{module}"), f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
-            )
+            attribute = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
+            command: click.Command = getattr(import_module(f"guardhooks.cli.{module}"), attribute)
             return command
-        self._ask_plugins(ctx)
+        if cmd_name not in self.commands:
+            self._take_declared(cmd_name)
+        if cmd_name not in self.commands:
+            self._ask_plugins(ctx)
         return self.commands.get(cmd_name)
+
+    def _take_declared(self, name: str) -> None:
+        """Import the command that a distribution declares; one that cannot be imported costs only itself."""
+        from guardhooks.cli.other_plugins import declared_commands
+
+        if (target := declared_commands().get(name)) is None:
+            return
+        module, _, attribute = target.partition(":")
+        try:
+            command = getattr(import_module(module), attribute)
+        except Exception as error:  # noqa: BLE001 -- the plugin boundary
+            exits.warn(f"command {name} ({target}) cannot be loaded: {error}")
+            return
+        if isinstance(command, click.Command):
+            self.add_command(command, name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -84,10 +104,13 @@ class GuardhooksGroup(click.Group):
         if self._asked_plugins:
             return
         self._asked_plugins = True
-        from guardhooks.cli.plugin_set import add_plugin_commands
+        from guardhooks.cli.other_plugins import may_add_commands
 
         directory: Path | None = ctx.params.get("config")
-        add_plugin_commands(self, directory)
+        if may_add_commands(directory):
+            from guardhooks.cli.plugin_set import add_plugin_commands
+
+            add_plugin_commands(self, directory)
 
 
 @click.group(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,12 +16,11 @@ from guardhooks.cli.layout import say
 from guardhooks.cli.options import config_option
 from guardhooks.cli.output import columns
 from guardhooks.cli.plugin_set import load_plugins
-from guardhooks.model import Severity
-from guardhooks.settings import catalogue
-from guardhooks.settings.definitions import PACKAGED
-from guardhooks.setup import Proposal, jail_local, look_around, propose, write_directory
 from guardhooks.system.config_directories import CONFIG_DIRECTORIES
 from guardhooks.text import plural, safe_text
+
+if TYPE_CHECKING:
+    from guardhooks.setup import Proposal
 
 _NEXT: Final = """\
 Next:
@@ -42,6 +41,10 @@ def init(config: Path | None, *, dry_run: bool, yes: bool) -> Exit:
     them as a jail.local that explains itself, to /etc/guardhooks or the directory of -c. The peer of your ssh session
     and the machine's private networks are never banned. No file that is there is changed.
     """
+    from guardhooks.settings import catalogue
+    from guardhooks.settings.definitions import PACKAGED
+    from guardhooks.setup import jail_local, look_around, propose, write_directory
+
     directory = config or CONFIG_DIRECTORIES[0]
     evidence = look_around()
     proposals = propose(catalogue(PACKAGED), evidence)
@@ -69,6 +72,7 @@ def _checked(directory: Path) -> Exit:
     """Say what `guardhooks check` finds in what is there now, without its notes, and what to do next."""
     from guardhooks.check.checking import check
     from guardhooks.check.site import read_site
+    from guardhooks.model import Severity
 
     report = check(read_site(directory, load_plugins(directory), now=time.time()))
     worse = tuple(each for each in report.findings if each.severity is not Severity.NOTE)

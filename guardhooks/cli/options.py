@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    Seconds = click.ParamType[float]
+else:
+    Seconds = click.ParamType  # before click 8.4 it cannot be subscripted
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -46,7 +51,7 @@ def daemon_options(function: _Decorated) -> _Decorated:
     return config_option(state_option(function))
 
 
-class Duration(click.ParamType[float]):
+class Duration(Seconds):
     """A time as in the configuration: seconds, or text such as `1h 30m`; `-1` or `forever` is permanent (-1.0)."""
 
     name = "duration"

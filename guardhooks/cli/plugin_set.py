@@ -15,12 +15,13 @@ from guardhooks.plugins.loading import HOOKS_FOLDER
 from guardhooks.settings import find_directory, read_daemon
 
 
-def load_plugins(config: Path | None, *, all_required: bool = False) -> Plugins:
+def load_plugins(config: Path | None, *, all_required: bool = False, own: bool = True) -> Plugins:
     """All plugins that a daemon with this configuration directory would load.
 
     Problems of one of them are printed on stderr.
 
     :param all_required: those that `[Plugins] require` names must be in use.
+    :param own: load those in the box, too.
     :raises ConfigError: when there is no such directory. :raises PluginError: when a required plugin is missing.
     """
     _log_to_stderr()
@@ -31,6 +32,7 @@ def load_plugins(config: Path | None, *, all_required: bool = False) -> Plugins:
         place=daemon.disabled_at,
         require=daemon.required_plugins if all_required else (),
         hooks_folder=directory / HOOKS_FOLDER,
+        own=own,
     )
 
 
@@ -44,9 +46,12 @@ def _log_to_stderr() -> None:
 
 
 def add_plugin_commands(cli: click.Group, directory: Path | None) -> None:
-    """Have every plugin add its commands to `cli`. A configuration that cannot be used is a warning only."""
+    """Have every plugin that is not in the box add its commands to `cli`.
+
+    A configuration that cannot be used is a warning only.
+    """
     try:
-        plugins = load_plugins(directory)
+        plugins = load_plugins(directory, own=False)
     except GuardhooksError as error:
         warn(f"commands of plugins are missing: {error}")
         return

@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from guardhooks.cli import completion
 from guardhooks.cli.layout import say, wide_option
 from guardhooks.cli.options import config_option, json_option
 from guardhooks.cli.output import columns, fields, paint, print_json
 from guardhooks.errors import ConfigError
-from guardhooks.settings import Service, about_filter, catalogue, examples, find_directory
-from guardhooks.settings.definitions import PACKAGED
 from guardhooks.system.config_directories import CONFIG_DIRECTORIES
 from guardhooks.text import duration, plural, safe_text
 
+if TYPE_CHECKING:
+    from guardhooks.settings import Service
+
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.services)
 @config_option
 @json_option
 @wide_option
@@ -30,6 +33,9 @@ def services(name: str | None, config: Path | None, *, as_json: bool) -> None:
     as examples. A NAME that is no jail's lists the jails that it occurs in. Read are the jails of -c DIR, else of
     /etc/guardhooks, else the packaged ones.
     """
+    from guardhooks.settings import catalogue, find_directory
+    from guardhooks.settings.definitions import PACKAGED
+
     own = CONFIG_DIRECTORIES[0]
     directory = find_directory(config or (own if own.is_dir() else PACKAGED))
     every = catalogue(directory)
@@ -54,6 +60,8 @@ def _mentions(service: Service, word: str) -> bool:
 
 
 def _facts(service: Service, directory: Path) -> dict[str, object]:
+    from guardhooks.settings import about_filter, examples
+
     jail = service.jail
     return {
         "jail": jail.name,
@@ -73,6 +81,8 @@ def _facts(service: Service, directory: Path) -> dict[str, object]:
 
 
 def _page(service: Service, directory: Path) -> str:
+    from guardhooks.settings import about_filter, examples
+
     jail = service.jail
     pairs = [("filter", service.filter), ("modes", ", ".join(service.modes)), ("ports", service.ports)]
     pairs += [("log" if index == 0 else "", log) for index, log in enumerate(service.logs)]

@@ -8,7 +8,7 @@ from typing import Any, cast
 import click
 
 import guardhooks
-from guardhooks.cli import output
+from guardhooks.cli import completion, output
 from guardhooks.cli.connection import ask_daemon
 from guardhooks.cli.exits import Exit
 from guardhooks.cli.layout import say, wide_option
@@ -17,7 +17,7 @@ from guardhooks.text import plural, safe_text
 
 
 @click.command()
-@click.argument("jail", required=False)
+@click.argument("jail", required=False, shell_complete=completion.jails)
 @click.option("--matches", is_flag=True, help="With JAIL: show the log lines behind each ban.")
 @click.option("--check", is_flag=True, help="Exit with 6 when something is degraded.")
 @json_option
@@ -60,7 +60,7 @@ def ping(*, timeout: float, as_json: bool, config: Path | None, state: Path | No
 
 
 @click.command()
-@click.argument("jail", required=False)
+@click.argument("jail", required=False, shell_complete=completion.jails)
 @json_option
 @wide_option
 @daemon_options

@@ -7,7 +7,6 @@ import grp
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from guardhooks.control.transport import SocketServer, WireProtocol
 from guardhooks.daemon import memory
 from guardhooks.daemon.loop_reports import LoopReports, thread_died
 from guardhooks.daemon.options import RunOptions
+from guardhooks.daemon.service_manager import ServiceManager
 from guardhooks.daemon.signals import Signals
 from guardhooks.daemon.terminal import Terminal
 from guardhooks.daemon.watchdog import Watchdog
@@ -36,12 +36,12 @@ from guardhooks.settings import daemon_options as option
 from guardhooks.settings import find_directory, load, read_daemon
 from guardhooks.settings.daemon import needing_restart
 from guardhooks.settings.model import Settings
-from guardhooks.status import to_dict
+from guardhooks.status import ReloadReport, to_dict
 from guardhooks.system import open_files, state_folders
 from guardhooks.system.config_directories import FAIL2BAN_DIRECTORY
 from guardhooks.system.privileges import may_change_firewall
 from guardhooks.system.worker_pool import WorkerPool
-from guardhooks.text import safe_text
+from guardhooks.text import plural, safe_text
 
 _STDERR: Final = 2
 """The highest descriptor of a standard stream."""
@@ -138,6 +138,7 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._reload_asked = asyncio.Event()
         self._guard: Guard | None = None
+        self._manager = ServiceManager()
         self._signals: Signals | None = None
 
     async def serve(self) -> None:
@@ -181,9 +182,10 @@ class Daemon:
             guard.supervisor.spawn(self._reload_by_signals(), "reload")
             for each in sockets:
                 guard.supervisor.spawn(_keep_open(each), "control socket")
+            guard.supervisor.spawn(self._manager.keep_alive(self._summary), "keep-alives")
             await self._until_stopped(guard)
         finally:
-            _notify("STOPPING=1")
+            self._manager.stopping()
             for each in sockets:
                 await each.close()
             await guard.stop(flush=self._flush)
@@ -281,7 +283,7 @@ class Daemon:
     def _say_ready(self, guard: Guard) -> None:
         names = ", ".join(guard.jails) or "none"
         logger.info("ready: pid %d, configuration %s, jails: %s", os.getpid(), guard.settings.directory, names)
-        _notify("READY=1")
+        self._manager.ready(self._summary())
 
     async def stop(self, *, flush: bool) -> None:
         """The `stop` command: end soon; with `flush` every ban is lifted."""
@@ -304,16 +306,27 @@ class Daemon:
         """
         assert self._guard is not None  # the control socket opens after the guard is made
         async with self._reloading:
-            settings, plugins = await asyncio.to_thread(self._read_again)
-            for problem in needing_restart(self._settings, settings):
-                logger.warning("%s", safe_text(str(problem)))
-            report = await self._guard.reload(settings, plugins)
-            memory.freeze_gc()
-            self._log_as(settings)
+            with self._manager.reloading():
+                report = await self._read_and_use(self._guard)
         for line in report.lines():
             logger.log(logging.INFO if report.is_whole else logging.WARNING, "reload: %s", line)
         logger.info("reloaded: jails: %s", ", ".join(self._guard.jails))
         return {**cast("dict[str, object]", to_dict(self._guard.status())), "reload": to_dict(report)}
+
+    async def _read_and_use(self, guard: Guard) -> ReloadReport:
+        settings, plugins = await asyncio.to_thread(self._read_again)
+        for problem in needing_restart(self._settings, settings):
+            logger.warning("%s", safe_text(str(problem)))
+        report = await guard.reload(settings, plugins)
+        memory.freeze_gc()
+        self._log_as(settings)
+        return report
+
+    def _summary(self) -> str:
+        """One line for those who ask the service manager."""
+        assert self._guard is not None  # asked for when the guard runs
+        observing = "observing, nobody is kept out; " if self._guard.observing else ""
+        return f"{observing}{plural(len(self._guard.jails), 'jail')}: {', '.join(self._guard.jails) or 'none'}"
 
     def _log_as(self, settings: Settings) -> None:
         """Log as the new configuration says; where that cannot be, as before."""
@@ -390,15 +403,3 @@ def _watch_children_without_threads() -> None:
             watcher = asyncio.PidfdChildWatcher()
             watcher.attach_loop(asyncio.get_running_loop())  # without a loop it refuses every child
             asyncio.set_child_watcher(watcher)
-
-
-def _notify(message: str) -> None:
-    """Notify a service manager that asked for it (sd_notify(3): a datagram to $NOTIFY_SOCKET)."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
-        try:
-            notifier.sendto(message.encode(), "\0" + address[1:] if address.startswith("@") else address)
-        except OSError as error:
-            logger.warning("cannot notify the service manager of %s: %s", message, error)

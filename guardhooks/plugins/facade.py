@@ -100,12 +100,14 @@ class Plugins:
         hooks_folder: Path | None = None,
         clock: Callable[[], float] = time.time,
         trace: bool = False,
+        own: bool = True,
     ) -> Plugins:
         """A fresh façade with all installed plugins and the site hooks of `hooks_folder`, except disabled ones.
 
         A plugin that cannot be used, or whose name is taken, is refused and stands in `problems`; others are loaded.
 
         :param place: where `disable` is written, `file:line`. :param require: plugins that must be in use.
+        :param own: load those in the box, too.
         :raises PluginError: when one of those is not.
         """
         plugins = cls(clock, trace=trace)
@@ -122,7 +124,7 @@ class Plugins:
         wanted, taken = loading.without_duplicates(each for each in found if each.name not in disable)
         for candidate, why in taken:
             plugins._refuse(candidate, PluginError(why))
-        for candidate in wanted:
+        for candidate in (each for each in wanted if own or not each.is_own):
             try:
                 plugins._let_in(candidate)
             except PluginError as error:

@@ -37,12 +37,17 @@ class Candidate:
     origin: str
     source: EntryPoint | Path
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is one of those in the box."""
+        return self.origin.startswith(f"{OWN_DISTRIBUTION} ")
+
 
 def installed() -> list[Candidate]:
     """The plugins of all installed distributions: guardhooks' own first, then the others by name."""
     found = [Candidate(point.name, _distribution(point), point) for point in entry_points(group=GROUP)]
     unique = {(candidate.name, candidate.origin): candidate for candidate in found}
-    return sorted(unique.values(), key=lambda c: (not c.origin.startswith(f"{OWN_DISTRIBUTION} "), c.origin, c.name))
+    return sorted(unique.values(), key=lambda c: (not c.is_own, c.origin, c.name))
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -1,8 +1,9 @@
 """From where the people behind a process are logged in by ssh.
 
 Two sources, of different worth. A *session* is a fact: an ancestor of the process is an sshd that belongs to root and
-holds a connection to the peer. A *claim* is what `SSH_CONNECTION` says in the environment of the process or of an
-ancestor, which its user may have written himself: good enough to refuse that user's own command, and no more.
+holds a connection to the peer, or of which logind knows the peer. A *claim* is what `SSH_CONNECTION` says in the
+environment of the process or of an ancestor, which its user may have written himself: good enough to refuse that user's
+own command, and no more.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from guardhooks.net.addresses import canonical
+from guardhooks.system.logins import remote_host
 from guardhooks.system.sockets import established
 
 _PROC: Final = Path("/proc")
@@ -50,7 +52,14 @@ class Session:
 def sessions_of(pid: int) -> frozenset[Session]:
     """The ssh sessions in which a process runs; empty where there is none, or it may not be looked at."""
     servers = [each for each in _lineage(pid) if each.name in _SERVERS and _uids(each.pid) == {0}]
-    return frozenset(Session(server, peer) for server in servers for peer in _peers(server.pid))
+    return frozenset(
+        Session(server, peer) for server in servers for peer in _peers(server.pid) or _logged_in(server.pid)
+    )
+
+
+def _logged_in(pid: int) -> set[str]:
+    """For a daemon in a sandbox, which may not see what sockets another process holds."""
+    return {peer for peer in [remote_host(pid)] if peer}
 
 
 def claims_of(pid: int, uid: int | None = None) -> frozenset[str]:

@@ -28,7 +28,7 @@ except SystemExit:
 
 
 @pytest.mark.parametrize(
-    "command", ["ping", "version", "status", "ban sshd 192.0.2.1", "unban --all", "reload", "stop"]
+    "command", ["ping", "version", "status", "ban sshd 192.0.2.1", "unban --all", "reload", "stop", "--help"]
 )
 def test_client_commands_import_nothing_of_the_daemon(command: str, tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()

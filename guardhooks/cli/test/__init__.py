@@ -13,14 +13,15 @@ from typing import Any
 
 import click
 
+from guardhooks.cli import completion
 from guardhooks.cli.exits import Exit
 from guardhooks.cli.layout import wide_option
-from guardhooks.cli.options import Duration, config_option, state_option
+from guardhooks.cli.options import Duration, Seconds, config_option, state_option
 from guardhooks.cli.test.contradictions import refuse_contradictions
 from guardhooks.cli.test.overrides import Overrides
 
 
-class Moment(click.ParamType[float]):
+class Moment(Seconds):
     """An ISO 8601 date and time as epoch seconds; local time where it names no zone."""
 
     name = "iso8601"
@@ -38,7 +39,7 @@ _USEDNS = click.Choice(["yes", "warn", "no", "raw"])
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
-@click.argument("words", metavar="LOG... FILTER [IGNOREREGEX]", nargs=-1)
+@click.argument("words", metavar="LOG... FILTER [IGNOREREGEX]", nargs=-1, shell_complete=completion.log_or_filter)
 @config_option
 @state_option
 @wide_option

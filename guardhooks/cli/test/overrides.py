@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from guardhooks.model import PERMANENT, FilterSpec, Jail
+if TYPE_CHECKING:
+    from guardhooks.model import FilterSpec, Jail
 
 _ALL: Final = 10_000
 """`maxmatches` of testers, who want to see every line of a session."""
@@ -28,6 +29,8 @@ class Overrides:
 
     def apply(self, jail: Jail) -> Jail:
         """The jail as it is to be tested."""
+        from guardhooks.model import PERMANENT
+
         changes = {
             "logtimezone": self.timezone,
             "logencoding": self.encoding,

@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import click
-
 from guardhooks import Failure, GuardView, Ignore, Jail, Requests, hookimpl
-from guardhooks_core.decisions.allowlist.commands import ignore
 from guardhooks_core.decisions.allowlist.entries import FILE, Allowlist
 from guardhooks_core.decisions.allowlist.requests import AllowlistRequests
 
@@ -77,9 +74,3 @@ def add_requests(requests: Requests) -> None:
         for request in AllowlistRequests(guard, found).table():
             requests.add(request)
         return  # a daemon has one guard
-
-
-@hookimpl
-def add_commands(cli: click.Group) -> None:
-    """`guardhooks ignore`."""
-    cli.add_command(ignore)
