@@ -74,7 +74,7 @@ def _cost(jails: list[Jail], blocks: Sequence[bytes]) -> float:
         plugins.feed(matcher, Chunk(blocks[0], "mixed", time.time(), live=False))
         began = time.process_time()
         for block in blocks:
-            found.update(each.jail for each in plugins.feed(matcher, Chunk(block, "mixed", time.time(), live=False)))
+            found.update(plugins.feed(matcher, Chunk(block, "mixed", time.time(), live=False)).jails)
         spent = time.process_time() - began
         total += spent
         print(f"{len(matcher.worker.jails):4} jails by {matcher.plugin}: {spent:.2f} s of CPU")

@@ -34,7 +34,7 @@ class _Choice:
     def quality(self) -> tuple[float, int]:
         shortest = min(min(len(text), _LONG_ENOUGH) for text, _ in self.needles)
         folded = any(folded for _, folded in self.needles)
-        return shortest - 2 * folded - 0.5 * (len(self.needles) - 1), sum(len(text) for text, _ in self.needles)
+        return shortest - 2 * folded - min(1.0, 0.05 * (len(self.needles) - 1)), sum(len(text) for text, _ in self.needles)
 
 
 def scan_spec(literals: Sequence[RequiredLiteral | None]) -> ScanSpec:
