@@ -23,7 +23,6 @@ OWN = sorted(file.stem for file in (PACKAGED / "filter.d").glob("*.conf") if "co
 UNSERVED = {"ejabberd-auth", "guacamole", "mongodb-auth", "openwebmail", "roundcube-auth", "selinux-ssh"} | {
     "sendmail-reject", "slapd", "stunnel",
 }  # fmt: skip
-OWN_UNSERVED = {"web-proxy"}
 
 
 def modes(folder: Path, name: str) -> Iterator[FilterSpec]:
@@ -81,4 +80,4 @@ def test_a_stock_filter(name: str, library: Chunk) -> None:
 @pytest.mark.timeout(300)
 def test_a_packaged_filter(name: str, library: Chunk) -> None:
     served = same(list(modes(PACKAGED, name)), library)
-    assert bool(served) == (name not in OWN_UNSERVED)
+    assert served
