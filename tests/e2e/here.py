@@ -1,7 +1,12 @@
-"""This very machine as a host: for daemons that observe, which need neither root nor a network."""
+"""This very machine as a host: for daemons that observe, which need neither root nor a network.
+
+As root each runs in a network namespace of its own: two that may change the firewall of one would have to have names of
+their own.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -15,8 +20,9 @@ class Here:
         self._variables = [f"{name}={value}" for name, value in variables.items()]
 
     def command(self, *argv: str | Path) -> list[str]:
-        """The command line that runs `argv`; `env` becomes the command, so the process id is the command's."""
-        return ["env", *self._variables, *map(str, argv)]
+        """The command line that runs `argv`; each of these becomes the next, so the process id is the command's."""
+        apart = ["unshare", "--net"] if os.geteuid() == 0 else []
+        return [*apart, "env", *self._variables, *map(str, argv)]
 
     def run(self, *argv: str | Path, check: bool = True, timeout: float = 20.0) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
