@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from guardhooks.settings import load_jail
+from guardhooks.settings import catalogue
 from tests.e2e.configuration import SHIPPED
 from tests.e2e.daemon import Daemon
 from tests.e2e.prober import Prober
@@ -50,7 +50,7 @@ def machine(network: Network, tmp_path: Path, server: Server) -> Iterator[Machin
 
 def places_of(server: Server, machine: Machine) -> list[str]:
     """The jail's own log places below /var/log and /var/lib, where the machine has them."""
-    texts = [source.text for source in load_jail(SHIPPED, server.jail).sources]
+    texts = next(service.logs for service in catalogue(SHIPPED) if service.name == server.jail)
     inside = [text.replace("/var/lib/", "/var/log/lib/", 1) for text in texts]
     return [str(machine.logs / text.removeprefix("/var/log/")) for text in inside if text.startswith("/var/log/")]
 

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Final
+from typing import ClassVar, Final
 
 from tests.e2e.here import Here
 
@@ -16,6 +16,8 @@ _DROP: Final = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 
 class Unprivileged(Here):
     """Runs commands without capabilities; those that root starts keep its uid."""
+
+    apart: ClassVar[bool] = False
 
     def command(self, *argv: str | Path) -> list[str]:
         return [*(_DROP if os.geteuid() == 0 else ()), *super().command(*argv)]
