@@ -60,7 +60,7 @@ def write_config(folder: Path, server: Server, machine: Machine) -> Path:
     shutil.copytree(SHIPPED, directory)
     places = places_of(server, machine)
     lines = ["[sshd]", "enabled = false", f"[{server.jail}]", "enabled = true", f"maxretry = {min(server.rounds, 3)}"]
-    lines.append("logpath = " + "\n          ".join(places))
+    lines += ["backend = pyinotify", "logpath = " + "\n          ".join(places)]
     (directory / "jail.local").write_text("\n".join([*lines, ""]))
     return directory
 
