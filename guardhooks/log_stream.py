@@ -1,6 +1,6 @@
 """A text stream that never waits for its reader: a log that nobody reads must not stop the guard.
 
-A pipe whose reader has stopped blocks whoever writes into it, for ever. What does not fit at once is kept, bounded, and
+A pipe whose reader has stopped blocks whoever writes into it forever. What does not fit at once is kept, bounded, and
 written by a thread of its own when there is room.
 """
 
@@ -94,7 +94,7 @@ class PatientStream(io.TextIOBase):
 
 
 def _poll_of(stream: TextIO) -> select.poll | None:
-    """What says whether a stream has room; None for one that is no file of the system."""
+    """What says whether a stream has room; None for one that is not a file of the system."""
     try:
         number = stream.fileno()
     except (OSError, ValueError, AttributeError):

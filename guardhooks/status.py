@@ -104,7 +104,7 @@ class PluginReport:
     """A plugin that is not asked, or that has failed.
 
     `state` is `disabled` (by the configuration), `refused` (it could not be loaded), `off` (it failed too often for
-    `jail`, and is tried again at `retry`) or `faults` (it has failed, and is still asked). `origin` is its distribution
+    `jail`, and is retried at `retry`) or `faults` (it has failed, and is still asked). `origin` is its distribution
     or file, `reason` and `place` (`file:line`) belong to the last fault. `last` and `retry` are epoch seconds.
     """
 

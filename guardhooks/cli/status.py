@@ -89,7 +89,7 @@ def plugins(jail: str | None, *, as_json: bool, config: Path | None, state: Path
 def _not_in_order(row: dict[str, Any]) -> str:
     """`! [sshd] geo (geo 1.0) is off: on_failure: OSError: … (/etc/guardhooks/hooks.d/geo.py:12)`."""
     last = f", last {output.moment(row['last'])}" if row["last"] is not None else ""
-    retry = f", tried again at {output.moment(row['retry'])}" if row["retry"] is not None else ""
+    retry = f", retried at {output.moment(row['retry'])}" if row["retry"] is not None else ""
     what = {
         "disabled": "is disabled",
         "refused": "is refused",

@@ -94,7 +94,7 @@ class Faults:
         history.recent.clear()
         self.off[key] = history.cause
         logger.error(
-            "%splugin %s is switched off after %s; it is tried again in %.0f s, or by a reload",
+            "%splugin %s is switched off after %s; it is retried in %.0f s, or by a reload",
             _where(key[1]), key[0], plural(number, "fault"), pause,
         )  # fmt: skip
 
@@ -108,7 +108,7 @@ class Faults:
             del self.off[key]
             self._histories[key].on_probation = True
             self._histories[key].retry_at = math.inf
-            logger.warning("%splugin %s is tried again; one more fault switches it off", _where(key[1]), key[0])
+            logger.warning("%splugin %s is retried; one more fault switches it off", _where(key[1]), key[0])
         return bool(due)
 
     def switched_off(self, jail: str) -> dict[str, str]:
