@@ -80,5 +80,5 @@ def test_a_plugin_full_of_rubbish_keeps_nobody_from_being_banned_and_is_shown(si
     listed = site.daemon.command("plugins").stdout
     assert f"ending ({site.hooks / 'ending.py'}) is refused" in listed
     assert f"({site.hooks / 'ending.py'}:2)" in listed
-    assert "is switched off, tried again at " in listed
+    assert "is switched off, retried at " in listed
     site.daemon.stop()
