@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final, TextIO, cast
 
 from guardhooks.log_stream import PatientStream
@@ -211,7 +212,7 @@ def is_journal(stream: TextIO) -> bool:
     return False
 
 
-def set_up(level: str, stream: TextIO = sys.stderr) -> None:
+def set_up(level: str, stream: TextIO | None = sys.stderr) -> None:
     """Log to `stream` from `level` on, one of `LEVELS`; calling it again changes the level."""
     logging.addLevelName(NOTICE, "NOTICE")
     # Nobody asks for the place in the code or the thread of a line: see "Optimization" in Python's logging HOWTO.
@@ -224,8 +225,13 @@ def set_up(level: str, stream: TextIO = sys.stderr) -> None:
         root.propagate = False
 
 
-def stream_handler(stream: TextIO) -> LogHandler:
-    """A handler that writes to a stream without waiting for its reader, in the form that the reader takes."""
+def stream_handler(stream: TextIO | None) -> LogHandler:
+    """A handler that writes to a stream without waiting for its reader, in the form that the reader takes.
+
+    :param stream: None, as Python has it where the descriptor was closed at the start: nothing is written.
+    """
+    if stream is None:
+        stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 -- open as long as the process
     handler = LogHandler(cast("TextIO", PatientStream(stream)))
     handler.setFormatter(JournalFormatter() if is_journal(stream) else DaemonFormatter())
     return handler

@@ -122,11 +122,17 @@ def trust_writable(daemon: Daemon) -> None:
     assert "are not run" not in str(daemon.ask("status", "plain")["problems"])
 
 
+def style(daemon: Daemon) -> None:
+    reload(daemon, "Log", "style = detailed")
+    daemon.command("ban", "plain", ADDRESS, "--for", "2h")
+    daemon.wait_for_log(f"Would ban {ADDRESS} (")
+
+
 CHECKS: dict[str, Callable[[Daemon], None]] = {
     "loglevel": loglevel, "history_age": history_age, "reconcile": reconcile, "disable": disable,
     "require": require,
     "logtarget": logtarget, "lognames": lognames,
-    "trust_writable": trust_writable,
+    "trust_writable": trust_writable, "style": style,
 }  # fmt: skip
 
 

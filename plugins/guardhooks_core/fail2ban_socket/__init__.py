@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
 from guardhooks import Argument, ArgumentKind, Ask, GuardhooksError, Request, Requests, WireProtocol, hookimpl
-from guardhooks_core.fail2ban_socket.client import fail2ban_client
 from guardhooks_core.fail2ban_socket.commands import Commands
 from guardhooks_core.fail2ban_socket.opcodes import Plain
 from guardhooks_core.fail2ban_socket.protocol import Fail2banProtocol, command_error
@@ -19,12 +16,6 @@ _RELOAD_TIME = 600.0
 def control_protocol(name: str, ask: Ask) -> WireProtocol | None:
     """Serve the socket that section `[Fail2ban]` names."""
     return Fail2banProtocol(ask) if name == "fail2ban" else None
-
-
-@hookimpl
-def add_commands(cli: click.Group) -> None:
-    """`guardhooks fail2ban-client`."""
-    cli.add_command(fail2ban_client)
 
 
 @hookimpl
