@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,7 @@ from guardhooks import (
     hookimpl,
 )
 from guardhooks_core.actions.common.hostnames import Hostnames
+from guardhooks_core.actions.common.offender import address_of
 from guardhooks_core.actions.shell.ban_commands import BanCommands
 from guardhooks_core.actions.shell.commands import OPTIONS, Commands, has_commands
 from guardhooks_core.actions.shell.diagnosis import examine
@@ -51,6 +52,7 @@ class ShellAction:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._ledger: LedgerView | None = None
+        self._jails: Callable[[], Iterable[Jail]] = tuple
         self._folder: Path | None = None
         self._running: dict[tuple[str, str], BanCommands | Notifications] = {}
         self._hostnames = Hostnames()
@@ -61,6 +63,7 @@ class ShellAction:
     def on_start(self, guard: GuardView) -> None:
         """Remember where the tags take their values from, and where the journals go."""
         self._ledger = guard.ledger
+        self._jails = lambda: guard.jails.values()  # noqa: PLW0108 -- a reload replaces the mapping
         self._folder = _folder_of(guard)
 
     @hookimpl(trylast=True)
@@ -134,6 +137,20 @@ class ShellAction:
         for running in self._running.values():
             if isinstance(running, BanCommands) and (script := running.lifting(id)) is not None:
                 yield running, script
+        yield from self._lifting_once_started(id)
+
+    def _lifting_once_started(self, id: str) -> Iterator[tuple[object, ShellScript]]:
+        """Bans of actions that have not started yet, after a restart: what they share must not be lifted before."""
+        ledger = self._ledger
+        for jail in self._jails() if ledger is not None else ():
+            waiting = [each for each in jail.actions if (jail.name, each.actname) not in self._running]
+            for action in filter(has_commands, waiting):
+                for ban in ledger.find(id, jail.name) if ledger is not None else ():
+                    invoker = Invoker(
+                        jail, Commands(action, {}, ipv6=_has_ipv6()), self._shared_runner(), self._hostnames,
+                        ledger=ledger, clock=self._clock,
+                    )  # fmt: skip
+                    yield action, invoker.script("actionunban", invoker.commands.family_of(address_of(ban)), ban)
 
     def _shared(self, key: tuple[str, str]) -> Callable[[str], bool]:
         return lambda text: any(text in other.start_texts for name, other in self._running.items() if name != key)

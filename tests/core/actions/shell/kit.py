@@ -20,6 +20,12 @@ def ban(id: str, length: float = 600.0, **more: Any) -> Ban:  # noqa: ANN401 -- 
 
 
 class Ledger:
+    def __init__(self, bans: Sequence[Ban] = ()) -> None:
+        self.bans = bans
+
+    def find(self, id: str, jail: str | None = None) -> list[Ban]:
+        return [ban for ban in self.bans if ban.id == id and jail in {None, ban.jail}]
+
     def totals(self, jail: str) -> SimpleNamespace:
         return SimpleNamespace(failures=30, bans=20, banned=10)
 
@@ -35,9 +41,16 @@ class Bench:
         self.clock = clock
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, *jails: Jail, bans: Sequence[Ban] = ()) -> None:
+        """:param bans: those in the ledger."""
         self.plugin = ShellAction(self.clock)
-        self.plugin.on_start(SimpleNamespace(ledger=Ledger(), ledger_file=self.folder / "ledger.sqlite3"))
+        self.plugin.on_start(
+            SimpleNamespace(
+                ledger=Ledger(bans),
+                ledger_file=self.folder / "ledger.sqlite3",
+                jails={jail.name: jail for jail in jails},
+            )
+        )
 
     def action(self, *, name: str = "test", options: dict[str, str] | None = None, **properties: str) -> ActionSpec:
         """An action with these properties; `FOLDER` in them stands for the folder, `__family_inet6` for a condition."""

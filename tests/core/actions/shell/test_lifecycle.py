@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -466,3 +467,23 @@ def test_a_changed_notification_reports_nothing_twice(bench: Bench):
     log = bench.log
     assert (log[0], log[1].split()[:2], log[2]) == ("start", [log[1].split()[0], "192.0.2.1"], "new 192.0.2.2")
     assert len(log) == 3
+
+
+def test_after_a_restart_what_another_jail_shares_is_not_lifted_before_that_jail_has_started(bench: Bench) -> None:
+    async def story() -> None:
+        shared = bench.logger()
+        first, second = Jail("jail", actions=(shared,)), Jail("other", actions=(shared,))
+        mine, theirs = ban("192.0.2.1"), replace(ban("192.0.2.1"), jail="other")
+        bench.restart(first, second, bans=[mine, theirs])
+        await bench.do(shared, Op.START, mine)
+        await bench.plugin.execute_action(second, shared, Op.START, [theirs])
+        assert bench.log
+        bench.restart(first, second, bans=[theirs])  # the first jail's ban ended meanwhile
+        await bench.do(shared, Op.START)
+        assert "unban 192.0.2.1" not in bench.log
+        await bench.plugin.execute_action(second, shared, Op.START, [theirs])
+        bench.restart(first, second)
+        await bench.plugin.execute_action(second, shared, Op.START, [])
+        assert "unban 192.0.2.1" in bench.log
+
+    asyncio.run(story())
