@@ -12,6 +12,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from guardhooks.errors import StateError
 from guardhooks.text import plural, safe_text
 
 _T = TypeVar("_T")
@@ -256,21 +257,31 @@ def to_dict(value: Any) -> Any:  # noqa: ANN401 -- JSON-able values of any kind
 
 
 def from_dict(kind: type[_T], data: Mapping[str, Any]) -> _T:
-    """The status that JSON values describe. Unknown keys are ignored, so that a client may be older than its daemon."""
+    """The status that JSON values describe. Unknown keys are ignored, so that a client may be older than its daemon.
+
+    :raises StateError: when they do not describe one: whoever answered is not a daemon of ours.
+    """
     key: Any = kind  # mypy does not know that types are hashable
-    values = {
-        name: data[name] if hint is None else _read(hint, data[name])
-        for name, hint in _hints(key).items()
-        if name in data
-    }
-    return kind(**values)
+    try:
+        values = {name: _read(hint, data[name]) for name, hint in _hints(key).items() if name in data}
+        return kind(**values)
+    except (TypeError, AttributeError, KeyError, IndexError) as error:
+        raise StateError(f"the answer is not that of a guardhooks daemon: no {kind.__name__} in it") from error
 
 
 def _read(hint: Any, value: Any) -> Any:  # noqa: ANN401 -- the annotation of a field, and a JSON value
+    if isinstance(hint, tuple):
+        if not isinstance(value, hint):
+            raise TypeError
+        return value
     if get_origin(hint) is not tuple:
         return from_dict(hint, value)
     each = get_args(hint)[0]
-    return tuple(value) if each in _PLAIN else tuple(from_dict(each, item) for item in value)
+    if each not in _PLAIN:
+        return tuple(from_dict(each, item) for item in value)
+    if not isinstance(value, list) or not all(isinstance(item, each) for item in value):
+        raise TypeError
+    return tuple(value)
 
 
 @cache
@@ -280,6 +291,14 @@ def _names(kind: Hashable) -> tuple[str, ...]:
 
 @cache
 def _hints(kind: Hashable) -> dict[str, Any]:
-    """The annotations of a dataclass by field; None for those whose JSON value is taken as it is."""
+    """The annotations of a dataclass by field; of plain values the types that they may have, as a tuple."""
     hints = get_type_hints(cast("Any", kind))
-    return {name: None if hint in _PLAIN or isinstance(hint, UnionType) else hint for name, hint in hints.items()}
+    return {name: _plain_types(hint) or hint for name, hint in hints.items()}
+
+
+def _plain_types(hint: Any) -> tuple[type, ...]:  # noqa: ANN401 -- any annotation
+    """JSON has one kind of number: an int stands for a float, too."""
+    parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    if not _PLAIN.issuperset(parts):
+        return ()
+    return (*parts, int) if float in parts else tuple(parts)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
+
+from guardhooks import StateError
 from guardhooks.status import (
     ActionStatus,
     BanCounts,
@@ -60,3 +64,9 @@ def test_the_names_of_the_json_stay() -> None:
         "version", "pid", "config", "started", "state", "observing", "jails", "problems", "mended_by_reload",
         "configured", "faults", "history_age",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", [None, 7, [], {"jails": 7}, {"jails": ["x"]}, {"version": [], "pid": 1}, {}])
+def test_what_is_not_a_daemons_answer_is_one_clear_error(answer: Any) -> None:  # noqa: ANN401 -- whatever JSON holds
+    with pytest.raises(StateError, match="the answer is not that of a guardhooks daemon"):
+        from_dict(GuardStatus, answer)
