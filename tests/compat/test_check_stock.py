@@ -52,7 +52,7 @@ def test_of_what_debian_wrote_only_filters_that_a_client_can_steer_are_told(repo
     assert [what for what in rest if not STEERED.fullmatch(what)] == []
     assert steered == {
         "3proxy", "asterisk", "courier-auth", "dovecot", "exim", "kerio", "nginx-http-auth", "pam-generic",
-        "roundcube-auth", "sshd", "vsftpd", "wuftpd",
+        "roundcube-auth", "sshd", "vsftpd", "wuftpd", "znc-adminlog",
     }  # fmt: skip
     assert not any(finding.severity is Severity.ERROR for finding in report.findings)
 

@@ -15,7 +15,7 @@ from tests.e2e.here import Here
 from tests.kit.guards import plain_config
 from tests.kit.waiting import wait_for
 
-KILLS = 200 if os.environ.get("CI") else 15
+KILLS = 80 if os.environ.get("CI") else 15
 RETRIES = 3
 
 
@@ -30,7 +30,7 @@ class Attackers(threading.Thread):
 
     def run(self) -> None:
         with self._log.open("a", buffering=1) as log:
-            while not self._enough.wait(0.02):
+            while not self._enough.wait(0.05):
                 for _ in range(2):
                     self.offenders += 1
                     stamp = time.strftime("%Y-%m-%d %H:%M:%S")
