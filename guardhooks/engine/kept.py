@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from time import localtime, strftime
 from typing import TypeAlias
@@ -30,12 +30,6 @@ class Kept:
     rows: Sequence[int]
     failures: Mapping[int, Failure]
 
-    @classmethod
-    def of(cls, found: Found, dropped: set[int], failures: Mapping[int, Failure]) -> Kept:
-        """All rows but those that were dropped."""
-        rows = range(len(found))
-        return cls(found, [row for row in rows if row not in dropped] if dropped else rows, failures)
-
     def failure(self, row: int) -> Failure | None:
         """One of them as an object; None where the matcher's plugin cannot give it."""
         return self.failures.get(row) or self.found.failure(row)
@@ -50,27 +44,41 @@ class Kept:
                 yield jail, list(rows)
 
 
-def answers(
-    configuration: LiveConfiguration, found: Found, dropped: set[int]
-) -> Iterator[tuple[int, Jail, Failure, Answer]]:
-    """What plugins say of the failures that they must be asked about one by one, with the row of each.
+@dataclass(slots=True)
+class Screening:
+    """Which failures of one matcher count: `dropped` are the rows that do not, `seen` those that plugins have seen."""
 
-    Rows of names to be looked up and of jails that a reload removed become `dropped`.
-    """
-    dropped.update(found.unresolved)
-    for row in _asked(configuration.now, found, dropped):
-        now = configuration.now
-        jail = now.jails.get(found.jails[row])
-        failure = found.failure(row) if jail is not None else None
-        if jail is None or failure is None:
-            dropped.add(row)
+    found: Found
+    dropped: set[int] = field(default_factory=set)
+    seen: dict[int, Failure] = field(default_factory=dict)
+
+    def answers(self, configuration: LiveConfiguration) -> Iterator[tuple[int, Jail, Failure, Answer]]:
+        """What plugins say of the failures that they must be asked about one by one, with the row of each.
+
+        Names to be looked up and failures of jails that a reload removed are dropped.
+        """
+        self.dropped.update(self.found.unresolved)
+        for row in _asked(configuration.now, self.found, self.dropped):
+            now = configuration.now
+            jail = now.jails.get(self.found.jails[row])
+            failure = self.found.failure(row) if jail is not None else None
+            if jail is None or failure is None:
+                self.dropped.add(row)
+            else:
+                yield row, jail, failure, now.plugins.on_failure(jail, failure)
+
+    def settle(self, row: int, jail: Jail, failure: Failure, said: Ignore | None) -> None:
+        """A failure counts, unless it is said to be ignored."""
+        if said is None:
+            self.seen[row] = failure
         else:
-            yield row, jail, failure, now.plugins.on_failure(jail, failure)
+            self.dropped.add(row)
+            logger.info("[%s] Ignore %s by %s", jail.name, safe_text(failure.id), safe_text(said.reason))
 
-
-def log_ignored(jail: Jail, failure: Failure, answer: Ignore) -> None:
-    """Log that a failure does not count, and why."""
-    logger.info("[%s] Ignore %s by %s", jail.name, safe_text(failure.id), safe_text(answer.reason))
+    def kept(self) -> Kept:
+        """All that was not dropped."""
+        rows = range(len(self.found))
+        return Kept(self.found, [row for row in rows if row not in self.dropped] if self.dropped else rows, self.seen)
 
 
 def _asked(configuration: Configuration, found: Found, dropped: set[int]) -> Sequence[int]:

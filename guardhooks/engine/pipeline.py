@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from guardhooks.engine.configuration import LiveConfiguration
-from guardhooks.engine.kept import Kept, answers, log_found, log_ignored
+from guardhooks.engine.kept import Kept, Screening, log_found
 from guardhooks.engine.questions import Questions
 from guardhooks.engine.resolver import Resolver
 from guardhooks.errors import StateError
@@ -112,42 +112,34 @@ class Pipeline:
 
     async def process(self, failures: Sequence[Failure]) -> list[Ban]:
         """Ignore or count these failures and enforce what is decided, when plugins have said what they have to say."""
-        found, dropped, seen = Found(failures), set[int](), dict[int, Failure]()
-        for row, jail, failure, answer in answers(self.configuration, found, dropped):
+        screening = Screening(Found(failures))
+        for row, jail, failure, answer in screening.answers(self.configuration):
             said = answer if answer is None or isinstance(answer, Ignore) else await answer
-            if said is None:
-                seen[row] = failure
-            else:
-                dropped.add(row)
-                log_ignored(jail, failure, said)
-        return self._decide([Kept.of(found, dropped, seen)])
+            screening.settle(row, jail, failure, said)
+        return self._decide([screening.kept()])
 
     def _take(self, batches: Sequence[Found], position: Position | None) -> None:
         """As `process`, but nothing waits for a slow plugin; the lines up to `position` are then done."""
         kept = []
         for found in batches:
-            dropped, seen = set[int](), dict[int, Failure]()
-            for row, jail, failure, answer in answers(self.configuration, found, dropped):
-                if answer is None:
-                    seen[row] = failure
-                elif isinstance(answer, Ignore):
-                    dropped.add(row)
-                    log_ignored(jail, failure, answer)
+            screening = Screening(found)
+            for row, jail, failure, answer in screening.answers(self.configuration):
+                if answer is None or isinstance(answer, Ignore):
+                    screening.settle(row, jail, failure, answer)
                 elif self.questions.ask(jail, failure, answer):
-                    dropped.add(row)
+                    screening.dropped.add(row)
                 else:
-                    seen[row] = failure
-            kept.append(Kept.of(found, dropped, seen))
+                    screening.settle(row, jail, failure, None)
+            kept.append(screening.kept())
         # Nothing is awaited here: whenever the ledger is written, it holds all of a chunk or nothing of it.
         self._decide(kept)
         if position is not None:
             self.ledger.advance(position)
 
     def _answered(self, jail: Jail, failure: Failure, answer: Ignore | None) -> None:
-        if answer is None:
-            self._decide([Kept.of(Found([failure]), set(), {0: failure})])
-        else:
-            log_ignored(jail, failure, answer)
+        screening = Screening(Found([failure]))
+        screening.settle(0, jail, failure, answer)
+        self._decide([screening.kept()])
 
     def _decide(self, kept: Sequence[Kept]) -> list[Ban]:
         log_found(kept)
