@@ -24,9 +24,6 @@ T = TypeVar("T")
 
 _IDLE: Final = 30.0
 """Seconds after which a thread that is not needed ends."""
-_START_TIME: Final = 30.0
-"""Seconds that the first threads of a pool may take to start."""
-
 _names: Final[dict[int, str]] = {}
 
 
@@ -63,10 +60,11 @@ class WorkerPool(ThreadPoolExecutor):
 
     :param ready: threads that are started at once, so that they are there when none can be started any more.
     :param most: threads at most.
+    :param start_time: seconds that the first threads may take to start.
     :raises RuntimeError: when the first threads cannot be started.
     """
 
-    def __init__(self, name: str, *, ready: int = 1, most: int = 16) -> None:
+    def __init__(self, name: str, *, ready: int = 1, most: int = 16, start_time: float = 30.0) -> None:
         self._name, self._ready, self._most = name, ready, most
         self._changed = threading.Condition()
         self._jobs: deque[_Job] = deque()
@@ -75,7 +73,8 @@ class WorkerPool(ThreadPoolExecutor):
         with self._changed:
             for _ in range(ready):
                 self._start()
-            if not self._changed.wait_for(lambda: self._idle >= ready, _START_TIME):
+            if not self._changed.wait_for(lambda: self._idle >= ready, start_time):
+                self._is_closed = True  # a thread that starts after all ends at once
                 raise RuntimeError(f"the threads of the worker pool {name} do not start")
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:

@@ -38,6 +38,16 @@ def test_no_more_threads_work_than_it_may_have_and_all_jobs_are_done() -> None:
     assert max(seen) <= 3
 
 
+def test_a_call_that_hangs_is_given_up_and_later_ones_are_made() -> None:
+    pool, hanging = WorkerPool("p", most=1), threading.Event()
+    stuck = pool.submit(hanging.wait)
+    with pytest.raises(TimeoutError):
+        stuck.result(0.01)
+    hanging.set()
+    assert stuck.result(PATIENCE)
+    assert pool.submit(len, "abc").result(PATIENCE) == 3
+
+
 def test_a_bulkhead_that_hangs_leaves_the_pool_to_others() -> None:
     released = threading.Event()
     pool = WorkerPool("p", most=4)

@@ -24,7 +24,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-from guardhooks_core.sources.tail.bounded_worker import BoundedWorker
+from guardhooks import WorkerPool
 from guardhooks_core.sources.tail.reader import identity
 
 _Result = TypeVar("_Result")
@@ -97,7 +97,7 @@ class ObserverWatcher:
     def __init__(self) -> None:
         # Never taken by the observer's threads: they hold watchdog's own lock while they call the listeners.
         self._lock = threading.Lock()
-        self._worker: BoundedWorker | None = None
+        self._worker: WorkerPool | None = None
         self._running: _Running | None = None
 
     def watch(self, directory: str, listener: Listener) -> bool:
@@ -112,16 +112,16 @@ class ObserverWatcher:
     def _bounded(self, function: Callable[[], _Result]) -> _Result:
         with self._lock:
             try:
-                worker = self._worker = self._worker or BoundedWorker()
-                return worker.call(function, _WATCHDOG_TIME)
+                worker = self._worker = self._worker or WorkerPool("watchdog", most=1, start_time=_WATCHDOG_TIME)
+                return worker.submit(function).result(_WATCHDOG_TIME)
             except TimeoutError:
-                self._worker = self._running = None
+                self._running = None
                 raise OSError(errno.ETIMEDOUT, "watchdog could not start a thread, or hangs") from None
             except RuntimeError as error:
                 raise OSError(errno.EAGAIN, str(error)) from None
             finally:
                 if self._worker is not None and self._running is None:
-                    self._worker.end()
+                    self._worker.shutdown(cancel_futures=True)
                     self._worker = None
 
     def _watch(self, directory: str, listener: Listener) -> bool:
