@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from guardhooks.errors import StateError
-from guardhooks.logs import NOTICE, DaemonFormatter, HeadFormatter, LogHandler, SafeFormatter, stream_handler
+from guardhooks.logs import DaemonFormatter, HeadFormatter, LogHandler, SafeFormatter, priority_of, stream_handler
 
 STDERR: Final = "STDERR"
 STDOUT: Final = "STDOUT"
@@ -26,7 +26,6 @@ _FAIL2BAN: Final = "fail2ban"
 _SYSLOG_SOCKET: Final = "/dev/log"
 _DAEMON: Final = 3 << 3
 """The facility `daemon` of syslog."""
-_PRIORITIES: Final = ((50, 2), (40, 3), (30, 4), (NOTICE, 5), (20, 6), (0, 7))
 
 logger = logging.getLogger("guardhooks.daemon")
 
@@ -86,7 +85,7 @@ class Syslog(logging.Handler):
             raise StateError(f"logtarget SYSLOG: {_SYSLOG_SOCKET}: {error.strerror}") from error
 
     def emit(self, record: logging.LogRecord) -> None:
-        priority = _DAEMON | next(number for level, number in _PRIORITIES if record.levelno >= level)
+        priority = _DAEMON | priority_of(record.levelno)
         lost = f" ({self._lost} lines before were lost)" if self._lost else ""
         text = f"<{priority}>{_FAIL2BAN}[{os.getpid()}]: {self.format(record)}{lost}"
         try:

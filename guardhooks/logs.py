@@ -80,16 +80,17 @@ class JournalFormatter(HeadFormatter):
 
     def head(self, record: logging.LogRecord) -> str:
         """Priority, logger and level."""
-        return f"<{_priority(record.levelno)}>{record.name}: {record.levelname:<7} "
+        return f"<{priority_of(record.levelno)}>{record.name}: {record.levelname:<7} "
 
     def format(self, record: logging.LogRecord) -> str:
         """Every line of a traceback has the priority, too."""
         first, *rest = super().format(record).split("\n")
-        mark = f"<{_priority(record.levelno)}>"
+        mark = f"<{priority_of(record.levelno)}>"
         return "\n".join([first if first.startswith(mark) else mark + first, *(mark + line for line in rest)])
 
 
-def _priority(level: int) -> int:
+def priority_of(level: int) -> int:
+    """Syslog's priority for a level of the logging module."""
     return next(number for least, number in _PRIORITIES if level >= least)
 
 

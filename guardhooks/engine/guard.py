@@ -181,8 +181,7 @@ class Guard:
         """
         async with self.changes.lock:
             self.configured = self.clock()
-            taken_back = tuple(self.changes.all())
-            self.changes.take_all_back(settings)
+            taken_back = self.changes.take_all_back(settings)
             return replace(await self._use(settings, plugins), taken_back=taken_back)
 
     async def _use_changed(self, settings: Settings) -> None:
