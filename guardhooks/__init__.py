@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from guardhooks.net.names import misspelt_address as misspelt_address
     from guardhooks.net.prefixes import PrefixList as PrefixList
     from guardhooks.net.prefixes import PrefixMap as PrefixMap
+    from guardhooks.per_guard import PerGuard as PerGuard
     from guardhooks.settings import option_types as option_types
     from guardhooks.settings.brackets import parse_brackets as parse_brackets
     from guardhooks.settings.option import Option as Option
@@ -109,6 +110,7 @@ _HOME = {
         "Failure", "FilterSpec", "Finding", "Ignore", "Jail", "Level", "Op", "Outcome", "Position", "Problem",
         "Record", "Severity", "SourceSpec", "Totals",
     ),
+    "guardhooks.per_guard": ("PerGuard",),
     "guardhooks.views": ("GuardView", "LedgerView"),
     "guardhooks.workers": (
         "FailureWindows", "LineMatcher", "LineTrace", "LogSource", "MakeWindows", "MissedLines", "SelectiveMatcher",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from guardhooks import GuardView, Jail, LineMatcher, MakeWindows, hookimpl
+from guardhooks import GuardView, Jail, LineMatcher, MakeWindows, PerGuard, hookimpl
 
 if TYPE_CHECKING:
     from guardhooks_native.stored import NativeCache
@@ -39,29 +39,23 @@ class Native:
 
     def __init__(self) -> None:
         self._told = False
-        self._caches: dict[int, NativeCache] = {}
-        self._jails: dict[int, list[Jail]] = {}
+        self._caches: PerGuard[NativeCache] = PerGuard()
 
     @hookimpl
     def on_start(self, guard: GuardView) -> None:
-        """Keep translated regexes in the guard's state folder; each guard's apart from those of others."""
-        if guard.ledger_file is None or missing():
+        """Keep translated regexes in the guard's state folder."""
+        file = guard.ledger_file
+        if file is None or missing():
             return
         from guardhooks_native.stored import NativeCache
 
-        cache = self._forget(guard) or NativeCache.beside(guard.ledger_file)
-        self._jails[id(guard)] = jails = list(guard.jails.values())
-        self._caches.update((id(jail), cache) for jail in jails)
+        self._caches.start(guard, lambda: NativeCache.beside(file))
 
     @hookimpl
     def on_stop(self, guard: GuardView) -> None:
         """Remove the entries that no source of this guard has used."""
-        if cache := self._forget(guard):
+        if cache := self._caches.stop(guard):
             cache.sweep()
-
-    def _forget(self, guard: GuardView) -> NativeCache | None:
-        caches = [self._caches.pop(id(jail), None) for jail in self._jails.pop(id(guard), ())]
-        return next(iter(caches), None)
 
     @hookimpl
     def failure_windows(self, budget: int) -> MakeWindows | None:
@@ -84,7 +78,7 @@ class Native:
             return None
         from guardhooks_native.matcher import NativeMatcher
 
-        return NativeMatcher(jails, cache=self._caches.get(id(jails[0])))
+        return NativeMatcher(jails, cache=self._caches.of(jails[0]))
 
 
 _plugin = Native()

@@ -5,40 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from guardhooks import ConfigFinding, GuardView, Jail, LineMatcher, hookimpl
+from guardhooks import ConfigFinding, GuardView, Jail, LineMatcher, PerGuard, hookimpl
 
 if TYPE_CHECKING:
     from guardhooks_core.matchers.filterd.cache import Cache
 
 
 class Filterd:
-    """The plugin. Knows the cache of each guard's jails, so that several guards in one process stay separate."""
+    """The plugin."""
 
     def __init__(self) -> None:
-        self._caches: dict[int, Cache] = {}
-        self._jails: dict[int, list[Jail]] = {}
+        self._caches: PerGuard[Cache] = PerGuard()
 
     @hookimpl
     def on_start(self, guard: GuardView) -> None:
         """Use the cache of compiled regexes in the guard's state folder."""
-        if guard.ledger_file is None:
+        file = guard.ledger_file
+        if file is None:
             return
         from guardhooks_core.matchers.filterd.cache import Cache
 
-        known = self._forget(guard)
-        cache = known or Cache.beside(guard.ledger_file)
-        self._jails[id(guard)] = jails = list(guard.jails.values())
-        self._caches.update((id(jail), cache) for jail in jails)
+        self._caches.start(guard, lambda: Cache.beside(file))
 
     @hookimpl
     def on_stop(self, guard: GuardView) -> None:
         """Remove the cache entries that no source of this guard has used."""
-        if cache := self._forget(guard):
+        if cache := self._caches.stop(guard):
             cache.sweep()
-
-    def _forget(self, guard: GuardView) -> Cache | None:
-        caches = [self._caches.pop(id(jail), None) for jail in self._jails.pop(id(guard), ())]
-        return next(iter(caches), None)
 
     @hookimpl(trylast=True)
     def line_matcher(self, jails: Sequence[Jail]) -> LineMatcher | None:
@@ -47,7 +40,7 @@ class Filterd:
             return None
         from guardhooks_core.matchers.filterd.matcher import FilterMatcher
 
-        return FilterMatcher(jails, cache=self._caches.get(id(jails[0])))
+        return FilterMatcher(jails, cache=self._caches.of(jails[0]))
 
     @hookimpl
     def check_jail(self, jail: Jail) -> list[ConfigFinding]:
