@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Final
 import guardhooks
 from guardhooks import ConfigFinding, Jail, Problem, Severity, safe_text
 from guardhooks_core.matchers.filterd.injection import steered
+from guardhooks_core.matchers.filterd.log_tails import LogTail, log_tails
 from guardhooks_core.matchers.filterd.matcher import FilterMatcher
 from guardhooks_core.matchers.filterd.rate import unreachable_maxretry
 
@@ -63,37 +63,25 @@ def _slow(jail: Jail, matcher: FilterMatcher) -> Iterator[ConfigFinding]:
 
 def _wrong_zones(jail: Jail, matcher: FilterMatcher) -> Iterator[ConfigFinding]:
     """A log's last line was written when the file was last changed: the date in it tells the zone."""
-    for source in jail.sources:
-        if source.kind != "file" or not source.text.startswith("/"):
-            continue
-        for file in sorted(glob.glob(source.text)):  # noqa: PTH207 -- as `tail` has it
-            hours = _hours_off(Path(file), matcher)
-            if hours:
-                yield ConfigFinding(
-                    f"dates in {safe_text(file)} are {hours:+g} hours off",
-                    why="old failures count as new, or new ones not at all: the log is written in another time zone",
-                    remedy=f"set logtimezone = UTC{_offset(hours)}, or the name of its zone",
-                    key="logtimezone",
-                )
+    for tail in log_tails(jail, _TAIL):
+        hours = _hours_off(tail, matcher)
+        if hours:
+            yield ConfigFinding(
+                f"dates in {safe_text(tail.file)} are {hours:+g} hours off",
+                why="old failures count as new, or new ones not at all: the log is written in another time zone",
+                remedy=f"set logtimezone = UTC{_offset(hours)}, or the name of its zone",
+                key="logtimezone",
+            )
 
 
-def _hours_off(file: Path, matcher: FilterMatcher) -> float:
+def _hours_off(tail: LogTail, matcher: FilterMatcher) -> float:
     """By how many hours, in steps of a half, the date of the last dated line lies after the time it was written."""
-    try:
-        if not file.is_file():
-            return 0.0
-        with file.open("rb") as stream:
-            size = stream.seek(0, 2)
-            stream.seek(max(0, size - _TAIL))
-            lines = stream.read(_TAIL).splitlines()
-        written = file.stat().st_mtime
-    except OSError:
-        return 0.0
+    lines = tail.data.splitlines()
     dated = matcher.time_of(lines[-1]) if lines else None
-    if dated is None or abs(dated - written) > _LARGEST:
+    if dated is None or abs(dated - tail.written) > _LARGEST:
         return 0.0
-    steps = round((dated - written) / _HALF_HOUR)
-    return steps / 2 if abs(dated - written - steps * _HALF_HOUR) <= _EXACT else 0.0
+    steps = round((dated - tail.written) / _HALF_HOUR)
+    return steps / 2 if abs(dated - tail.written - steps * _HALF_HOUR) <= _EXACT else 0.0
 
 
 def _offset(hours: float) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 from guardhooks import Chunk, ConfigFinding, Failure, Jail, safe_text
+from guardhooks_core.matchers.filterd.log_tails import LogTail, log_tails
 from guardhooks_core.matchers.filterd.matcher import FilterMatcher
 
 _TAIL: Final = 512 * 1024
@@ -23,14 +22,11 @@ _WINDOWS: Final = ((3600.0, "1h"), (6 * 3600.0, "6h"), (86400.0, "1d"), (7 * 864
 
 def unreachable_maxretry(jail: Jail, matcher: FilterMatcher) -> Iterator[ConfigFinding]:
     """A finding for each log with many failures of which never maxretry came within findtime, whoever they are of."""
-    for source in jail.sources:
-        if source.kind != "file" or not source.text.startswith("/"):
-            continue
-        for file in sorted(glob.glob(source.text)):  # noqa: PTH207 -- as `tail` has it
-            failures = _failures(Path(file), jail, matcher)
-            most = _fullest([failure.time for failure in failures], jail.findtime)
-            if len(failures) >= max(_FEWEST, _TIMES_MAXRETRY * jail.maxretry) and most < jail.maxretry:
-                yield _finding(jail, file, failures, most)
+    for tail in log_tails(jail, _TAIL):
+        failures = _failures(tail, jail, matcher)
+        most = _fullest([failure.time for failure in failures], jail.findtime)
+        if len(failures) >= max(_FEWEST, _TIMES_MAXRETRY * jail.maxretry) and most < jail.maxretry:
+            yield _finding(jail, tail.file, failures, most)
 
 
 def _finding(jail: Jail, file: str, failures: Sequence[Failure], most: int) -> ConfigFinding:
@@ -51,20 +47,10 @@ def _finding(jail: Jail, file: str, failures: Sequence[Failure], most: int) -> C
     )
 
 
-def _failures(file: Path, jail: Jail, matcher: FilterMatcher) -> list[Failure]:
+def _failures(tail: LogTail, jail: Jail, matcher: FilterMatcher) -> list[Failure]:
     """The failures of a jail in the last lines of a log."""
-    try:
-        if not file.is_file():
-            return []
-        with file.open("rb") as stream:
-            size = stream.seek(0, 2)
-            stream.seek(max(0, size - _TAIL))
-            data = stream.read(_TAIL)
-        written = file.stat().st_mtime
-    except OSError:
-        return []
-    start = data.find(b"\n") + 1 if size > _TAIL else 0
-    chunk = Chunk(data[start : data.rfind(b"\n") + 1], str(file), written, live=False)
+    start = 0 if tail.is_whole else tail.data.find(b"\n") + 1
+    chunk = Chunk(tail.data[start : tail.data.rfind(b"\n") + 1], tail.file, tail.written, live=False)
     return [
         failure
         for failure in matcher.feed(chunk)
