@@ -44,9 +44,8 @@ def steered(jail: Jail) -> Iterator[ConfigFinding]:
 
 
 def _first_misled(jail: Jail, lines: list[str]) -> Failure | None:
-    tried = replace(jail, findtime=_ANY_AGE, usedns="no", maxmatches=1)
+    matcher = FilterMatcher([replace(jail, findtime=_ANY_AGE, usedns="no", maxmatches=1)])
     for template in lines:
-        matcher = FilterMatcher([tried])
         data = b"".join(line + b"\n" for line in attacks(template))
         for failure in matcher.feed(Chunk(data, "check", time.time() + _LATER, live=False)):
             if failure.id == VICTIM and not failure.nofail:
