@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from guardhooks.model import ActionSpec, Ban, Fields, Finding, Jail, Op, Outcome, Totals
 from guardhooks.status import GuardStatus, JailDetails, RuntimeChange
+
+KNOWN: Final = "known already"
+"""What `GuardView.take_over` says of a ban that the ledger has."""
 
 
 class LedgerView(Protocol):

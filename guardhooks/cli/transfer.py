@@ -15,13 +15,13 @@ from guardhooks.cli.exits import Exit, complain
 from guardhooks.cli.options import Duration, daemon_options
 from guardhooks.control.client import Connection
 from guardhooks.text import plural, safe_text
+from guardhooks.views import KNOWN
 
 _BATCH: Final = 500
 """Bans in one request."""
 _BYTES: Final = 500_000
 """Bytes of their texts, of the mebibyte that a request may have."""
 _REASONS_SHOWN: Final = 20
-_KNOWN: Final = "known already"
 
 
 @click.command("import")
@@ -88,9 +88,9 @@ def _report(bans: Sequence[dict[str, Any]], results: Sequence[str], verb: str) -
         click.echo(f"[{safe_text(jail)}] {plural(number, 'ban')} {verb}")
     reasons: dict[tuple[str, str], list[str]] = {}
     for ban, why in zip(bans, results, strict=True):
-        if why and why != _KNOWN:
+        if why and why != KNOWN:
             reasons.setdefault((ban["jail"], why), []).append(ban["id"])
-    known = sum(why == _KNOWN for why in results)
+    known = sum(why == KNOWN for why in results)
     if known:
         click.echo(f"{plural(known, 'ban')} known already")
     for (jail, why), ids in list(reasons.items())[:_REASONS_SHOWN]:

@@ -20,13 +20,12 @@ from guardhooks.model import Ban
 from guardhooks.net.addresses import canonical
 from guardhooks.plugins.values import defect
 from guardhooks.text import safe_text
+from guardhooks.views import KNOWN
 
 logger = logging.getLogger("guardhooks.actions")
 
 
 BY_HAND: Final = "by hand"
-KNOWN: Final = "known already"
-"""Why a ban is not taken over that the ledger has."""
 _SLICE: Final = 500
 """Bans looked at in one turn of the event loop."""
 
