@@ -33,7 +33,7 @@ _SLICE: Final = 500
 def checked(ban: Ban) -> Ban:
     """A ban as the host takes it in, whoever made it: its id in canonical spelling, its times numbers.
 
-    :raises ActionError: when the id is empty, a time is no number, or another field is of a wrong kind.
+    :raises ActionError: when the id is empty, a time is not a number, or another field is of a wrong kind.
     """
     if wrong := defect(ban, Ban):
         raise ActionError(wrong)

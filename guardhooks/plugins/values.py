@@ -30,7 +30,7 @@ from guardhooks.status import SourceStatus
 from guardhooks.text import safe_text
 
 EARLIEST: Final = -62_135_596_800.0
-"""The year 1, in epoch seconds: what cannot be shown as a date is no time."""
+"""The year 1, in epoch seconds: what cannot be shown as a date is not a time."""
 LATEST: Final = 253_402_300_799.0
 """The end of the year 9999."""
 _LARGEST: Final = 2**63 - 1
@@ -250,7 +250,7 @@ def check_columns(found: Findings, jails: Collection[str]) -> None:
         raise PluginError("it returned ids or addresses that are not text")
     times = found.times
     if not all(map(is_time, (min(times), max(times), sum(times) / len(times)))):
-        raise PluginError("it returned times that are no epoch seconds")
+        raise PluginError("it returned times that are not epoch seconds")
     if not all(found.ids) and {row for row, id in enumerate(found.ids) if not id} - set(found.unresolved):
         raise PluginError("it returned a failure without an id")
 
