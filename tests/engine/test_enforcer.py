@@ -73,6 +73,15 @@ class Range:
             answer_time=answer_time,
         )
 
+    async def with_a_ban(self, *actions: ActionSpec) -> Enforcer:
+        """The jail `sshd` with these actions, which have put its only ban in force."""
+        self.gate.set()
+        self.desired = {"192.0.2.1": ban("192.0.2.1")}
+        enforcer = self.enforcer()
+        enforcer.open(Jail("sshd", actions=actions))
+        await until(lambda: len(self.told) == 1)
+        return enforcer
+
     def adopt(self, jail: Jail, found: Sequence[Ban]) -> tuple[list[Ban], list[Ban]]:
         self.found = []
         adopted = [each for each in found if each.id not in self.spared]
@@ -246,11 +255,7 @@ def test_a_banned_id_that_is_seen_again_makes_the_action_look_and_repair() -> No
 def test_changed_actions_take_over_before_the_old_ones_go() -> None:
     async def story() -> None:
         world = Range()
-        world.gate.set()
-        world.desired = {"192.0.2.1": ban("192.0.2.1")}
-        enforcer = world.enforcer()
-        enforcer.open(Jail("sshd", actions=(WALL, MAIL)))
-        await until(lambda: len(world.told) == 1)
+        enforcer = await world.with_a_ban(WALL, MAIL)
         world.calls.clear()
         wider = ActionSpec("wall", "wall", {"name": "sshd", "port": "0:65535"})
         await enforcer.replace(Jail("sshd", actions=(wider,)))
@@ -296,11 +301,7 @@ def test_what_an_action_built_stays_until_its_replacement_works() -> None:
 def test_going_back_before_the_replacement_works_flushes_nothing() -> None:
     async def story() -> None:
         world = Range()
-        world.gate.set()
-        world.desired = {"192.0.2.1": ban("192.0.2.1")}
-        enforcer = world.enforcer()
-        enforcer.open(Jail("sshd", actions=(WALL,)))
-        await until(lambda: len(world.told) == 1)
+        enforcer = await world.with_a_ban(WALL)
         world.broken = {"fence"}
         await enforcer.replace(Jail("sshd", actions=(ActionSpec("fence", "fence"),)))
         await enforcer.replace(Jail("sshd", actions=(WALL,)))
@@ -316,11 +317,7 @@ def test_going_back_before_the_replacement_works_flushes_nothing() -> None:
 def test_an_end_before_the_replacement_works_treats_both_alike(op: Op, left: set[str]) -> None:
     async def story() -> None:
         world = Range()
-        world.gate.set()
-        world.desired = {"192.0.2.1": ban("192.0.2.1")}
-        enforcer = world.enforcer()
-        enforcer.open(Jail("sshd", actions=(WALL,)))
-        await until(lambda: len(world.told) == 1)
+        enforcer = await world.with_a_ban(WALL)
         world.broken = {"fence"}
         await enforcer.replace(Jail("sshd", actions=(ActionSpec("fence", "fence"),)))
         await enforcer.close(["sshd"], op)
